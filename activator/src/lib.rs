@@ -1,0 +1,1 @@
+//! Holds requests until a revision has capacity.

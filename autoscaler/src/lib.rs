@@ -1,0 +1,1 @@
+//! The Knative pod autoscaler (KPA): pure windows and decisions.

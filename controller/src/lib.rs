@@ -1,0 +1,1 @@
+//! Turns Knative objects into a plan of revisions and a routing snapshot.

@@ -1,0 +1,1 @@
+//! One fuzz target per untrusted input; the corpora replay in the tests.

@@ -1,0 +1,1 @@
+//! Knative vocabulary: API objects with defaults and validation, names, headers, annotations.

@@ -1,0 +1,1 @@
+//! Laptop mode: files as the object source, processes as pods.

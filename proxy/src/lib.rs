@@ -1,0 +1,1 @@
+//! The data plane as a library: from listeners to upstreams.

@@ -1,0 +1,1 @@
+//! Sidecar: concurrency limit, probes, timeouts, stats.

@@ -1,0 +1,1 @@
+//! Test tools: scripted upstream, byte-exact client, programs under test, eventually.
