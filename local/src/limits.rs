@@ -1,0 +1,36 @@
+//! Which bounds and default times does laptop mode keep?
+
+use std::time::Duration;
+
+/// The longest line of a replica's output that is shown as one; a longer one is split.
+pub const OUTPUT_LINE_BYTES_MAX: usize = 16 * 1024;
+/// How many of its last lines of output are kept for each replica, to be shown when it fails.
+pub const OUTPUT_TAIL_LINES: usize = 20;
+/// How many lines of replicas may wait for a slow terminal; what comes on top is dropped and counted.
+pub const OUTPUT_QUEUE_LINES_MAX: usize = 4096;
+/// How many bytes of replicas' lines may wait for a slow terminal.
+pub const OUTPUT_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How many of tidegate's own lines may wait on top of those: few and more important, so they have a queue of their own.
+pub const EVENT_QUEUE_LINES_MAX: usize = 1024;
+/// How much is read at once from a replica's output.
+pub const OUTPUT_READ_BYTES: usize = 8 * 1024;
+/// How long the end of the output is awaited once a replica exited: a stray grandchild may keep the pipe open.
+pub const OUTPUT_AFTER_EXIT: Duration = Duration::from_millis(250);
+/// How long the terminal may take for its last lines before tidegate exits without them.
+pub const TERMINAL_FLUSH: Duration = Duration::from_secs(1);
+
+/// How often a process group is looked at while it is expected to end; the kernel reports only its leader's end.
+pub const GROUP_POLL: Duration = Duration::from_millis(10);
+/// How many ports are tried before none counts as free.
+pub const PORT_ATTEMPTS: usize = 64;
+
+/// How long the guardian lets what it found end by itself, before it kills.
+pub const GUARDIAN_GRACE: Duration = Duration::from_secs(2);
+/// How often the guardian looks for processes of the instance again: a process may start others until it is dead.
+pub const GUARDIAN_SWEEPS_MAX: usize = 5;
+/// The longest line of the guardian's protocol.
+pub const GUARDIAN_LINE_BYTES_MAX: usize = 512;
+/// How long the guardian may take to accept a line, or to exit when it is told that all is done.
+pub const GUARDIAN_ANSWER: Duration = Duration::from_secs(2);
+/// How long to wait before a guardian that died is started again.
+pub const GUARDIAN_RESTART_DELAY: Duration = Duration::from_millis(500);
