@@ -1,1 +1,22 @@
-//! Test tools: scripted upstream, byte-exact client, programs under test, eventually.
+//! Test tools: what do tests of every crate start, send, script and wait for?
+//!
+//! Development only: nothing but tests, benches and fuzz targets may depend on this crate. Its functions panic where a
+//! library would return an error, with a message that says what was waited for and what had been seen until then.
+
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test tool reports by panicking: the test fails there, with its message"
+)]
+
+pub mod body;
+pub mod client;
+pub mod gate;
+pub mod program;
+pub mod upstream;
+pub mod wait;
+pub mod websocket;
+pub mod wire;
+
+/// Whatever went wrong in a scripted body or handler.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

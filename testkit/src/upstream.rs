@@ -1,0 +1,235 @@
+//! Which servers do tests stand behind the program under test? Scripted ones, on a free loopback port.
+//!
+//! [`Upstream`] speaks HTTP/1.1, h2c and WebSocket on one port and counts what runs at once; [`RawUpstream`] hands the bare
+//! connection to a script and keeps every byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+pub use self::counts::{Counts, Seen};
+pub use self::raw::{RawConnection, RawUpstream};
+use crate::body::{self, Body};
+use crate::gate::Gate;
+use crate::wait::eventually;
+
+mod counts;
+mod echo;
+mod raw;
+
+/// A server that answers by a handler. Dropping it closes the port and every connection.
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    counts: Arc<Counts>,
+    cut: Arc<Notify>,
+    _acceptor: JoinSet<()>,
+}
+
+impl Upstream {
+    /// Answers each request by `handler`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use http::Response;
+    /// use tidegate_testkit::{body, client, upstream::Upstream};
+    ///
+    /// let upstream = Upstream::start(async |request| Response::new(body::full(request.uri().to_string()))).await;
+    /// let answer = client::get(upstream.address(), "any.example", "/path?query").await;
+    /// assert_eq!(answer.text(), "/path?query");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start<H, F>(handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::start_on(bind().await, handler)
+    }
+
+    /// [`Upstream::start`] on a listener that is bound already, for a server that comes up late on a known port.
+    ///
+    /// # Panics
+    /// When the listener has no address.
+    #[must_use]
+    pub fn start_on<H, F>(listener: TcpListener, handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let counts = Arc::new(Counts::default());
+        let cut = Arc::new(Notify::new());
+        let mut acceptor = JoinSet::new();
+        acceptor.spawn(accept(
+            listener,
+            Arc::new(handler),
+            Arc::clone(&counts),
+            Arc::clone(&cut),
+        ));
+        Self {
+            address,
+            counts,
+            cut,
+            _acceptor: acceptor,
+        }
+    }
+
+    /// Streams each request's body (and trailers) back; `content-type` comes back too. What it saw: [`Upstream::seen`].
+    pub async fn echo() -> Self {
+        Self::start(async |request: Request<Incoming>| echo::stream_back(request)).await
+    }
+
+    /// Answers everything with `status` and `text`.
+    pub async fn fixed(status: StatusCode, text: &'static str) -> Self {
+        Self::start(move |_| async move { answer(status, text) }).await
+    }
+
+    /// Answers `200 held` to each request once `gate` lets it through.
+    pub async fn held(gate: &Gate) -> Self {
+        let gate = gate.clone();
+        Self::start(move |_| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                answer(StatusCode::OK, "held")
+            }
+        })
+        .await
+    }
+
+    /// Sends `200`, some of the body, and breaks off.
+    pub async fn breaking_off(text: &'static str) -> Self {
+        Self::start(move |_| async move { Response::new(echo::break_off_after(text)) }).await
+    }
+
+    /// Echoes WebSocket messages; answers plain requests `426`.
+    pub async fn websocket() -> Self {
+        Self::start(echo::websocket).await
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The running counts: requests, connections, what ran at once.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The heads of all requests so far, in order of arrival.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.counts.seen()
+    }
+
+    /// Waits until exactly `count` requests run here at once.
+    ///
+    /// # Panics
+    /// At the deadline.
+    pub async fn runs(&self, count: usize) {
+        eventually(&format!("{count} requests at the upstream"), async || {
+            let running = self.counts.running();
+            if running == count {
+                Ok(())
+            } else {
+                Err(format!("{running} requests"))
+            }
+        })
+        .await;
+    }
+
+    /// Cuts every open connection, and keeps listening.
+    pub fn cut_connections(&self) {
+        self.cut.notify_one();
+    }
+}
+
+/// A listener on a free loopback port.
+///
+/// # Panics
+/// When there is none.
+pub async fn bind() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free loopback port")
+}
+
+/// An address where nobody listens, as long as nobody else on this machine takes it.
+///
+/// # Panics
+/// When there is no free port.
+pub async fn nobody() -> SocketAddr {
+    bind()
+        .await
+        .local_addr()
+        .expect("a bound listener has an address")
+}
+
+/// A response with a short text.
+#[must_use]
+pub fn answer(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(body::full(text));
+    *response.status_mut() = status;
+    response
+}
+
+async fn accept<H, F>(listener: TcpListener, handler: Arc<H>, counts: Arc<Counts>, cut: Arc<Notify>)
+where
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(serve(stream, Arc::clone(&handler), Arc::clone(&counts)));
+                }
+            }
+            () = cut.notified() => connections.abort_all(),
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve<H, F>(stream: TcpStream, handler: Arc<H>, counts: Arc<Counts>)
+where
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    stream
+        .set_nodelay(true)
+        .expect("a fresh socket takes TCP_NODELAY");
+    let connection = counts.connected();
+    let service = service_fn(|request: Request<Incoming>| {
+        let running = counts.started(&request, connection.number());
+        let response = handler(request);
+        async move { Ok::<_, std::convert::Infallible>(response.await.map(|body| running.until_end_of(body))) }
+    });
+    // A peer that breaks off is part of many tests; what it did shows at its own end.
+    let builder = auto::Builder::new(TokioExecutor::new());
+    drop(
+        builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+            .await,
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! How does a test talk WebSocket?
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::wait::soon;
+
+/// A client's WebSocket connection.
+#[derive(Debug)]
+pub struct WebSocket {
+    stream: WebSocketStream<TcpStream>,
+}
+
+impl WebSocket {
+    /// Connects to `address` and upgrades `path` of `host`.
+    ///
+    /// # Errors
+    /// When the handshake is refused: `Error::Http` carries the response.
+    ///
+    /// # Panics
+    /// When nobody listens at `address`.
+    pub async fn connect(address: SocketAddr, host: &str, path: &str) -> Result<Self, Error> {
+        let connected = soon("a connection", TcpStream::connect(address)).await;
+        let stream = connected.unwrap_or_else(|error| panic!("connect to {address}: {error}"));
+        let url = format!("ws://{host}{path}");
+        let (stream, _) = soon("the upgrade", tokio_tungstenite::client_async(url, stream)).await?;
+        Ok(Self { stream })
+    }
+
+    /// Sends one text message.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn say(&mut self, text: &str) {
+        let sent = soon("the peer to read", self.stream.send(Message::text(text))).await;
+        sent.unwrap_or_else(|error| panic!("send {text:?}: {error}"));
+    }
+
+    /// The next text message.
+    ///
+    /// # Panics
+    /// When something else comes, or nothing.
+    pub async fn hear(&mut self) -> String {
+        match self.next().await {
+            Some(Ok(Message::Text(text))) => text.to_string(),
+            other => panic!("expected a text message, got {other:?}"),
+        }
+    }
+
+    /// The next message of any kind; none after the end.
+    pub async fn next(&mut self) -> Option<Result<Message, Error>> {
+        soon("a message", self.stream.next()).await
+    }
+
+    /// Closes in order: sends Close, and waits for the peer's and the end.
+    ///
+    /// # Panics
+    /// When the peer does not answer in order.
+    pub async fn close(mut self) {
+        soon("the peer to read", self.stream.close(None))
+            .await
+            .expect("close a standing connection");
+        while let Some(message) = self.next().await {
+            message.unwrap_or_else(|error| panic!("expected an orderly close, got {error}"));
+        }
+    }
+}
