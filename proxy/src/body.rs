@@ -1,0 +1,235 @@
+//! The one body type of the data plane: bytes and trailers that stream, and what must live as long as they do.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+
+use crate::connection;
+use crate::error::{BoxError, Error};
+use crate::exchange;
+use crate::upgrade;
+
+/// A request or response body. It streams: no variant collects what it carries.
+///
+/// Something can be tied to its life with [`Body::hold`]: a lease or a permit goes back when the last byte
+/// has passed, when the body is dropped, or, for a 101 response, when the tunnel has ended.
+pub struct Body {
+    source: Source,
+    held: Vec<Box<dyn Any + Send>>,
+}
+
+enum Source {
+    Empty,
+    Full(Bytes),
+    Downstream(connection::RequestBody),
+    Upstream(exchange::ResponseBody),
+    Foreign(UnsyncBoxBody<Bytes, BoxError>),
+    Tunnel(upgrade::Half),
+}
+
+impl Body {
+    /// A body without a byte.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::from_source(Source::Empty)
+    }
+
+    /// A body that is known whole.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        if bytes.is_empty() {
+            Self::empty()
+        } else {
+            Self::from_source(Source::Full(bytes))
+        }
+    }
+
+    /// Any other body; costs one allocation, and none where `body` is a [`Body`] already.
+    #[must_use]
+    pub fn new<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let mut body = Some(body);
+        if let Some(ours) = (&mut body as &mut dyn Any).downcast_mut::<Option<Self>>()
+            && let Some(ours) = ours.take()
+        {
+            return ours;
+        }
+        match body {
+            Some(foreign) => Self::from_source(Source::Foreign(foreign.map_err(Into::into).boxed_unsync())),
+            None => Self::empty(),
+        }
+    }
+
+    /// Keeps `value` until this body has ended or is dropped.
+    #[must_use]
+    pub fn hold(mut self, value: impl Send + 'static) -> Self {
+        self.held.push(Box::new(value));
+        self
+    }
+
+    pub(crate) fn downstream(body: connection::RequestBody) -> Self {
+        Self::from_source(Source::Downstream(body))
+    }
+
+    pub(crate) fn upstream(body: exchange::ResponseBody) -> Self {
+        Self::from_source(Source::Upstream(body))
+    }
+
+    pub(crate) fn tunnel(half: upgrade::Half) -> Self {
+        Self::from_source(Source::Tunnel(half))
+    }
+
+    /// The upstream's side of a tunnel, with all that was held, where this is the body of a 101.
+    pub(crate) fn take_tunnel(&mut self) -> Option<(upgrade::Half, Held)> {
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Tunnel(half) => Some((half, Held(std::mem::take(&mut self.held)))),
+            other => {
+                self.source = other;
+                None
+            }
+        }
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self {
+            source,
+            held: Vec::new(),
+        }
+    }
+}
+
+/// What a body held, on its way to whatever lives on after it.
+pub(crate) struct Held(#[expect(dead_code, reason = "held for its destructor")] Vec<Box<dyn Any + Send>>);
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let frame = match &mut this.source {
+            Source::Empty | Source::Tunnel(_) => None,
+            Source::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.source = Source::Empty;
+                Some(Ok(Frame::data(bytes)))
+            }
+            Source::Downstream(body) => ready!(body.poll_frame(cx)),
+            Source::Upstream(body) => ready!(body.poll_frame(cx)),
+            Source::Foreign(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Error::from_boxed))
+            }
+        };
+        if frame.as_ref().is_none_or(Result::is_err) || this.is_end_stream() {
+            this.held.clear();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty | Source::Tunnel(_) => true,
+            Source::Full(_) => false,
+            Source::Downstream(body) => body.is_end_stream(),
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Foreign(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty | Source::Tunnel(_) => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Downstream(body) => body.size_hint(),
+            Source::Upstream(body) => body.size_hint(),
+            Source::Foreign(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self::full(text)
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::full(text)
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::full(bytes)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match &self.source {
+            Source::Empty => "empty",
+            Source::Full(_) => "full",
+            Source::Downstream(_) => "downstream",
+            Source::Upstream(_) => "upstream",
+            Source::Foreign(_) => "foreign",
+            Source::Tunnel(_) => "tunnel",
+        };
+        f.debug_struct("Body")
+            .field("source", &source)
+            .field("held", &self.held.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_goes_when_the_last_byte_has_passed() {
+        let token = Arc::new(());
+        let mut body = Body::full("x").hold(Arc::clone(&token));
+        assert_eq!(Arc::strong_count(&token), 2);
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "x");
+        assert_eq!(Arc::strong_count(&token), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_held_goes_when_the_body_is_dropped() {
+        let token = Arc::new(());
+        drop(Body::full("x").hold(Arc::clone(&token)));
+        assert_eq!(Arc::strong_count(&token), 1);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_not_wrapped_twice_and_a_foreign_one_passes() {
+        let ours = Body::new(Body::full("ours"));
+        assert!(matches!(ours.source, Source::Full(_)));
+        let foreign = Body::new(Full::new(Bytes::from_static(b"foreign")));
+        assert_eq!(foreign.collect().await.unwrap().to_bytes(), "foreign");
+    }
+}

@@ -1,0 +1,127 @@
+//! How an error becomes a response: the only place where one does.
+
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+use crate::body::Body;
+use crate::error::Error;
+
+/// How the client wants to be told about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// By a status and a line of text.
+    Http,
+    /// By `grpc-status` and `grpc-message` on a 200 without a body (gRPC over HTTP/2, "Trailers-Only").
+    Grpc,
+}
+
+const GRPC_CONTENT_TYPE: &str = "application/grpc";
+const GRPC_STATUS: &str = "grpc-status";
+const GRPC_MESSAGE: &str = "grpc-message";
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+impl Dialect {
+    /// The dialect of the client that sent these fields.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let grpc = headers.get(CONTENT_TYPE).is_some_and(|value| {
+            value
+                .as_bytes()
+                .strip_prefix(GRPC_CONTENT_TYPE.as_bytes())
+                .is_some_and(|rest| {
+                    // `application/grpc-web` is another protocol, carried in HTTP bodies.
+                    matches!(rest.first(), None | Some(b'+' | b';'))
+                })
+        });
+        if grpc { Self::Grpc } else { Self::Http }
+    }
+}
+
+/// The response for `error`.
+pub(crate) fn from_error(error: &Error, dialect: Dialect) -> Response<Body> {
+    let row = error.kind().row();
+    let mut response = match dialect {
+        Dialect::Http => direct(row.status, &format!("{}\n", error.detail())),
+        Dialect::Grpc => trailers_only(row.grpc, error.detail()),
+    };
+    if let Some(after) = error.retry_after() {
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A response of a status and a text.
+pub(crate) fn direct(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::full(text.to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, TEXT);
+    response
+}
+
+fn trailers_only(code: u8, message: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC_CONTENT_TYPE));
+    headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(code)));
+    if let Ok(message) = HeaderValue::try_from(percent_encode(message)) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    response
+}
+
+/// Encodes a gRPC status message: printable ASCII except `%` stands for itself.
+fn percent_encode(message: &str) -> String {
+    let mut encoded = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::error::Kind;
+
+    #[tokio::test]
+    async fn an_http_client_gets_a_status_a_line_and_when_to_retry() {
+        let error = Error::new(Kind::QueueFull).with_retry_after(Duration::from_millis(1500));
+        let response = from_error(&error, Dialect::Http);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], "2");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "pending request queue full\n");
+    }
+
+    #[test]
+    fn a_grpc_client_gets_trailers_only() {
+        let error = Error::new(Kind::RequestTimeout).with_detail("100% tié");
+        let response = from_error(&error, Dialect::Grpc);
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()[GRPC_STATUS], "4");
+        assert_eq!(response.headers()[GRPC_MESSAGE], "100%25 ti%C3%A9");
+    }
+
+    #[test]
+    fn grpc_web_is_not_grpc() {
+        let check = |value: &'static str, expected: Dialect| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
+            assert_eq!(Dialect::of(&headers), expected, "{value}");
+        };
+        check("application/grpc", Dialect::Grpc);
+        check("application/grpc+proto", Dialect::Grpc);
+        check("application/grpc; charset=utf-8", Dialect::Grpc);
+        check("application/grpc-web", Dialect::Http);
+        check("text/plain", Dialect::Http);
+    }
+}
