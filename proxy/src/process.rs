@@ -1,0 +1,75 @@
+//! How tasks and worker threads are started: the only place that spawns.
+
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use tokio::runtime;
+use tokio::task::JoinHandle;
+use tracing::Instrument;
+
+use crate::drain::Guard;
+
+/// Starts a task that has a name, an owner (whoever keeps the handle or the guard's drain) and a drain guard.
+///
+/// The guard is dropped when the task ends, however it ends.
+pub fn spawn<F>(name: &'static str, guard: Guard, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let task = async move {
+        let output = future.await;
+        drop(guard);
+        output
+    };
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
+    tokio::spawn(task.instrument(tracing::trace_span!("task", name)))
+}
+
+/// How many workers carry traffic by default: one for each core that the process may use.
+#[must_use]
+pub fn default_workers() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The threads that carry traffic: each a single-threaded runtime of its own.
+#[derive(Debug)]
+pub struct Workers {
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts `count` threads and runs on each the future that `make` returns there.
+    ///
+    /// A worker ends when its future does; what that future spawned ends with it.
+    ///
+    /// # Errors
+    /// When the system refuses a thread or a runtime.
+    pub fn start<M, F>(count: NonZeroUsize, make: M) -> io::Result<Self>
+    where
+        M: Fn(usize) -> F + Clone + Send + 'static,
+        F: Future<Output = ()>,
+    {
+        let threads = (0..count.get()).map(|index| {
+            let make = make.clone();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || runtime.block_on(make(index)))
+        });
+        Ok(Self {
+            threads: threads.collect::<io::Result<_>>()?,
+        })
+    }
+
+    /// Waits until every worker has ended; says how many ended by a panic.
+    #[must_use]
+    pub fn join(self) -> usize {
+        self.threads
+            .into_iter()
+            .filter_map(|thread| thread.join().err())
+            .count()
+    }
+}
