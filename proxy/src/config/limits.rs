@@ -1,0 +1,49 @@
+//! Every bound of the data plane and its default, in one place.
+
+use std::time::Duration;
+
+/// The longest a new connection may take to send its first complete request head (slowloris).
+pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an idle downstream HTTP/1.1 connection is kept between two requests.
+pub const DOWNSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// The largest request head (request line and fields) that is read, in bytes; above it 431.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// The most header fields in one request or response.
+pub const HEADER_FIELDS_MAX: usize = 128;
+/// The most connections that all listeners of a process hold at once; above it nothing is accepted.
+pub const CONNECTIONS_MAX: usize = 100_000;
+/// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).
+pub const H2_STREAMS_MAX: u32 = 250;
+/// The receive window of one HTTP/2 stream, in bytes.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// The receive window of a whole HTTP/2 connection, in bytes.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The most bytes of response body that wait in memory for one HTTP/2 stream's window.
+pub const H2_SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// Streams reset before they were answered, waiting to be forgotten, on one connection (rapid reset).
+pub const H2_PENDING_RESETS_MAX: usize = 50;
+/// Streams that this side resets for the peer's faults before the connection ends (MadeYouReset).
+pub const H2_LOCAL_RESETS_MAX: usize = 500;
+/// How long an upstream may take to accept a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an upstream connection may lie idle in a pool: shorter than the 5 s after which many
+/// application servers close theirs.
+pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// The most idle HTTP/1.1 connections that one worker keeps for one endpoint.
+pub const UPSTREAM_IDLE_MAX: usize = 1024;
+/// The most streams that one worker opens on one upstream HTTP/2 connection before it dials another.
+pub const UPSTREAM_H2_STREAMS_MAX: usize = 100;
+/// How much of a tunnel's bytes is in memory per direction.
+pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;
+/// How often idle upstream connections are looked over.
+pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long accepting pauses after the process ran out of file descriptors.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// The length of the kernel's queue of connections that wait to be accepted.
+pub const LISTEN_BACKLOG: i32 = 4096;
+/// The longest request head that the admin listener reads, in bytes.
+pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long one admin exchange may take, from the connection to its end.
+pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most connections that the admin listener holds at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
