@@ -1,0 +1,200 @@
+//! What a request must look like before anything behind the edge trusts it.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::uri::{Authority, PathAndQuery};
+use http::{Method, Request, Uri, Version};
+
+use crate::connection::Peer;
+use crate::error::{Error, Kind};
+
+pub mod edge;
+pub mod host;
+pub mod path;
+
+/// Fields that end at each hop whatever `Connection` says (RFC 9110 §7.6.1 and older practice). `Trailer` goes
+/// through: it announces trailers, and those do too.
+const HOP_BY_HOP: [HeaderName; 5] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-authorization"),
+    TRANSFER_ENCODING,
+];
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
+
+/// Checks a request's head and brings it into the one form that routes, layers and upstreams see.
+/// Returns its host: lower-case, without port.
+pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Box<str>, Error> {
+    if request.method() == Method::CONNECT {
+        return Err(Error::new(Kind::ConnectRefused));
+    }
+    let authority = authority(request)?;
+    let host = host::without_port(&authority).map_err(bad)?;
+    normalize_path(request)?;
+    let upgrade = websocket_upgrade(request)?;
+    drop_hop_by_hop(request.headers_mut());
+    if let Some(upgrade) = upgrade {
+        request.headers_mut().insert(CONNECTION, UPGRADE_TOKEN);
+        request.headers_mut().insert(UPGRADE, upgrade);
+    }
+    peer.edge().apply(request.headers_mut());
+    forwarded(request.headers_mut(), peer);
+    request.headers_mut().insert(HOST, authority);
+    Ok(host)
+}
+
+fn bad(detail: &'static str) -> Error {
+    Error::new(Kind::BadRequest).with_detail(detail)
+}
+
+/// The one authority of a request. Two that differ, in whatever place, are refused (RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Error> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let header = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("more than one Host"));
+    }
+    match (request.uri().authority(), header) {
+        (None, None) => Err(bad("no Host")),
+        (None, Some(header)) => Ok(header.clone()),
+        (Some(target), header) => {
+            if header
+                .is_some_and(|header| !header.as_bytes().eq_ignore_ascii_case(target.as_str().as_bytes()))
+            {
+                return Err(bad("the Host differs from the request target's authority"));
+            }
+            HeaderValue::from_str(target.as_str()).map_err(|_| bad("invalid authority"))
+        }
+    }
+}
+
+/// Leaves a request target in origin form, with dot segments resolved: what is matched is what is forwarded.
+fn normalize_path<B>(request: &mut Request<B>) -> Result<(), Error> {
+    let uri = request.uri();
+    if uri.path() == "*" && request.method() == Method::OPTIONS {
+        return Ok(());
+    }
+    if !uri.path().is_empty() && !uri.path().starts_with('/') {
+        return Err(bad("the request target is not a path"));
+    }
+    let resolved = path::resolve(uri.path()).map_err(bad)?;
+    if resolved.is_none() && uri.authority().is_none() {
+        return Ok(());
+    }
+    let path = resolved.as_deref().unwrap_or(uri.path());
+    let path = if path.is_empty() { "/" } else { path };
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    *request.uri_mut() = Uri::from(target.map_err(|_| bad("invalid path"))?);
+    Ok(())
+}
+
+/// The `Upgrade` to forward: WebSocket over HTTP/1.1 alone. Any other offer, `h2c` first among them, is
+/// ignored, as RFC 9110 §7.8 allows.
+fn websocket_upgrade<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Error> {
+    let headers = request.headers();
+    let offered = headers
+        .get_all(UPGRADE)
+        .iter()
+        .any(|offer| offer.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let connection = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    if !offered || !connection || request.version() != Version::HTTP_11 {
+        return Ok(None);
+    }
+    let empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
+    if !empty || headers.contains_key(TRANSFER_ENCODING) {
+        return Err(bad("an upgrade request must not have a body"));
+    }
+    Ok(Some(WEBSOCKET))
+}
+
+/// Removes what ends at this hop, in requests and in responses. `te: trailers` stays: trailers go through.
+pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        // A nomination must not take away what proxies on the way have set, or framing relies on.
+        let nominated: Vec<HeaderName> = tokens(headers, &CONNECTION)
+            .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
+            .filter(|name| !(protected(name) || *name == TE))
+            .collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers.remove(UPGRADE);
+    headers.remove(HTTP2_SETTINGS);
+    if headers.contains_key(TE) {
+        let trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
+        headers.remove(TE);
+        if trailers {
+            headers.insert(TE, TRAILERS);
+        }
+    }
+}
+
+fn protected(name: &HeaderName) -> bool {
+    [
+        HOST,
+        CONTENT_LENGTH,
+        X_FORWARDED_FOR,
+        X_FORWARDED_PROTO,
+        X_FORWARDED_HOST,
+        FORWARDED,
+    ]
+    .contains(name)
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|token| !token.is_empty())
+}
+
+/// Says who the client is. At an external listener nobody is believed who says it himself.
+fn forwarded(headers: &mut HeaderMap, peer: &Peer) {
+    headers.remove(FORWARDED);
+    headers.remove(X_FORWARDED_HOST);
+    headers.insert(X_FORWARDED_PROTO, HTTP);
+    match peer.ip_text() {
+        Some(ip) => _ = headers.insert(X_FORWARDED_FOR, ip.clone()),
+        None => _ = headers.remove(X_FORWARDED_FOR),
+    }
+}
+
+/// The request target for an upstream that wants an absolute one (HTTP/2).
+pub(crate) fn absolute(uri: &Uri, host: &HeaderValue) -> Result<Uri, Error> {
+    let authority = Authority::try_from(host.as_bytes()).map_err(|_| bad("invalid authority"))?;
+    let path = uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    Uri::builder()
+        .scheme("http")
+        .authority(authority)
+        .path_and_query(path)
+        .build()
+        .map_err(|_| bad("invalid request target"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Which fields of a client no upstream may believe.
+
+use std::collections::HashSet;
+
+use http::header::{HeaderMap, HeaderName};
+
+/// Exact field names that are removed from every request of an external listener, whatever their case and
+/// whether written with `-` or `_`. Empty by default; prefixes are never removed wholesale.
+#[derive(Clone, Debug, Default)]
+pub struct EdgePolicy {
+    removed: HashSet<HeaderName>,
+}
+
+impl EdgePolicy {
+    /// A policy that removes these names.
+    #[must_use]
+    pub fn removing(names: impl IntoIterator<Item = HeaderName>) -> Self {
+        Self {
+            removed: names
+                .into_iter()
+                .map(|name| dashed(&name).unwrap_or(name))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        if self.removed.is_empty() {
+            return;
+        }
+        let listed: Vec<HeaderName> = headers.keys().filter(|name| self.lists(name)).cloned().collect();
+        for name in listed {
+            headers.remove(name);
+        }
+    }
+
+    fn lists(&self, name: &HeaderName) -> bool {
+        self.removed.contains(name) || dashed(name).is_some_and(|name| self.removed.contains(&name))
+    }
+}
+
+/// The name with each `_` as `-`, where it has one.
+fn dashed(name: &HeaderName) -> Option<HeaderName> {
+    let text = name.as_str();
+    text.contains('_')
+        .then(|| HeaderName::try_from(text.replace('_', "-")).ok())
+        .flatten()
+}

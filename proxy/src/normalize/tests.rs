@@ -1,0 +1,140 @@
+use super::*;
+use crate::connection::Peer;
+
+fn request(uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+    let builder = Request::builder().uri(uri);
+    headers
+        .iter()
+        .fold(builder, |builder, (name, value)| builder.header(*name, *value))
+        .body(())
+        .unwrap()
+}
+
+fn refused(uri: &str, headers: &[(&str, &str)], reason: &str) {
+    let error = head(&mut request(uri, headers), &Peer::unknown()).unwrap_err();
+    assert!(error.to_string().contains(reason), "{uri} {headers:?}: {error}");
+}
+
+#[test]
+fn the_host_is_one_valid_and_the_same_everywhere() {
+    refused("/", &[], "no Host");
+    refused("/", &[("host", "a"), ("host", "a")], "more than one");
+    refused("http://a/", &[("host", "b")], "differs");
+    for (host, reason) in [
+        ("", "empty"),
+        ("u@a", "valid host name"),
+        ("a:99999", "port"),
+        ("a:", "port"),
+        ("a:+80", "port"),
+        ("a:1:2", "port"),
+        ("[::1", "unclosed"),
+        ("[::1]x", "']'"),
+        ("[zz]", "valid host name"),
+        ("a b", "valid host name"),
+        ("a/b", "valid host name"),
+        (".", "valid host name"),
+    ] {
+        refused("/", &[("host", host)], reason);
+    }
+}
+
+#[test]
+fn hosts_are_looked_up_lower_case_without_port_and_trailing_dot() {
+    let check = |host: &str, expected: &str| {
+        let mut request = request("/", &[("host", host)]);
+        assert_eq!(&*head(&mut request, &Peer::unknown()).unwrap(), expected);
+        assert_eq!(
+            request.headers()[HOST],
+            host,
+            "the upstream sees what the client sent"
+        );
+    };
+    check("Hello.Default.Localhost:8080", "hello.default.localhost");
+    check("a.", "a");
+    check("[::1]:80", "[::1]");
+    check("127.0.0.1", "127.0.0.1");
+}
+
+#[test]
+fn paths_are_resolved_and_only_that() {
+    let check = |uri: &str, expected: &str| {
+        let mut request = request(uri, &[("host", "a")]);
+        head(&mut request, &Peer::unknown()).unwrap();
+        assert_eq!(request.uri().to_string(), expected, "{uri}");
+    };
+    check("/a/../b//c%2fd?x=/../y", "/b//c%2fd?x=/../y");
+    check("/a/%2e%2E/../../b/.", "/b/");
+    check("/..", "/");
+    check("/a/..", "/");
+    check("/a/.../b", "/a/.../b");
+    check("/%2e%2e%2e/", "/%2e%2e%2e/");
+    check("http://a/x", "/x");
+    check("http://a", "/");
+    refused("/a%00b", &[("host", "a")], "%00");
+    refused("/a%zz", &[("host", "a")], "hexadecimal");
+}
+
+#[test]
+fn hop_by_hop_fields_go_and_cannot_take_others_along() {
+    let mut request = request(
+        "/",
+        &[
+            ("host", "a"),
+            ("connection", "close, x-private, x-forwarded-for, host"),
+            ("x-private", "1"),
+            ("keep-alive", "1"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "x"),
+            ("te", "gzip, trailers"),
+            ("x-kept", "1"),
+        ],
+    );
+    head(&mut request, &Peer::unknown()).unwrap();
+    let mut names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["host", "te", "x-forwarded-proto", "x-kept"]);
+    assert_eq!(request.headers()[TE], "trailers");
+}
+
+#[test]
+fn only_a_bodyless_websocket_upgrade_goes_through() {
+    let base = [
+        ("host", "a"),
+        ("connection", "keep-alive, Upgrade"),
+        ("upgrade", "WebSocket"),
+    ];
+    let mut upgrade = request("/", &base);
+    head(&mut upgrade, &Peer::unknown()).unwrap();
+    assert_eq!(upgrade.headers()[UPGRADE], "websocket");
+    assert_eq!(upgrade.headers()[CONNECTION], "upgrade");
+    refused("/", &[base[0], base[1], base[2], ("content-length", "3")], "body");
+    let mut other = request("/", &[base[0], base[1], ("upgrade", "foo")]);
+    head(&mut other, &Peer::unknown()).unwrap();
+    assert!(!other.headers().contains_key(UPGRADE));
+}
+
+#[test]
+fn listed_names_never_pass_however_they_are_spelt() {
+    let edge = edge::EdgePolicy::removing([HeaderName::from_static("k-network-hash")]);
+    let mut request = request(
+        "/",
+        &[("k-network-hash", "1"), ("K_Network_Hash", "2"), ("k-other", "3")],
+    );
+    edge.apply(request.headers_mut());
+    let names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+    assert_eq!(names, ["k-other"]);
+}
+
+#[test]
+fn a_client_cannot_say_who_it_is() {
+    let spoofed = [
+        ("host", "a"),
+        ("x-forwarded-for", "6.6.6.6"),
+        ("forwarded", "for=6.6.6.6"),
+    ];
+    let mut request = request("/", &spoofed);
+    head(&mut request, &Peer::at("10.0.0.9:1".parse().unwrap())).unwrap();
+    assert_eq!(request.headers()[X_FORWARDED_FOR], "10.0.0.9");
+    assert_eq!(request.headers()[X_FORWARDED_PROTO], "http");
+    assert!(!request.headers().contains_key(FORWARDED));
+}
