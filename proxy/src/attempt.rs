@@ -1,0 +1,92 @@
+//! One request's tries to get an answer from a cluster, and when another try is safe.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Method, Request, Response};
+use http_body::Body as _;
+
+use crate::body::Body;
+use crate::cluster::{Cluster, Endpoint, Protocol};
+use crate::error::{Error, Kind};
+use crate::exchange::{self, Failure};
+use crate::pool::Freshness;
+use crate::respond::Dialect;
+use crate::upstream::Timing;
+use crate::worker::Worker;
+
+/// Sends `request` to `endpoint`, or to the one that the cluster picks.
+///
+/// Without a retry policy there is one second try, on a connection of its own, and only where a *reused*
+/// connection died and either nothing was written yet, or the method is idempotent, there is no body to
+/// repeat and no byte of a response came (RFC 9110 §9.2.2).
+pub(crate) async fn run(
+    worker: &Worker,
+    cluster: &Arc<Cluster>,
+    endpoint: Option<Arc<Endpoint>>,
+    request: Request<Body>,
+) -> Result<(Response<Body>, Timing), Error> {
+    let Some(endpoint) = endpoint.or_else(|| cluster.pick()) else {
+        return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(request));
+    };
+    if cluster.settings().protocol == Protocol::Http1 && Dialect::of(request.headers()) == Dialect::Grpc {
+        let advice = "gRPC needs HTTP/2, but this port is declared as HTTP/1.1: declare it as h2c";
+        return Err(Error::new(Kind::ProtocolMismatch).with_detail(advice));
+    }
+    cluster.metrics().requests.increment(1);
+    let mut freshness = Freshness::Any;
+    let mut request = request;
+    loop {
+        let started = Instant::now();
+        let connection = match worker.pool.checkout(cluster, &endpoint, freshness).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(error.with_unsent(request)),
+        };
+        let connected = Instant::now();
+        let spare = connection.is_reused().then(|| spare(&request)).flatten();
+        match exchange::send(connection, endpoint.begin(), request).await {
+            Ok(response) => {
+                let timing = Timing {
+                    connect: connected - started,
+                    first_byte: connected.elapsed(),
+                };
+                return Ok((response, timing));
+            }
+            Err(Failure {
+                error,
+                reused: true,
+                unsent,
+            }) if error.kind() == Kind::UpstreamReset => {
+                request = unsent.or(spare).ok_or(error)?;
+                cluster.metrics().retries.increment(1);
+                freshness = Freshness::New;
+            }
+            Err(Failure {
+                error,
+                unsent: Some(unsent),
+                ..
+            }) => return Err(error.with_unsent(unsent)),
+            Err(Failure { error, .. }) => return Err(error),
+        }
+    }
+}
+
+/// A copy for a second try, of a request that may be sent twice.
+fn spare(request: &Request<Body>) -> Option<Request<Body>> {
+    let repeatable = idempotent(request.method()) && request.body().is_end_stream();
+    repeatable.then(|| {
+        let mut spare = Request::new(Body::empty());
+        spare.method_mut().clone_from(request.method());
+        spare.uri_mut().clone_from(request.uri());
+        spare.headers_mut().clone_from(request.headers());
+        *spare.version_mut() = request.version();
+        spare
+    })
+}
+
+fn idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
+}

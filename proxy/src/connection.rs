@@ -1,0 +1,193 @@
+//! One downstream socket's life: which protocol it speaks, its requests, its end.
+
+use std::fmt;
+use std::future::{self, Future};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+
+use crate::body::Body;
+use crate::config::limits;
+use crate::drain::Guard;
+use crate::error::{Error, Kind};
+use crate::normalize::edge::EdgePolicy;
+use crate::worker::Proxy;
+
+mod detect;
+mod h1;
+mod h2;
+mod socket;
+
+use socket::{Presence, Socket};
+
+/// What the requests of one connection know about who sent them.
+pub(crate) struct Peer {
+    ip_text: Option<HeaderValue>,
+    edge: Arc<EdgePolicy>,
+    presence: Option<Presence>,
+}
+
+impl Peer {
+    /// Nobody in particular: a request that an embedder calls the proxy with.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            ip_text: None,
+            edge: Arc::default(),
+            presence: None,
+        }
+    }
+
+    /// A client at this address.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        let ip = address.ip().to_canonical().to_string();
+        Self {
+            ip_text: HeaderValue::try_from(ip).ok(),
+            ..Self::unknown()
+        }
+    }
+
+    fn with_edge(self, edge: Arc<EdgePolicy>) -> Self {
+        Self { edge, ..self }
+    }
+
+    fn with_presence(self, presence: Presence) -> Self {
+        Self {
+            presence: Some(presence),
+            ..self
+        }
+    }
+
+    /// The client's address for `X-Forwarded-For`, made once for the connection.
+    pub(crate) fn ip_text(&self) -> Option<&HeaderValue> {
+        self.ip_text.as_ref()
+    }
+
+    /// Which fields of its requests are not believed.
+    pub(crate) fn edge(&self) -> &EdgePolicy {
+        &self.edge
+    }
+
+    /// Resolves when the client has closed its side, also while nothing reads the connection; never where
+    /// the protocol says it by other means.
+    pub(crate) async fn gone(&self) {
+        match &self.presence {
+            Some(presence) => presence.ended().await,
+            None => future::pending().await,
+        }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("ip", &self.ip_text)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One request of a downstream connection, whatever its protocol: all that the request path needs of one.
+///
+/// The body streams, its last frame may be trailers; the same holds for the response's.
+trait Exchange: Send {
+    /// What is left to do for the connection once the exchange is over.
+    type Outcome;
+
+    /// The request, once.
+    fn request(&mut self) -> Request<Body>;
+
+    /// Resolves when the client has given this request up, where the protocol can say so for one request.
+    fn abandoned(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Sends the response, to the last trailer.
+    fn respond(self, response: Response<Body>) -> impl Future<Output = Self::Outcome> + Send;
+
+    /// Ends the exchange without a response.
+    fn cancel(self) -> Self::Outcome;
+}
+
+async fn run<E: Exchange>(mut exchange: E, proxy: &Proxy) -> E::Outcome {
+    let request = exchange.request();
+    let response = tokio::select! {
+        biased;
+        response = proxy.handle(request) => response,
+        () = exchange.abandoned() => return exchange.cancel(),
+    };
+    exchange.respond(response).await
+}
+
+/// Serves one accepted connection to its end. `guard` is held for that long.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    edge: Arc<EdgePolicy>,
+    proxy: Proxy,
+    guard: Guard,
+) {
+    let forced = proxy.worker().drain.forced();
+    let served = async {
+        // Without it small responses would wait for the client's delayed acknowledgements.
+        stream.set_nodelay(true)?;
+        let (mut socket, presence) = Socket::new(stream);
+        let detected = detect::protocol(&mut socket);
+        let draining = proxy.worker().drain.draining();
+        let protocol = tokio::select! {
+            detected = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, detected) => detected??,
+            () = draining => return Ok(()),
+        };
+        let peer = Peer::at(remote).with_edge(edge);
+        match protocol {
+            Some(detect::Protocol::Http1) => {
+                h1::serve(socket, proxy.for_peer(peer.with_presence(presence))).await;
+            }
+            Some(detect::Protocol::Http2) => h2::serve(socket, proxy.for_peer(peer), guard.clone()).await,
+            None => {}
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    tokio::select! {
+        result = served => if let Err(error) = result {
+            tracing::debug!(%remote, %error, "connection ended before its first request");
+        },
+        () = forced => tracing::debug!(%remote, "connection cut at the end of the drain"),
+    }
+}
+
+/// A request body as it comes from the client.
+pub(crate) enum RequestBody {
+    /// Of an HTTP/1.1 request.
+    H1(Incoming),
+    /// Of an HTTP/2 stream.
+    H2(h2::StreamBody),
+}
+
+impl RequestBody {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let lost = |error| Error::new(Kind::ClientClosed).with_source(error);
+        match self {
+            Self::H1(body) => http_body::Body::poll_frame(Pin::new(body), cx)
+                .map(|frame| frame.map(|frame| frame.map_err(lost))),
+            Self::H2(body) => body.poll_frame(cx),
+        }
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(body) => http_body::Body::is_end_stream(body),
+            Self::H2(body) => body.is_end_stream(),
+        }
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(body) => http_body::Body::size_hint(body),
+            Self::H2(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A TCP connection that can be watched for its client's leaving while nothing reads it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::detect::Prefix;
+
+/// The connection for whoever speaks HTTP on it. Bytes that detection has read are read again.
+pub(crate) struct Socket {
+    pub(super) prefix: Prefix,
+    read: OwnedReadHalf,
+    write: Arc<OwnedWriteHalf>,
+}
+
+/// Sees whether the client is still there.
+pub(crate) struct Presence {
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "only Linux reports it without a read")
+    )]
+    stream: Arc<OwnedWriteHalf>,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream) -> (Self, Presence) {
+        let (read, write) = stream.into_split();
+        let write = Arc::new(write);
+        (
+            Self {
+                prefix: Prefix::default(),
+                read,
+                write: Arc::clone(&write),
+            },
+            Presence { stream: write },
+        )
+    }
+}
+
+impl Presence {
+    /// Resolves when the client has closed its side of the connection or reset it.
+    ///
+    /// The kernel reports the end of input apart from its bytes (`EPOLLRDHUP`), so unread data does not hide
+    /// it. Elsewhere than on Linux this never resolves; HTTP's own reads notice a client that sent nothing more.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn ended(&self) {
+        // Only for its end-of-input half: no socket of ours is registered for urgent data.
+        let ready = self.stream.ready(tokio::io::Interest::PRIORITY).await;
+        if ready.is_ok_and(|ready| !ready.is_read_closed()) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) async fn ended(&self) {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.replay(buffer) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.read).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write_with(cx, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write_with(cx, |stream| stream.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream: &TcpStream = (*self.write).as_ref();
+        Poll::Ready(socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write))
+    }
+}
+
+impl Socket {
+    fn write_with(
+        &self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let stream: &TcpStream = (*self.write).as_ref();
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match write(stream) {
+                // The readiness was stale and is cleared now: ask again, which registers us.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}

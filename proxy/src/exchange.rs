@@ -1,0 +1,196 @@
+//! One request on one upstream connection: heads, bodies both ways, trailers.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use http::{Request, Response, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+
+use crate::body::Body;
+use crate::cluster::InFlight;
+use crate::error::{Error, Kind};
+use crate::normalize;
+use crate::pool::{Checkout, StreamSlot, WayBack};
+use crate::upgrade;
+
+/// Why an exchange has no response, and what is left of its request.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// Whether the connection had served another request before.
+    pub(crate) reused: bool,
+    /// The request, where nothing of it was written.
+    pub(crate) unsent: Option<Request<Body>>,
+}
+
+/// Sends `request` and waits for the head of the final response.
+pub(crate) async fn send(
+    connection: Checkout,
+    in_flight: InFlight,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failure> {
+    match connection {
+        Checkout::H1 { sender, back, reused } => {
+            let sent = send_h1(sender, back, in_flight, request).await;
+            sent.map_err(|(error, unsent)| Failure {
+                error,
+                reused,
+                unsent,
+            })
+        }
+        Checkout::H2 {
+            mut sender,
+            stream,
+            reused,
+        } => {
+            let request = for_h2(request).map_err(|error| Failure {
+                error,
+                reused,
+                unsent: None,
+            })?;
+            match sender.try_send_request(request).await {
+                Ok(response) => Ok(from_upstream(
+                    response,
+                    Rest {
+                        back: None,
+                        _stream: Some(stream),
+                        _in_flight: in_flight,
+                    },
+                )),
+                Err(mut error) => {
+                    let unsent = error.take_message();
+                    Err(Failure {
+                        error: classify(error.into_error()),
+                        reused,
+                        unsent,
+                    })
+                }
+            }
+        }
+    }
+}
+
+async fn send_h1(
+    mut sender: http1::SendRequest<Body>,
+    back: WayBack,
+    in_flight: InFlight,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, (Error, Option<Request<Body>>)> {
+    *request.version_mut() = Version::HTTP_11;
+    match sender.try_send_request(request).await {
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            // The connection is the tunnel's from here on; it never goes back to the pool.
+            Ok(switch(response, in_flight))
+        }
+        Ok(response) => {
+            let rest = Rest {
+                back: Some((sender, back)),
+                _stream: None,
+                _in_flight: in_flight,
+            };
+            Ok(from_upstream(response, rest))
+        }
+        Err(mut error) => {
+            let unsent = error.take_message();
+            Err((classify(error.into_error()), unsent))
+        }
+    }
+}
+
+/// HTTP/2 wants an absolute target and no `Host` (RFC 9113 §8.3.1).
+fn for_h2(mut request: Request<Body>) -> Result<Request<Body>, Error> {
+    if let Some(host) = request.headers_mut().remove(HOST) {
+        *request.uri_mut() = normalize::absolute(request.uri(), &host)?;
+    }
+    *request.version_mut() = Version::HTTP_2;
+    Ok(request)
+}
+
+fn from_upstream(response: Response<Incoming>, rest: Rest) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    normalize::drop_hop_by_hop(&mut head.headers);
+    head.version = Version::HTTP_11;
+    let mut body = ResponseBody {
+        incoming: body,
+        rest: Some(rest),
+    };
+    if body.incoming.is_end_stream() {
+        body.complete();
+    }
+    Response::from_parts(head, Body::upstream(body))
+}
+
+fn switch(mut response: Response<Incoming>, in_flight: InFlight) -> Response<Body> {
+    let half = upgrade::Half::new(hyper::upgrade::on(&mut response));
+    let (mut head, _no_body) = response.into_parts();
+    let protocol = head.headers.remove(UPGRADE);
+    normalize::drop_hop_by_hop(&mut head.headers);
+    head.headers
+        .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = protocol {
+        head.headers.insert(UPGRADE, protocol);
+    }
+    Response::from_parts(head, Body::tunnel(half).hold(in_flight))
+}
+
+fn classify(error: hyper::Error) -> Error {
+    let kind = if error.is_parse() {
+        Kind::UpstreamProtocol
+    } else {
+        Kind::UpstreamReset
+    };
+    // The request body is the client's; when reading that failed, the client is to blame.
+    let from_client = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<Error>())
+        .is_some_and(|cause| cause.kind() == Kind::ClientClosed);
+    Error::new(if from_client { Kind::ClientClosed } else { kind }).with_source(error)
+}
+
+/// The body of a response as it comes from the upstream; gives the connection back at its end.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    incoming: Incoming,
+    rest: Option<Rest>,
+}
+
+/// What an exchange occupies until its response is complete.
+#[derive(Debug)]
+struct Rest {
+    back: Option<(http1::SendRequest<Body>, WayBack)>,
+    _stream: Option<StreamSlot>,
+    _in_flight: InFlight,
+}
+
+impl ResponseBody {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match &frame {
+            Some(Err(_)) => self.rest = None,
+            None => self.complete(),
+            Some(Ok(_)) if self.incoming.is_end_stream() => self.complete(),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(classify)))
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    fn complete(&mut self) {
+        if let Some(Rest {
+            back: Some((sender, back)),
+            ..
+        }) = self.rest.take()
+        {
+            back.check_in(sender);
+        }
+    }
+}

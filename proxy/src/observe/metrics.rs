@@ -1,0 +1,132 @@
+//! Every metric of the data plane: names, labels, and the handles that the request path keeps.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
+
+use crate::error::Kind;
+
+/// Requests whose head was complete (counter).
+pub const REQUESTS_ACCEPTED: &str = "tidegate_requests_accepted_total";
+/// Requests that an upstream or a route answered (counter; label `code_class`: `1xx` to `5xx`).
+pub const REQUESTS_ANSWERED: &str = "tidegate_requests_answered_total";
+/// Requests that this program answered with an error (counter; label `reason`: [`Kind::name`]).
+pub const REQUESTS_FAILED: &str = "tidegate_requests_failed_total";
+/// Requests whose client left before it had a response head (counter).
+pub const REQUESTS_ABORTED: &str = "tidegate_requests_aborted_total";
+/// Seconds from the head of a request to the head of its response (histogram).
+pub const REQUEST_SECONDS: &str = "tidegate_request_head_duration_seconds";
+/// Downstream connections that are open now (gauge).
+pub const CONNECTIONS: &str = "tidegate_downstream_connections";
+/// Connections that were refused or could not be accepted (counter; label `reason`).
+pub const CONNECTIONS_REFUSED: &str = "tidegate_downstream_connections_refused_total";
+/// Requests sent to a cluster (counter; label `cluster`).
+pub const UPSTREAM_REQUESTS: &str = "tidegate_upstream_requests_total";
+/// Connections opened to a cluster (counter; label `cluster`).
+pub const UPSTREAM_CONNECTS: &str = "tidegate_upstream_connects_total";
+/// Connections that a cluster did not accept (counter; label `cluster`).
+pub const UPSTREAM_CONNECT_FAILURES: &str = "tidegate_upstream_connect_failures_total";
+/// Requests sent again because their reused connection had died (counter; label `cluster`).
+pub const UPSTREAM_RETRIES: &str = "tidegate_upstream_retries_total";
+
+/// The upper bounds of [`REQUEST_SECONDS`]'s buckets, in seconds.
+pub const REQUEST_SECONDS_BUCKETS: &[f64] = &[
+    0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// Says what each metric means, to the recorder that is installed.
+pub fn describe() {
+    let counters = [
+        (REQUESTS_ACCEPTED, "Requests whose head was complete"),
+        (REQUESTS_ANSWERED, "Requests answered by an upstream or a route"),
+        (REQUESTS_FAILED, "Requests answered with an error of the proxy"),
+        (
+            REQUESTS_ABORTED,
+            "Requests whose client left before the response head",
+        ),
+        (CONNECTIONS_REFUSED, "Connections refused or not accepted"),
+        (UPSTREAM_REQUESTS, "Requests sent to a cluster"),
+        (UPSTREAM_CONNECTS, "Connections opened to a cluster"),
+        (
+            UPSTREAM_CONNECT_FAILURES,
+            "Connections that a cluster did not accept",
+        ),
+        (
+            UPSTREAM_RETRIES,
+            "Requests sent again because their reused connection had died",
+        ),
+    ];
+    for (name, help) in counters {
+        metrics::describe_counter!(name, Unit::Count, help);
+    }
+    metrics::describe_gauge!(CONNECTIONS, Unit::Count, "Open downstream connections");
+    metrics::describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Request head to response head");
+}
+
+/// The handles that every request uses.
+pub(crate) struct ProxyMetrics {
+    pub(crate) accepted: Counter,
+    pub(crate) aborted: Counter,
+    pub(crate) connections: Gauge,
+    answered: [Counter; 5],
+    seconds: Histogram,
+}
+
+impl ProxyMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            accepted: counter!(REQUESTS_ACCEPTED),
+            aborted: counter!(REQUESTS_ABORTED),
+            connections: gauge!(CONNECTIONS),
+            answered: ["1xx", "2xx", "3xx", "4xx", "5xx"]
+                .map(|class| counter!(REQUESTS_ANSWERED, "code_class" => class)),
+            seconds: histogram!(REQUEST_SECONDS),
+        }
+    }
+
+    pub(crate) fn answered(&self, status: StatusCode, took: Duration) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(counter) = self.answered.get(class) {
+            counter.increment(1);
+        }
+        self.seconds.record(took.as_secs_f64());
+    }
+
+    /// Errors are rare enough to look their counter up.
+    pub(crate) fn failed(&self, kind: Kind, took: Duration) {
+        counter!(REQUESTS_FAILED, "reason" => kind.name()).increment(1);
+        self.seconds.record(took.as_secs_f64());
+    }
+
+    pub(crate) fn connection_refused(reason: &'static str) {
+        counter!(CONNECTIONS_REFUSED, "reason" => reason).increment(1);
+    }
+}
+
+impl fmt::Debug for ProxyMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyMetrics").finish_non_exhaustive()
+    }
+}
+
+/// The handles that every request to one cluster uses.
+pub(crate) struct ClusterMetrics {
+    pub(crate) requests: Counter,
+    pub(crate) connects: Counter,
+    pub(crate) connect_failures: Counter,
+    pub(crate) retries: Counter,
+}
+
+impl ClusterMetrics {
+    pub(crate) fn new(cluster: &str) -> Self {
+        let label = cluster.to_owned();
+        Self {
+            requests: counter!(UPSTREAM_REQUESTS, "cluster" => label.clone()),
+            connects: counter!(UPSTREAM_CONNECTS, "cluster" => label.clone()),
+            connect_failures: counter!(UPSTREAM_CONNECT_FAILURES, "cluster" => label.clone()),
+            retries: counter!(UPSTREAM_RETRIES, "cluster" => label),
+        }
+    }
+}

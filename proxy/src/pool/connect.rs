@@ -1,0 +1,75 @@
+//! How a new upstream connection comes to be.
+
+use std::io;
+use std::net::SocketAddr;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use crate::body::Body;
+use crate::cluster::Cluster;
+use crate::config::limits;
+use crate::drain::Watch;
+use crate::error::{Error, Kind};
+use crate::process;
+
+/// Dials and starts HTTP/1.1. The connection's task ends when the last sender is gone.
+pub(crate) async fn http1(
+    cluster: &Cluster,
+    address: SocketAddr,
+    drain: &Watch,
+) -> Result<http1::SendRequest<Body>, Error> {
+    let stream = dial(cluster, address).await?;
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(limits::HEADER_FIELDS_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
+    process::spawn("upstream-h1", drain.guard(), async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%address, %error, "upstream connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+/// Dials and starts HTTP/2 by prior knowledge.
+pub(crate) async fn http2(
+    cluster: &Cluster,
+    address: SocketAddr,
+    drain: &Watch,
+) -> Result<http2::SendRequest<Body>, Error> {
+    let stream = dial(cluster, address).await?;
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(limits::H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
+    process::spawn("upstream-h2", drain.guard(), async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%address, %error, "upstream connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+async fn dial(cluster: &Cluster, address: SocketAddr) -> Result<TcpStream, Error> {
+    cluster.metrics().connects.increment(1);
+    let dialled = tokio::time::timeout(cluster.settings().connect_timeout, TcpStream::connect(address)).await;
+    let failed = |kind, source: io::Error| {
+        cluster.metrics().connect_failures.increment(1);
+        Error::new(kind).with_source(source)
+    };
+    let stream = match dialled {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(failed(Kind::ConnectFailed, error)),
+        Err(elapsed) => return Err(failed(Kind::ConnectTimeout, elapsed.into())),
+    };
+    stream
+        .set_nodelay(true)
+        .map_err(|error| failed(Kind::ConnectFailed, error))?;
+    Ok(stream)
+}

@@ -1,0 +1,81 @@
+//! The innermost service of a route: sends a request to where it was found to go.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use tower::Service;
+
+use crate::attempt;
+use crate::body::Body;
+use crate::cluster::{Cluster, Endpoint};
+use crate::error::{BoxError, Error, Kind};
+use crate::route::Route;
+use crate::worker::Worker;
+
+/// Where a request goes; in its extensions while it passes the layers of its route.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The route that it matched.
+    pub route: Arc<Route>,
+    /// The cluster that the route's split chose.
+    pub cluster: Arc<Cluster>,
+    /// The endpoint, once a layer has chosen one; otherwise the cluster's balancer does.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// When its head was complete.
+    pub received: Instant,
+}
+
+/// What an exchange took; in the extensions of a response that [`Upstream`] returned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Until a connection was ready to take the request: next to nothing for a pooled one.
+    pub connect: Duration,
+    /// From then to the head of the response.
+    pub first_byte: Duration,
+}
+
+/// Sends requests to their [`Target`]; the innermost service of a stack of [`Layers`](crate::layers::Layers).
+///
+/// Always ready. Boxes its future: only routes with foreign layers come through here.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    // The worker owns the stacks that own this: a strong reference would be a cycle.
+    worker: Weak<Worker>,
+}
+
+impl Upstream {
+    pub(crate) fn new(worker: &Arc<Worker>) -> Self {
+        Self {
+            worker: Arc::downgrade(worker),
+        }
+    }
+}
+
+impl Service<Request<Body>> for Upstream {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let target = request.extensions_mut().remove::<Target>();
+        let worker = self.worker.upgrade();
+        Box::pin(async move {
+            let (Some(target), Some(worker)) = (target, worker) else {
+                let gone = "a layer removed the request's Target, or outlived the proxy";
+                return Err(Error::new(Kind::LayerFailed).with_source(gone).into());
+            };
+            let (mut response, timing) =
+                attempt::run(&worker, &target.cluster, target.endpoint, request).await?;
+            response.extensions_mut().insert(timing);
+            Ok(response)
+        })
+    }
+}

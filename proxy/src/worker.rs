@@ -1,0 +1,96 @@
+//! What one worker owns, and the proxy as the tower service that it serves connections with.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tower::Service;
+
+use crate::body::Body;
+use crate::config::Handle;
+use crate::connection::Peer;
+use crate::drain::Watch;
+use crate::error::BoxError;
+use crate::layers::Stacks;
+use crate::observe::metrics::ProxyMetrics;
+use crate::pool::Pool;
+use crate::request;
+
+/// What the requests of one worker share and no other worker touches.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) config: Handle,
+    pub(crate) pool: Pool,
+    pub(crate) stacks: Stacks,
+    pub(crate) metrics: ProxyMetrics,
+    pub(crate) drain: Watch,
+}
+
+/// The data plane of one worker. Clones share its pools.
+///
+/// It is a [`tower::Service`] with `Send` futures, so it runs in anybody's runtime and under anybody's layers;
+/// [`Listener::serve`](crate::listener::Listener::serve) drives it without the box that this seam needs.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    worker: Arc<Worker>,
+    peer: Arc<Peer>,
+}
+
+impl Proxy {
+    /// A proxy that follows the snapshots of `config` and lets go when `drain` says so.
+    ///
+    /// Make one per worker thread. Metrics go to the recorder that is installed at this moment.
+    #[must_use]
+    pub fn new(config: Handle, drain: Watch) -> Self {
+        let worker = Worker {
+            config,
+            pool: Pool::new(drain.clone()),
+            stacks: Stacks::default(),
+            metrics: ProxyMetrics::new(),
+            drain,
+        };
+        Self {
+            worker: Arc::new(worker),
+            peer: Arc::new(Peer::unknown()),
+        }
+    }
+
+    /// The proxy as one connection's requests see it.
+    #[must_use]
+    pub(crate) fn for_peer(&self, peer: Peer) -> Self {
+        Self {
+            worker: Arc::clone(&self.worker),
+            peer: Arc::new(peer),
+        }
+    }
+
+    /// Answers one request; never fails, an error becomes a response.
+    pub(crate) async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        request::handle(&self.worker, &self.peer, request).await
+    }
+
+    pub(crate) fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+}
+
+impl<B> Service<Request<B>> for Proxy
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let proxy = self.clone();
+        Box::pin(async move { Ok(proxy.handle(request.map(Body::new)).await) })
+    }
+}
