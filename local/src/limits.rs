@@ -34,3 +34,28 @@ pub const GUARDIAN_LINE_BYTES_MAX: usize = 512;
 pub const GUARDIAN_ANSWER: Duration = Duration::from_secs(2);
 /// How long to wait before a guardian that died is started again.
 pub const GUARDIAN_RESTART_DELAY: Duration = Duration::from_millis(500);
+
+/// How many starts of a revision may fail in a row before its waiting requests are answered 503.
+pub const START_FAILURES_MAX: u32 = 3;
+/// How long after the first failed start the next one comes; it doubles with each further failure.
+pub const START_BACKOFF_FIRST: Duration = Duration::from_millis(500);
+/// The longest pause between two starts.
+pub const START_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How long a replica may listen on other ports alone before its start counts as failed.
+pub const WRONG_PORT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a replica may be silent about its port before a line says so.
+pub const SLOW_START_NOTICE: Duration = Duration::from_secs(10);
+/// How often a starting replica's ports are looked at.
+pub const PORT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the load is reported to the autoscaler, also when there is none (Knative's activator: 1 s).
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the autoscaler decides (Knative: 2 s).
+pub const SCALE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long Ctrl-C waits for requests under way, by default.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long replicas may take to stop once their requests are done, at the end of `up`.
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How many messages may wait for one revision's task.
+pub const REVISION_MAILBOX: usize = 256;
+/// How long a readiness progress may take in all: Knative's `progress-deadline`.
+pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
