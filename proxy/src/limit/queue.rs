@@ -10,8 +10,10 @@
 //! - who waits: **first** parks, which raises `waiting`, **then** calls `dispatch`, whose closure reads the
 //!   capacity.
 //!
-//! All four accesses are `SeqCst`, so they stand in one total order (Dekker's argument). Suppose that all calls
-//! have returned, a waiter W is parked and capacity is free. Look at the last event that made it so:
+//! All four accesses are `SeqCst`, so they stand in one total order (Dekker's argument). Where the capacity is not
+//! an atomic of the owner's own, as in a list behind `arc_swap`, a `SeqCst` fence after the write takes the place of
+//! a `SeqCst` write; on the other side [`WaitQueue::park`] ends with one. Suppose that all calls have returned, a
+//! waiter W is parked and capacity is free. Look at the last event that made it so:
 //! - it was the write that freed capacity: W had parked before it, so the `dispatch` that follows the write reads
 //!   `waiting >= 1`, takes the lock (`waiting` only changes under it, so W's entry is there) and loops until the
 //!   queue is empty or the closure finds no capacity. W is still parked, so the closure found none, after the
@@ -33,7 +35,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicUsize, Ordering::SeqCst, fence},
     },
     task::{Context, Poll, Waker},
 };
@@ -128,6 +130,7 @@ impl<T, R> WaitQueue<T, R> {
         places.waiting.insert(place, None);
         self.shared.waiting.fetch_add(1, SeqCst);
         drop(places);
+        fence(SeqCst);
         Ok(Waiter {
             queue: Arc::clone(&self.shared),
             place,
