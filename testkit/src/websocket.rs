@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 
 use crate::wait::soon;
 
@@ -56,14 +57,15 @@ impl WebSocket {
         soon("a message", self.stream.next()).await
     }
 
-    /// Closes in order: sends Close, and waits for the peer's and the end.
+    /// Closes in order, whoever began: sends or answers Close, and waits for the end.
     ///
     /// # Panics
-    /// When the peer does not answer in order.
+    /// When the peer does not end in order.
     pub async fn close(mut self) {
-        soon("the peer to read", self.stream.close(None))
-            .await
-            .expect("close a standing connection");
+        match soon("the peer to read", self.stream.close(None)).await {
+            Ok(()) | Err(Error::Protocol(ProtocolError::SendAfterClosing)) => {}
+            Err(error) => panic!("close: {error}"),
+        }
         while let Some(message) = self.next().await {
             message.unwrap_or_else(|error| panic!("expected an orderly close, got {error}"));
         }

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::bind;
+use crate::wait::soon;
 use crate::wire::Wire;
 
 /// A connection as a [`RawUpstream`]'s script gets it.
@@ -23,6 +26,7 @@ pub struct RawConnection {
 pub struct RawUpstream {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    finish: Arc<Notify>,
     acceptor: JoinSet<()>,
 }
 
@@ -59,23 +63,18 @@ impl RawUpstream {
         let listener = bind().await;
         let address = listener.local_addr().expect("a bound listener has an address");
         let connections = Arc::new(AtomicUsize::new(0));
-        let accepted = Arc::clone(&connections);
+        let finish = Arc::new(Notify::new());
         let mut acceptor = JoinSet::new();
-        acceptor.spawn(async move {
-            let mut scripts = JoinSet::new();
-            loop {
-                tokio::select! {
-                    Ok((stream, _)) = listener.accept() => {
-                        let number = accepted.fetch_add(1, Ordering::SeqCst) + 1;
-                        scripts.spawn(script(RawConnection { number, wire: Wire::new(stream) }));
-                    }
-                    Some(Err(failed)) = scripts.join_next() => panic!("a script failed: {failed}"),
-                }
-            }
-        });
+        acceptor.spawn(accept(
+            listener,
+            script,
+            Arc::clone(&connections),
+            Arc::clone(&finish),
+        ));
         Self {
             address,
             connections,
+            finish,
             acceptor,
         }
     }
@@ -92,13 +91,35 @@ impl RawUpstream {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Ends the server, and fails if one of its scripts did.
+    /// Takes no more connections, waits for the scripts that run, and fails if one of them did.
     ///
     /// # Panics
-    /// With the script's failure.
-    pub fn finish(mut self) {
-        if let Some(Err(failed)) = self.acceptor.try_join_next() {
+    /// When a script failed, or does not end.
+    pub async fn finish(mut self) {
+        self.finish.notify_one();
+        if let Some(Err(failed)) = soon("the end of the scripts", self.acceptor.join_next()).await {
             panic!("{failed}");
         }
+    }
+}
+
+async fn accept<S, F>(listener: TcpListener, script: S, connections: Arc<AtomicUsize>, finish: Arc<Notify>)
+where
+    S: Fn(RawConnection) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut scripts = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((stream, _)) = listener.accept() => {
+                let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
+                scripts.spawn(script(RawConnection { number, wire: Wire::new(stream) }));
+            }
+            Some(Err(failed)) = scripts.join_next() => panic!("a script failed: {failed}"),
+            () = finish.notified() => break,
+        }
+    }
+    while let Some(ended) = scripts.join_next().await {
+        ended.unwrap_or_else(|failed| panic!("a script failed: {failed}"));
     }
 }

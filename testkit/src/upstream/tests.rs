@@ -115,3 +115,16 @@ async fn websocket_messages_come_back() {
         StatusCode::UPGRADE_REQUIRED
     );
 }
+
+#[tokio::test]
+#[should_panic(expected = "a script failed")]
+async fn a_script_that_fails_fails_the_test() {
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        assert_eq!(connection.wire.line().await, "something else");
+    })
+    .await;
+    let mut wire = Wire::connect(upstream.address()).await;
+    wire.send("a line\r\n").await;
+    wire.ends().await;
+    upstream.finish().await;
+}
