@@ -1,50 +1,47 @@
 //! How a process stops: first gracefully, then by force, and who is still busy.
 
+use std::collections::HashMap;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-/// How far the stop has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A step of the stop. A process that just runs has reached none: 0.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
 enum Phase {
-    Running,
-    Draining,
-    Forced,
+    Draining = 1,
+    Forced = 2,
 }
 
-/// Starts and finishes the stop; held by whoever owns the process.
+/// Starts and finishes the stop; held by whoever owns the process. Dropping it cuts everything at once.
 #[derive(Debug)]
 pub struct Drain {
-    phase: watch::Sender<Phase>,
+    signal: Arc<Signal>,
     busy: Arc<Busy>,
 }
 
 /// Sees the stop coming; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    phase: watch::Receiver<Phase>,
+    signal: Arc<Signal>,
     busy: Arc<Busy>,
 }
 
-/// Keeps the graceful phase open until it is dropped: one for each task that has work to finish.
-#[derive(Debug)]
-pub struct Guard {
-    busy: Arc<Busy>,
-}
-
-#[derive(Debug, Default)]
-struct Busy {
-    guards: AtomicUsize,
-    idle: Notify,
-}
+/// Keeps the graceful phase open until it and all its clones are dropped: one for each piece of work that may
+/// finish. A clone is for a task that does a part of that work; it counts with its original, as one.
+#[derive(Clone, Debug)]
+pub struct Guard(#[expect(dead_code, reason = "held for its destructor")] Arc<Token>);
 
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// How many guards were still held when the deadline passed; 0 after a clean drain.
+    /// How many guards were still held when the deadline passed (a connection, with its requests or its tunnel,
+    /// is one); 0 after a clean drain.
     pub forced: usize,
 }
 
@@ -52,29 +49,18 @@ impl Drain {
     /// A running process, and the watch that its tasks get.
     #[must_use]
     pub fn new() -> (Self, Watch) {
-        let (sender, receiver) = watch::channel(Phase::Running);
+        let signal = Arc::new(Signal::default());
         let busy = Arc::new(Busy::default());
-        (
-            Self {
-                phase: sender,
-                busy: Arc::clone(&busy),
-            },
-            Watch {
-                phase: receiver,
-                busy,
-            },
-        )
+        let watch = Watch {
+            signal: Arc::clone(&signal),
+            busy: Arc::clone(&busy),
+        };
+        (Self { signal, busy }, watch)
     }
 
     /// Begins the graceful phase: nothing new is accepted, what runs may finish.
     pub fn start(&self) {
-        self.phase.send_if_modified(|phase| {
-            let first = *phase == Phase::Running;
-            if first {
-                *phase = Phase::Draining;
-            }
-            first
-        });
+        self.signal.advance(Phase::Draining);
     }
 
     /// How many guards are held now.
@@ -90,29 +76,36 @@ impl Drain {
             Ok(()) => 0,
             Err(_elapsed) => self.busy(),
         };
-        self.phase.send_replace(Phase::Forced);
+        self.signal.advance(Phase::Forced);
         Outcome { forced }
+    }
+}
+
+impl Drop for Drain {
+    /// When the owner is gone nobody waits for what still runs.
+    fn drop(&mut self) {
+        self.signal.advance(Phase::Forced);
     }
 }
 
 impl Watch {
     /// Resolves when the graceful phase begins, or has begun.
-    pub fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
         self.reached(Phase::Draining)
     }
 
-    /// Resolves when everything that still runs has to be cut.
-    pub fn forced(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Resolves when the drain is over: whatever still runs has to be cut.
+    pub fn forced(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
         self.reached(Phase::Forced)
     }
 
     /// Whether the stop has begun.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        *self.phase.borrow() >= Phase::Draining
+        self.signal.reached(Phase::Draining)
     }
 
-    /// Counts one more busy task until the guard is dropped.
+    /// Counts one more piece of work until the guard is dropped.
     #[must_use]
     pub fn guard(&self) -> Guard {
         Guard::new(&self.busy)
@@ -124,11 +117,11 @@ impl Watch {
         Guard::new(&Arc::default())
     }
 
-    fn reached(&self, wanted: Phase) -> impl Future<Output = ()> + Send + use<> {
-        let mut phase = self.phase.clone();
-        async move {
-            // The sender lives in `Drain`; when that is gone without a drain, nobody waits for us: go.
-            let _owner_gone = phase.wait_for(|phase| *phase >= wanted).await.is_err();
+    fn reached(&self, wanted: Phase) -> Reached {
+        Reached {
+            signal: Arc::clone(&self.signal),
+            wanted,
+            registered: None,
         }
     }
 }
@@ -136,24 +129,30 @@ impl Watch {
 impl Guard {
     fn new(busy: &Arc<Busy>) -> Self {
         busy.guards.fetch_add(1, Ordering::AcqRel);
-        Self {
+        Self(Arc::new(Token {
             busy: Arc::clone(busy),
-        }
+        }))
     }
 }
 
-impl Clone for Guard {
-    fn clone(&self) -> Self {
-        Self::new(&self.busy)
-    }
+/// What a [`Guard`] and its clones share.
+#[derive(Debug)]
+struct Token {
+    busy: Arc<Busy>,
 }
 
-impl Drop for Guard {
+impl Drop for Token {
     fn drop(&mut self) {
         if self.busy.guards.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.busy.idle.notify_waiters();
         }
     }
+}
+
+#[derive(Debug, Default)]
+struct Busy {
+    guards: AtomicUsize,
+    idle: Notify,
 }
 
 impl Busy {
@@ -171,8 +170,104 @@ impl Busy {
     }
 }
 
+/// The phase, and who wants to hear of the next one.
+///
+/// Every connection waits for it beside its work, and is polled with each step of that work. So a poll costs one
+/// load and no lock: only the first one registers its waker, which stays until the future is dropped.
+#[derive(Debug, Default)]
+struct Signal {
+    phase: AtomicU8,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    wakers: HashMap<u64, Waker>,
+}
+
+impl Waiting {
+    fn new_key(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+impl Signal {
+    fn reached(&self, wanted: Phase) -> bool {
+        self.phase.load(Ordering::Acquire) >= wanted as u8
+    }
+
+    fn advance(&self, to: Phase) {
+        if self.phase.fetch_max(to as u8, Ordering::AcqRel) < to as u8 {
+            let wakers: Vec<Waker> = self.waiting().wakers.values().cloned().collect();
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Resolves when a phase has begun.
+#[derive(Debug)]
+struct Reached {
+    signal: Arc<Signal>,
+    wanted: Phase,
+    registered: Option<(u64, Waker)>,
+}
+
+impl Future for Reached {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if this.signal.reached(this.wanted) {
+            return Poll::Ready(());
+        }
+        if this
+            .registered
+            .as_ref()
+            .is_some_and(|(_, waker)| waker.will_wake(cx.waker()))
+        {
+            return Poll::Pending;
+        }
+        this.register(cx.waker());
+        // A phase that began in between has woken all but us; the lock orders its store before this look.
+        if this.signal.reached(this.wanted) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Reached {
+    fn register(&mut self, waker: &Waker) {
+        let mut waiting = self.signal.waiting();
+        let key = match self.registered.take() {
+            Some((key, _outdated)) => key,
+            None => waiting.new_key(),
+        };
+        waiting.wakers.insert(key, waker.clone());
+        drop(waiting);
+        self.registered = Some((key, waker.clone()));
+    }
+}
+
+impl Drop for Reached {
+    fn drop(&mut self) {
+        if let Some((key, _)) = self.registered {
+            self.signal.waiting().wakers.remove(&key);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -195,5 +290,41 @@ mod tests {
         assert_eq!(outcome, Outcome { forced: 2 });
         watch.forced().await;
         drop(guards);
+    }
+
+    #[test]
+    fn a_guard_counts_with_its_clones_as_one() {
+        let (drain, watch) = Drain::new();
+        let guard = watch.guard();
+        let clone = guard.clone();
+        let _apart = watch.unguarded();
+        assert_eq!(drain.busy(), 1);
+        drop(guard);
+        assert_eq!(drain.busy(), 1);
+        drop(clone);
+        assert_eq!(drain.busy(), 0);
+    }
+
+    #[tokio::test]
+    async fn everybody_hears_of_each_phase_and_only_of_theirs() {
+        let (drain, watch) = Drain::new();
+        let draining = join_all((0..100).map(|_| watch.draining()));
+        let mut forced = std::pin::pin!(join_all((0..100).map(|_| watch.forced())));
+        assert!(forced.as_mut().now_or_never().is_none());
+        let ((), _) = tokio::join!(async { drain.start() }, draining);
+        assert!(forced.as_mut().now_or_never().is_none());
+        let (_, ()) = tokio::join!(forced, async { drop(drain) });
+    }
+
+    #[tokio::test]
+    async fn who_waits_can_move_to_another_task_and_leaves_nothing_behind() {
+        let (drain, watch) = Drain::new();
+        let mut draining = watch.draining();
+        for _ in 0..3 {
+            assert!((&mut draining).now_or_never().is_none());
+        }
+        assert_eq!(watch.signal.waiting().wakers.len(), 1);
+        tokio::join!(draining, async { drain.start() });
+        assert!(watch.signal.waiting().wakers.is_empty());
     }
 }
