@@ -32,7 +32,9 @@ pub fn parse(authority: &[u8]) -> Result<Box<str>, &'static str> {
             .strip_suffix(']')
             .is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
     } else {
+        // A second trailing dot would be taken off by the next hop: the two would disagree about the host.
         !host.is_empty()
+            && !host.ends_with('.')
             && host
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))

@@ -33,6 +33,7 @@ fn the_host_is_one_valid_and_the_same_everywhere() {
         ("a b", "valid host name"),
         ("a/b", "valid host name"),
         (".", "valid host name"),
+        ("a..", "valid host name"),
     ] {
         refused("/", &[("host", host)], reason);
     }
