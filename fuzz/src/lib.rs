@@ -1,1 +1,34 @@
-//! One fuzz target per untrusted input; the corpora replay in the tests.
+//! Which inputs come from strangers, and what must hold whatever they send?
+//!
+//! Each target is a function of bytes that panics when a property is broken. It knows nothing of the fuzzer: the
+//! tests replay the corpora through it, and `fuzz_targets/` holds the programs that libFuzzer drives.
+
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a fuzz target reports a broken property by panicking"
+)]
+
+pub mod head;
+pub mod host;
+
+/// A named fuzz target. Its corpus is `corpus/NAME`, its program `fuzz_targets/NAME.rs`.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The name of its corpus and program.
+    pub name: &'static str,
+    /// What runs one input.
+    pub run: fn(&[u8]),
+}
+
+/// Every target of this crate.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "head",
+        run: head::run,
+    },
+    Target {
+        name: "host",
+        run: host::run,
+    },
+];
