@@ -3,18 +3,23 @@
 //! No I/O: text in, objects or problems out.
 
 pub mod autoscaling;
+mod decode;
 mod defaults;
 pub mod go_duration;
 pub mod headers;
 pub mod limits;
+mod load;
 pub mod names;
 pub mod object;
 mod problem;
+mod report;
 mod source;
 pub mod stat;
 mod suggest;
+mod yaml;
 
 pub use defaults::Defaults;
+pub use load::load;
 pub use object::{Kind, Object};
 pub use problem::{Position, Problem};
 pub use source::Source;

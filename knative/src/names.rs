@@ -4,7 +4,7 @@ mod child;
 mod dns;
 
 pub use child::{child_name, revision_name};
-pub use dns::{is_dns1035_label, is_dns1123_label, is_dns1123_subdomain, is_qualified_name};
+pub use dns::{is_dns1035_label, is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name};
 
 /// API group and version of Service, Configuration, Route and Revision.
 pub const SERVING_API_VERSION: &str = "serving.knative.dev/v1";

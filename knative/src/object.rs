@@ -2,6 +2,7 @@
 
 mod container;
 mod core;
+mod digest;
 mod metadata;
 mod probe;
 mod revision;
@@ -14,6 +15,7 @@ pub use container::{
     Container, ContainerPort, EnvFrom, EnvFromSource, EnvSource, EnvVar, FieldRef, KeyRef, Quantity,
     ResourceFieldRef, Resources, VolumeMount,
 };
+pub use digest::TemplateDigest;
 pub use metadata::Metadata;
 pub use probe::{HttpHeader, PortRef, Probe, ProbeHandler, Scheme};
 pub use revision::{Protocol, RevisionSpec, RevisionTemplate, TemplateMetadata};

@@ -60,28 +60,6 @@ const AGGREGATION: [&str; 2] = [
     "autoscaling.knative.dev/metricAggregationAlgorithm",
 ];
 
-/// All autoscaling annotations that Knative knows, in both spellings.
-pub(crate) fn known_keys() -> impl Iterator<Item = &'static str> {
-    let all: [&[&str]; 15] = [
-        &CLASS,
-        &METRIC,
-        &TARGET,
-        &TARGET_UTILIZATION,
-        &TARGET_BURST_CAPACITY,
-        &MIN_SCALE,
-        &MAX_SCALE,
-        &INITIAL_SCALE,
-        &ACTIVATION_SCALE,
-        &SCALE_DOWN_DELAY,
-        &RETENTION,
-        &WINDOW,
-        &PANIC_WINDOW,
-        &PANIC_THRESHOLD,
-        &AGGREGATION,
-    ];
-    all.into_iter().flatten().copied()
-}
-
 /// Which autoscaler acts on a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Class {

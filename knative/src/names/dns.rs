@@ -33,6 +33,12 @@ pub fn is_qualified_name(key: &str) -> bool {
     prefix.is_none_or(is_dns1123_subdomain) && is_name_part(name)
 }
 
+/// What a label may have as its value: empty, or letters, digits and inner dashes, dots, underscores.
+#[must_use]
+pub fn is_label_value(value: &str) -> bool {
+    value.is_empty() || is_name_part(value)
+}
+
 fn is_dns_part(part: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !part.is_empty() && part.chars().all(inner) && !part.starts_with('-') && !part.ends_with('-')
@@ -86,5 +92,7 @@ mod tests {
         assert!(!is_qualified_name("/b"));
         assert!(!is_qualified_name("a/"));
         assert!(!is_qualified_name("two words"));
+        assert!(is_label_value("") && is_label_value("v1.2_x"));
+        assert!(!is_label_value("-v1"));
     }
 }

@@ -144,9 +144,31 @@ pub struct Resources {
 /// A Kubernetes quantity such as `500m` or `1Gi`, kept as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Quantity(pub(crate) String);
+pub struct Quantity(String);
 
 impl Quantity {
+    /// The quantity in `text`: a decimal number with a suffix of `n u m k M G T P E`, `Ki` to `Ei`, or an exponent.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let suffix = unsigned.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let is_suffix = match suffix {
+            "" | "n" | "u" | "m" | "k" | "M" | "G" | "T" | "P" | "E" => true,
+            "Ki" | "Mi" | "Gi" | "Ti" | "Pi" | "Ei" => true,
+            exponent => exponent
+                .strip_prefix(['e', 'E'])
+                .is_some_and(|digits| digits.parse::<i32>().is_ok()),
+        };
+        let is_number = unsigned
+            .strip_suffix(suffix)
+            .is_some_and(|number| number.parse::<f64>().is_ok());
+        if is_suffix && is_number {
+            Some(Self(text.to_owned()))
+        } else {
+            None
+        }
+    }
+
     /// The text as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,13 +1,16 @@
 //! What a revision is made from.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::container::Container;
+use super::digest::TemplateDigest;
 use super::volume::Volume;
-use crate::names::ports;
+use crate::go_duration;
+use crate::names::{keys, ports};
 
 /// `spec.template` of a Service or a Configuration.
 ///
@@ -19,6 +22,20 @@ pub struct RevisionTemplate {
     pub metadata: TemplateMetadata,
     /// What runs.
     pub spec: RevisionSpec,
+}
+
+impl RevisionTemplate {
+    /// How long the revision may take to become ready, if it says so itself.
+    #[must_use]
+    pub fn progress_deadline(&self) -> Option<Duration> {
+        go_duration::parse(self.metadata.annotations.get(keys::PROGRESS_DEADLINE)?).ok()
+    }
+
+    /// The hash of everything that the template says.
+    #[must_use]
+    pub fn digest(&self) -> TemplateDigest {
+        TemplateDigest::of(self)
+    }
 }
 
 /// `spec.template.metadata`.

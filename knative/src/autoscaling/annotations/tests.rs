@@ -174,9 +174,3 @@ fn the_configuration_bounds_what_a_revision_may_ask_for() {
     assert!(parse(&[("max-scale", "11")], &config).is_err());
     assert!(parse(&[("max-scale", "0")], &config).is_err());
 }
-
-#[test]
-fn every_key_is_known() {
-    assert_eq!(known_keys().count(), 25);
-    assert!(known_keys().all(|key| key.starts_with(PREFIX)));
-}
