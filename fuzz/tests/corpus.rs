@@ -1,7 +1,7 @@
 //! Do the inputs that were ever interesting still pass, and is every target complete?
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tidegate_fuzz::{TARGETS, Target};
 
@@ -9,20 +9,19 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = fs::read_dir(folder)?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<io::Result<Vec<_>>>()?;
     names.sort();
-    names
+    Ok(names)
 }
 
 #[test]
 fn every_corpus_replays() {
     for Target { name, run } in TARGETS {
         let corpus = root().join("corpus").join(name);
-        let inputs = names(&corpus);
+        let inputs = names(&corpus).unwrap();
         assert!(
             !inputs.is_empty(),
             "target '{name}' has no input in {}",
@@ -40,10 +39,14 @@ fn every_corpus_replays() {
 fn corpora_programs_and_targets_are_the_same_set() {
     let mut targets: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     targets.sort_unstable();
-    assert_eq!(names(&root().join("corpus")), targets, "folders of corpus/");
+    assert_eq!(
+        names(&root().join("corpus")).unwrap(),
+        targets,
+        "folders of corpus/"
+    );
     let programs: Vec<String> = targets.iter().map(|target| format!("{target}.rs")).collect();
     assert_eq!(
-        names(&root().join("fuzz_targets")),
+        names(&root().join("fuzz_targets")).unwrap(),
         programs,
         "files of fuzz_targets/"
     );
