@@ -1,0 +1,157 @@
+//! How does a test put a proxy in front of its upstreams?
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tidegate_proxy::Proxy;
+use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol};
+use tidegate_proxy::config::{Handle, Snapshot};
+use tidegate_proxy::drain::{Drain, Outcome, Watch};
+use tidegate_proxy::layers::Layers;
+use tidegate_proxy::listener::{Connections, Listener};
+use tidegate_proxy::normalize::edge::EdgePolicy;
+use tidegate_proxy::process::{self, Workers};
+use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
+use tidegate_testkit::wait::soon;
+
+/// The host that [`Front::to`] serves.
+pub(crate) const HOST: &str = "app.example";
+/// The only cluster of most tests.
+pub(crate) const CLUSTER: &str = "app";
+/// Long enough for whatever has to finish, short enough to fail a test.
+pub(crate) const GRACE: Duration = Duration::from_secs(8);
+
+/// A running proxy. Dropping it cuts everything.
+#[derive(Debug)]
+pub(crate) struct Front {
+    pub(crate) address: SocketAddr,
+    pub(crate) config: Handle,
+    pub(crate) watch: Watch,
+    pub(crate) drain: Drain,
+    pub(crate) proxy: Option<Proxy>,
+}
+
+impl Front {
+    /// One worker in the test's own runtime, which serves `snapshot`.
+    pub(crate) fn start(snapshot: Snapshot) -> Self {
+        Self::start_at_most(snapshot, Connections::default())
+    }
+
+    /// [`Front::start`] with a cap on connections.
+    pub(crate) fn start_at_most(snapshot: Snapshot, connections: Connections) -> Self {
+        let (config, (drain, watch)) = (Handle::new(snapshot), Drain::new());
+        let proxy = Proxy::new(config.clone(), watch.clone());
+        let listener = listen(NonZeroUsize::MIN, connections);
+        let address = listener.address();
+        for acceptor in listener.into_acceptors() {
+            let serving = acceptor.serve(proxy.clone());
+            process::spawn("acceptor", watch.unguarded(), async {
+                serving.await.expect("the socket fits this runtime");
+            });
+        }
+        Self {
+            address,
+            config,
+            watch,
+            drain,
+            proxy: Some(proxy),
+        }
+    }
+
+    /// Threads of their own, as programs run it.
+    pub(crate) fn on_workers(snapshot: Snapshot, workers: usize) -> (Self, Workers) {
+        let workers = NonZeroUsize::new(workers).expect("at least one worker");
+        let (config, (drain, watch)) = (Handle::new(snapshot), Drain::new());
+        let listener = listen(workers, Connections::default());
+        let address = listener.address();
+        let acceptors = Arc::new(Mutex::new(listener.into_acceptors().collect::<Vec<_>>()));
+        let (followed, stop) = (config.clone(), watch.clone());
+        let workers = Workers::start(workers, move |_index| {
+            let acceptor = acceptors.lock().expect("no panic so far").pop();
+            let acceptor = acceptor.expect("an acceptor for each worker");
+            let (proxy, stop) = (Proxy::new(followed.clone(), stop.clone()), stop.clone());
+            async move {
+                acceptor.serve(proxy).await.expect("the socket fits this runtime");
+                stop.forced().await;
+            }
+        });
+        let front = Self {
+            address,
+            config,
+            watch,
+            drain,
+            proxy: None,
+        };
+        (front, workers.expect("threads"))
+    }
+
+    /// Everything goes to `upstream`, over HTTP/1.1.
+    pub(crate) fn to(upstream: SocketAddr) -> Self {
+        Self::start(everything_to(&cluster(Protocol::Http1, &[upstream]), None))
+    }
+
+    /// Everything goes to `upstream`, over HTTP/2.
+    pub(crate) fn to_http2(upstream: SocketAddr) -> Self {
+        Self::start(everything_to(&cluster(Protocol::Http2, &[upstream]), None))
+    }
+
+    /// Everything goes through `layers` to `upstream`, over HTTP/1.1.
+    pub(crate) fn through(layers: Layers, upstream: SocketAddr) -> Self {
+        Self::start(everything_to(
+            &cluster(Protocol::Http1, &[upstream]),
+            Some(layers),
+        ))
+    }
+
+    /// Drains to the end, at most for `grace`.
+    pub(crate) async fn finish(self, grace: Duration) -> Outcome {
+        soon("the end of the drain", self.drain.finish(grace)).await
+    }
+}
+
+/// A listener on a free loopback port.
+pub(crate) fn listen(workers: NonZeroUsize, connections: Connections) -> Listener {
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    Listener::bind(address, workers, EdgePolicy::default(), connections).expect("a free port")
+}
+
+/// The cluster [`CLUSTER`] with these endpoints.
+pub(crate) fn cluster(protocol: Protocol, endpoints: &[SocketAddr]) -> Arc<Cluster> {
+    let cluster = Cluster::new(ClusterSettings {
+        protocol,
+        ..ClusterSettings::new(CLUSTER)
+    });
+    cluster.set_endpoints(
+        endpoints
+            .iter()
+            .map(|address| Arc::new(Endpoint::new(*address)))
+            .collect(),
+    );
+    cluster
+}
+
+/// A route for every path to [`CLUSTER`].
+pub(crate) fn route(layers: Option<Layers>) -> Arc<Route> {
+    Arc::new(Route {
+        layers,
+        ..Route::forward(Split::single(CLUSTER, [].into()))
+    })
+}
+
+/// A virtual host for `domain`.
+pub(crate) fn host(domain: &str, routes: Vec<Arc<Route>>) -> VirtualHost {
+    VirtualHost {
+        name: domain.into(),
+        domains: vec![Domain::parse(domain).expect("a domain")],
+        routes,
+    }
+}
+
+/// Every host and path goes to `cluster`.
+pub(crate) fn everything_to(cluster: &Arc<Cluster>, layers: Option<Layers>) -> Snapshot {
+    Snapshot::new([host("*", vec![route(layers)])], [Arc::clone(cluster)])
+}
