@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::header::UPGRADE;
 use http::{Method, Request, Response};
 use http_body::Body as _;
 
@@ -29,8 +30,7 @@ pub(crate) async fn run(
     let Some(endpoint) = endpoint.or_else(|| cluster.pick()) else {
         return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(request));
     };
-    if cluster.settings().protocol == Protocol::Http1 && Dialect::of(request.headers()) == Dialect::Grpc {
-        let advice = "gRPC needs HTTP/2, but this port is declared as HTTP/1.1: declare it as h2c";
+    if let Some(advice) = mismatch(cluster, &request) {
         return Err(Error::new(Kind::ProtocolMismatch).with_detail(advice));
     }
     cluster.metrics().requests.increment(1);
@@ -68,6 +68,18 @@ pub(crate) async fn run(
             }) => return Err(error.with_unsent(unsent)),
             Err(Failure { error, .. }) => return Err(error),
         }
+    }
+}
+
+/// Why the cluster's protocol cannot carry this request, and what to do about it.
+fn mismatch(cluster: &Cluster, request: &Request<Body>) -> Option<&'static str> {
+    match cluster.settings().protocol {
+        Protocol::Http1 => (Dialect::of(request.headers()) == Dialect::Grpc)
+            .then_some("gRPC needs HTTP/2, but this port is declared as HTTP/1.1: declare it as h2c"),
+        Protocol::Http2 => request
+            .headers()
+            .contains_key(UPGRADE)
+            .then_some("WebSocket needs HTTP/1.1, but this port is declared as h2c: declare it as http1"),
     }
 }
 

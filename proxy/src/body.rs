@@ -13,7 +13,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use crate::connection;
 use crate::error::{BoxError, Error};
 use crate::exchange;
-use crate::upgrade;
 
 /// A request or response body. It streams: no variant collects what it carries.
 ///
@@ -30,7 +29,6 @@ enum Source {
     Downstream(connection::RequestBody),
     Upstream(exchange::ResponseBody),
     Foreign(UnsyncBoxBody<Bytes, BoxError>),
-    Tunnel(upgrade::Half),
 }
 
 impl Body {
@@ -84,21 +82,6 @@ impl Body {
         Self::from_source(Source::Upstream(body))
     }
 
-    pub(crate) fn tunnel(half: upgrade::Half) -> Self {
-        Self::from_source(Source::Tunnel(half))
-    }
-
-    /// The upstream's side of a tunnel, with all that was held, where this is the body of a 101.
-    pub(crate) fn take_tunnel(&mut self) -> Option<(upgrade::Half, Held)> {
-        match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Tunnel(half) => Some((half, Held(std::mem::take(&mut self.held)))),
-            other => {
-                self.source = other;
-                None
-            }
-        }
-    }
-
     fn from_source(source: Source) -> Self {
         Self {
             source,
@@ -106,9 +89,6 @@ impl Body {
         }
     }
 }
-
-/// What a body held, on its way to whatever lives on after it.
-pub(crate) struct Held(#[expect(dead_code, reason = "held for its destructor")] Vec<Box<dyn Any + Send>>);
 
 impl HttpBody for Body {
     type Data = Bytes;
@@ -120,7 +100,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let frame = match &mut this.source {
-            Source::Empty | Source::Tunnel(_) => None,
+            Source::Empty => None,
             Source::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 this.source = Source::Empty;
@@ -140,7 +120,7 @@ impl HttpBody for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Empty | Source::Tunnel(_) => true,
+            Source::Empty => true,
             Source::Full(_) => false,
             Source::Downstream(body) => body.is_end_stream(),
             Source::Upstream(body) => body.is_end_stream(),
@@ -150,7 +130,7 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Empty | Source::Tunnel(_) => SizeHint::with_exact(0),
+            Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Downstream(body) => body.size_hint(),
             Source::Upstream(body) => body.size_hint(),
@@ -191,7 +171,6 @@ impl fmt::Debug for Body {
             Source::Downstream(_) => "downstream",
             Source::Upstream(_) => "upstream",
             Source::Foreign(_) => "foreign",
-            Source::Tunnel(_) => "tunnel",
         };
         f.debug_struct("Body")
             .field("source", &source)

@@ -131,20 +131,22 @@ pub(crate) async fn serve(
     guard: Guard,
 ) {
     let forced = proxy.worker().drain.forced();
+    let _open = proxy.worker().metrics.connection();
     let served = async {
         // Without it small responses would wait for the client's delayed acknowledgements.
         stream.set_nodelay(true)?;
         let (mut socket, presence) = Socket::new(stream);
-        let detected = detect::protocol(&mut socket);
-        let draining = proxy.worker().drain.draining();
+        let detected = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, detect::protocol(&mut socket));
         let protocol = tokio::select! {
-            detected = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, detected) => detected??,
-            () = draining => return Ok(()),
+            biased;
+            detected = detected => detected??,
+            () = asked_to_end(&proxy, &presence) => return Ok(()),
         };
         let peer = Peer::at(remote).with_edge(edge);
         match protocol {
             Some(detect::Protocol::Http1) => {
-                h1::serve(socket, proxy.for_peer(peer.with_presence(presence))).await;
+                let proxy = proxy.for_peer(peer.with_presence(presence.clone()));
+                h1::serve(socket, &presence, proxy).await;
             }
             Some(detect::Protocol::Http2) => h2::serve(socket, proxy.for_peer(peer), guard.clone()).await,
             None => {}
@@ -157,6 +159,12 @@ pub(crate) async fn serve(
         },
         () = forced => tracing::debug!(%remote, "connection cut at the end of the drain"),
     }
+}
+
+/// Resolves when the drain has begun and nothing that the client had sent by then is unread.
+async fn asked_to_end(proxy: &Proxy, presence: &Presence) {
+    proxy.worker().drain.draining().await;
+    presence.caught_up().await;
 }
 
 /// A request body as it comes from the client.

@@ -80,10 +80,11 @@ async fn send_h1(
     mut request: Request<Body>,
 ) -> Result<Response<Body>, (Error, Option<Request<Body>>)> {
     *request.version_mut() = Version::HTTP_11;
+    let asked = request.headers().get(UPGRADE).cloned();
     match sender.try_send_request(request).await {
+        // The connection is the tunnel's from here on; it never goes back to the pool.
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            // The connection is the tunnel's from here on; it never goes back to the pool.
-            Ok(switch(response, in_flight))
+            switch(response, asked, in_flight).map_err(|error| (error, None))
         }
         Ok(response) => {
             let rest = Rest {
@@ -123,17 +124,27 @@ fn from_upstream(response: Response<Incoming>, rest: Rest) -> Response<Body> {
     Response::from_parts(head, Body::upstream(body))
 }
 
-fn switch(mut response: Response<Incoming>, in_flight: InFlight) -> Response<Body> {
+/// The way into a tunnel, where the upstream switches to what was asked for (RFC 9110 §7.8).
+fn switch(
+    mut response: Response<Incoming>,
+    asked: Option<HeaderValue>,
+    in_flight: InFlight,
+) -> Result<Response<Body>, Error> {
+    let switched = response.headers_mut().remove(UPGRADE);
+    let (Some(asked), Some(switched)) = (asked, switched) else {
+        return Err(Error::new(Kind::UpstreamProtocol).with_source("a 101 to no upgrade"));
+    };
+    if !asked.as_bytes().eq_ignore_ascii_case(switched.as_bytes()) {
+        return Err(Error::new(Kind::UpstreamProtocol).with_source("a 101 to another protocol"));
+    }
     let half = upgrade::Half::new(hyper::upgrade::on(&mut response));
     let (mut head, _no_body) = response.into_parts();
-    let protocol = head.headers.remove(UPGRADE);
     normalize::drop_hop_by_hop(&mut head.headers);
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(protocol) = protocol {
-        head.headers.insert(UPGRADE, protocol);
-    }
-    Response::from_parts(head, Body::tunnel(half).hold(in_flight))
+    head.headers.insert(UPGRADE, switched);
+    head.extensions.insert(half);
+    Ok(Response::from_parts(head, Body::empty().hold(in_flight)))
 }
 
 fn classify(error: hyper::Error) -> Error {
@@ -142,11 +153,11 @@ fn classify(error: hyper::Error) -> Error {
     } else {
         Kind::UpstreamReset
     };
-    // The request body is the client's; when reading that failed, the client is to blame.
-    let from_client = std::error::Error::source(&error)
+    // When the request's body failed, that is what happened: its client left, or a layer found fault with it.
+    let of_request_body = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<Error>())
-        .is_some_and(|cause| cause.kind() == Kind::ClientClosed);
-    Error::new(if from_client { Kind::ClientClosed } else { kind }).with_source(error)
+        .map(Error::kind);
+    Error::new(of_request_body.unwrap_or(kind)).with_source(error)
 }
 
 /// The body of a response as it comes from the upstream; gives the connection back at its end.

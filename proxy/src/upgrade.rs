@@ -3,13 +3,12 @@
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use crate::body::Held;
+use crate::body::Body;
 use crate::config::limits;
-use crate::drain::Watch;
-use crate::process;
 
-/// One side of a tunnel that is about to open.
-#[derive(Debug)]
+/// One side of a tunnel that is about to open. The upstream's travels in the extensions of its 101 response, so
+/// that a layer may wrap the response's body.
+#[derive(Clone, Debug)]
 pub(crate) struct Half {
     ready: OnUpgrade,
 }
@@ -20,28 +19,36 @@ impl Half {
     }
 }
 
-/// Joins the two sides in a task of its own, which keeps `held` and a drain guard to the tunnel's end.
-pub(crate) fn join(downstream: Half, upstream: Half, held: Held, drain: &Watch) {
-    let forced = drain.forced();
-    process::spawn("tunnel", drain.guard(), async move {
-        tokio::select! {
-            () = copy(downstream, upstream) => {}
-            () = forced => tracing::debug!("tunnel cut at the end of the drain"),
-        }
-        drop(held);
-    });
+/// A tunnel that opens when both its connections have left HTTP.
+pub(crate) struct Tunnel {
+    downstream: Half,
+    upstream: Half,
+    held: Body,
 }
 
-async fn copy(downstream: Half, upstream: Half) {
-    let (downstream, upstream) = match tokio::try_join!(downstream.ready, upstream.ready) {
-        Ok(sides) => sides,
-        Err(error) => return tracing::debug!(%error, "a side left before the tunnel opened"),
-    };
-    let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
-    let buffer = limits::TUNNEL_BUFFER_BYTES;
-    let copied =
-        tokio::io::copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer).await;
-    if let Err(error) = copied {
-        tracing::debug!(%error, "tunnel ended");
+impl Tunnel {
+    /// A tunnel that keeps `held`, the body of the 101 and all that it holds, to its end.
+    pub(crate) fn new(downstream: Half, upstream: Half, held: Body) -> Self {
+        Self {
+            downstream,
+            upstream,
+            held,
+        }
+    }
+
+    /// Moves bytes until both sides have ended, or one broke.
+    pub(crate) async fn run(self) {
+        let (downstream, upstream) = match tokio::try_join!(self.downstream.ready, self.upstream.ready) {
+            Ok(sides) => sides,
+            Err(error) => return tracing::debug!(%error, "a side left before the tunnel opened"),
+        };
+        let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
+        let buffer = limits::TUNNEL_BUFFER_BYTES;
+        let copied =
+            tokio::io::copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer).await;
+        if let Err(error) = copied {
+            tracing::debug!(%error, "tunnel ended");
+        }
+        drop(self.held);
     }
 }

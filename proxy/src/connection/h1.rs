@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 use std::future::{self, Future};
+use std::mem;
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -11,63 +13,87 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::socket::Socket;
+use super::socket::{Presence, Socket};
 use super::{Exchange, RequestBody};
 use crate::body::Body;
 use crate::config::limits;
-use crate::drain::Watch;
-use crate::upgrade;
+use crate::error::{Error, Kind};
+use crate::respond::{self, Dialect};
+use crate::upgrade::{Half, Tunnel};
 use crate::worker::Proxy;
 
-/// Serves requests until the client leaves, an idle time or a deadline passes, or the drain asks for the end.
-pub(super) async fn serve(socket: Socket, proxy: Proxy) {
-    let drain = proxy.worker().drain.clone();
-    proxy.worker().metrics.connections.increment(1.0);
-    let service = service_fn(|request| {
-        let proxy = proxy.clone();
-        async move { Ok::<_, Infallible>(super::run(OneRequest::new(request, &proxy), &proxy).await) }
+/// Serves requests until the client leaves, an idle time or a deadline passes, or the drain asks for the end;
+/// and the tunnel that the last of them may have become.
+pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: Proxy) {
+    let tunnel = Mutex::new(None);
+    match exchanges(socket, presence, &proxy, &tunnel).await {
+        Ok(()) => {
+            let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if let Some(tunnel) = tunnel {
+                // Boxed, as the task of a connection that never becomes a tunnel need not have room for one.
+                Box::pin(Tunnel::run(tunnel)).await;
+            }
+        }
+        Err(error) => tracing::debug!(%error, "downstream connection ended"),
+    }
+}
+
+async fn exchanges(
+    socket: Socket,
+    presence: &Presence,
+    proxy: &Proxy,
+    tunnel: &Mutex<Option<Tunnel>>,
+) -> hyper::Result<()> {
+    let service = service_fn(|request| async move {
+        Ok::<_, Infallible>(super::run(OneRequest::new(request, tunnel), proxy).await)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
         .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
-        .max_headers(limits::HEADER_FIELDS_MAX)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
+        // The connection first: a request that has arrived is served before the drain closes what is idle.
+        biased;
         ended = connection.as_mut() => ended,
-        () = drain.draining() => {
+        () = super::asked_to_end(proxy, presence) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "downstream connection ended");
     }
-    proxy.worker().metrics.connections.decrement(1.0);
 }
 
 /// One request under hyper, which takes the response as what the exchange comes to.
-struct OneRequest {
+struct OneRequest<'a> {
     request: Option<Request<Body>>,
     upgrade: Option<OnUpgrade>,
-    drain: Watch,
+    tunnel: &'a Mutex<Option<Tunnel>>,
 }
 
-impl OneRequest {
-    fn new(mut request: Request<Incoming>, proxy: &Proxy) -> Self {
+impl<'a> OneRequest<'a> {
+    fn new(mut request: Request<Incoming>, tunnel: &'a Mutex<Option<Tunnel>>) -> Self {
         let upgrade = request.extensions_mut().remove::<OnUpgrade>();
         let request = request.map(|body| Body::downstream(RequestBody::H1(body)));
         Self {
             request: Some(request),
             upgrade,
-            drain: proxy.worker().drain.clone(),
+            tunnel,
         }
+    }
+
+    fn switch(self, response: &mut Response<Body>) -> Option<()> {
+        let upstream = response.extensions_mut().remove::<Half>()?;
+        let downstream = Half::new(self.upgrade?);
+        let held = mem::take(response.body_mut());
+        let mut slot = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Tunnel::new(downstream, upstream, held));
+        Some(())
     }
 }
 
-impl Exchange for OneRequest {
+impl Exchange for OneRequest<'_> {
     type Outcome = Response<Body>;
 
     fn request(&mut self) -> Request<Body> {
@@ -80,14 +106,9 @@ impl Exchange for OneRequest {
     }
 
     async fn respond(self, mut response: Response<Body>) -> Response<Body> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            match (self.upgrade, response.body_mut().take_tunnel()) {
-                (Some(downstream), Some((upstream, held))) => {
-                    upgrade::join(upgrade::Half::new(downstream), upstream, held, &self.drain);
-                }
-                // An upstream that switches unasked gets no tunnel.
-                _ => *response.status_mut() = StatusCode::BAD_GATEWAY,
-            }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && self.switch(&mut response).is_none() {
+            let error = Error::new(Kind::LayerFailed).with_source("a 101 without an upstream's connection");
+            return respond::from_error(&error, Dialect::Http);
         }
         response
     }

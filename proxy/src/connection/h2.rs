@@ -24,14 +24,12 @@ use crate::worker::Proxy;
 
 /// Serves streams until the client leaves, nothing happened for too long, or the drain asks for the end.
 pub(super) async fn serve(socket: Socket, proxy: Proxy, guard: Guard) {
-    proxy.worker().metrics.connections.increment(1.0);
     let handshake = builder().handshake::<_, Bytes>(socket);
     match tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, handshake).await {
         Ok(Ok(connection)) => accept(connection, &proxy, &guard).await,
         Ok(Err(error)) => tracing::debug!(%error, "HTTP/2 handshake failed"),
         Err(_elapsed) => tracing::debug!("HTTP/2 handshake took too long"),
     }
-    proxy.worker().metrics.connections.decrement(1.0);
 }
 
 fn builder() -> Builder {

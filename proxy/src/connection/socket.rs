@@ -1,6 +1,7 @@
 //! A TCP connection that can be watched for its client's leaving while nothing reads it.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -8,6 +9,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use socket2::SockRef;
 
 use super::detect::Prefix;
 
@@ -18,12 +21,9 @@ pub(crate) struct Socket {
     write: Arc<OwnedWriteHalf>,
 }
 
-/// Sees whether the client is still there.
+/// Sees whether the client is still there, and whether it has sent something that nobody has read.
+#[derive(Clone)]
 pub(crate) struct Presence {
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "only Linux reports it without a read")
-    )]
     stream: Arc<OwnedWriteHalf>,
 }
 
@@ -59,6 +59,22 @@ impl Presence {
     #[cfg(not(target_os = "linux"))]
     pub(crate) async fn ended(&self) {
         std::future::pending::<()>().await;
+    }
+
+    /// Resolves once the runtime knows of all that the kernel has received by now: at once, as a rule.
+    ///
+    /// Whoever polls the reader before this in one task has read it then. A connection that is closed on bytes
+    /// that were not read is reset, and its client never learns why.
+    pub(crate) async fn caught_up(&self) {
+        let stream: &TcpStream = (*self.stream).as_ref();
+        let mut byte = [MaybeUninit::uninit()];
+        if SockRef::from(stream)
+            .peek(&mut byte)
+            .is_ok_and(|unread| unread > 0)
+        {
+            // An error shows when the connection is read.
+            _ = stream.readable().await;
+        }
     }
 }
 
@@ -98,7 +114,7 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream: &TcpStream = (*self.write).as_ref();
-        Poll::Ready(socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(SockRef::from(stream).shutdown(std::net::Shutdown::Write))
     }
 }
 

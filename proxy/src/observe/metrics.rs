@@ -69,7 +69,7 @@ pub fn describe() {
 pub(crate) struct ProxyMetrics {
     pub(crate) accepted: Counter,
     pub(crate) aborted: Counter,
-    pub(crate) connections: Gauge,
+    connections: Gauge,
     answered: [Counter; 5],
     seconds: Histogram,
 }
@@ -100,6 +100,12 @@ impl ProxyMetrics {
         self.seconds.record(took.as_secs_f64());
     }
 
+    /// Counts one downstream connection until it is dropped.
+    pub(crate) fn connection(&self) -> OpenConnection {
+        self.connections.increment(1.0);
+        OpenConnection(self.connections.clone())
+    }
+
     pub(crate) fn connection_refused(reason: &'static str) {
         counter!(CONNECTIONS_REFUSED, "reason" => reason).increment(1);
     }
@@ -108,6 +114,15 @@ impl ProxyMetrics {
 impl fmt::Debug for ProxyMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProxyMetrics").finish_non_exhaustive()
+    }
+}
+
+/// One open downstream connection, however it ends.
+pub(crate) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 
