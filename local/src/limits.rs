@@ -28,6 +28,8 @@ pub const PORT_ATTEMPTS: usize = 64;
 pub const GUARDIAN_GRACE: Duration = Duration::from_secs(2);
 /// How often the guardian looks for processes of the instance again: a process may start others until it is dead.
 pub const GUARDIAN_SWEEPS_MAX: usize = 5;
+/// How long the guardian lets the container engine take to remove what is left.
+pub const GUARDIAN_CONTAINERS: Duration = Duration::from_secs(30);
 /// The longest line of the guardian's protocol.
 pub const GUARDIAN_LINE_BYTES_MAX: usize = 512;
 /// How long the guardian may take to accept a line, or to exit when it is told that all is done.
@@ -59,3 +61,17 @@ pub const STOP_GRACE: Duration = Duration::from_secs(5);
 pub const REVISION_MAILBOX: usize = 256;
 /// How long a readiness progress may take in all: Knative's `progress-deadline`.
 pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
+/// A replica that served for this long and then ended counts as a crash of its own, not as a failed start.
+pub const CRASH_FORGIVEN_AFTER: Duration = Duration::from_secs(10);
+/// How often a starting replica's port is tried in its first [`EAGER_POLL_FOR`]: often enough that readiness is known
+/// as soon as it is there.
+pub const EAGER_POLL: Duration = Duration::from_millis(1);
+/// For how long a starting replica is tried so often.
+pub const EAGER_POLL_FOR: Duration = Duration::from_secs(1);
+/// How often it is tried after that (Knative's queue-proxy: 50 ms).
+pub const PATIENT_POLL: Duration = Duration::from_millis(50);
+
+/// How long the container engine may take to answer a ping.
+pub const ENGINE_ANSWER: Duration = Duration::from_secs(2);
+/// How long to wait before the container engine is asked again for what it failed to tell.
+pub const ENGINE_RETRY: Duration = Duration::from_millis(500);

@@ -7,3 +7,15 @@ pub const INSTANCE_VARIABLE: &str = "TIDEGATE_INSTANCE";
 pub const OWN_VARIABLE_PREFIX: &str = "TIDEGATE_";
 /// The hidden command by which tidegate starts itself as guardian.
 pub const GUARDIAN_COMMAND: &str = "__guardian";
+/// The program name by which a revision's `command` means this very tidegate.
+pub const OWN_PROGRAM: &str = "tidegate";
+/// Where a Service or Configuration describes its pods.
+pub const SPEC_PATH: &str = "spec.template.spec";
+/// Where it describes its serving container; only revisions with one container run here.
+pub const SERVING_CONTAINER_PATH: &str = "spec.template.spec.containers[0]";
+/// Label of every container: the id of the tidegate instance that created it.
+pub const INSTANCE_LABEL: &str = "dev.tidegate.instance";
+/// What the names of all containers begin with.
+pub const CONTAINER_PREFIX: &str = "tidegate-";
+/// Environment variable that names the container engine's address.
+pub const ENGINE_HOST_VARIABLE: &str = "DOCKER_HOST";
