@@ -25,6 +25,8 @@ pub enum Exit {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+    /// The container engine did not bring it to life; its output says why.
+    NotCreated,
     /// It is gone, and the system or the container engine does not say how.
     Unknown,
 }
@@ -56,6 +58,7 @@ impl fmt::Display for Exit {
                 Some((_, name)) => write!(formatter, "was ended by {name}"),
                 None => write!(formatter, "was ended by signal {signal}"),
             },
+            Self::NotCreated => formatter.write_str("was not created"),
             Self::Unknown => formatter.write_str("ended"),
         }
     }
@@ -76,5 +79,6 @@ mod tests {
         check(ExitStatus::from_raw(60).into(), "was ended by signal 60");
         check(Exit::of_container(137), "exited with code 137");
         check(Exit::of_container(i64::MAX), "ended");
+        check(Exit::NotCreated, "was not created");
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A parent-death signal would follow the thread that spawned, and needs unsafe code. So tidegate starts itself once
 //! more as guardian and keeps the writing end of a pipe to it: however tidegate ends, the pipe ends too, and the guardian
-//! ends every process group and container it was told of. What was started but not yet told is found by the
-//! instance's id in its environment (on Linux).
+//! ends every process group it was told of. What was started but not yet told is found by the instance's id in its
+//! environment (on Linux), and containers by the instance's label.
 //!
 //! Out of reach, except on Linux after a kill: a grandchild that calls `setsid` leaves its group.
 
@@ -119,18 +119,7 @@ impl Guardian {
         self.change(|ledger| ledger.add_group(group));
         Registration {
             guardian: self.clone(),
-            entry: Entry::Group(group.id()),
-        }
-    }
-
-    /// Has a container removed with tidegate, until the registration is dropped. Call it before the container is
-    /// created, with the name that it will have.
-    #[must_use = "the container counts as removed when the registration is dropped"]
-    pub fn register_container(&self, name: &str) -> Registration {
-        self.change(|ledger| ledger.add_container(name));
-        Registration {
-            guardian: self.clone(),
-            entry: Entry::Container(name.to_owned()),
+            group: group.id(),
         }
     }
 
@@ -146,25 +135,16 @@ impl Wanted {
     }
 }
 
-/// Keeps a group or container on the guardian's list; dropped, it is taken off.
+/// Keeps a group on the guardian's list; dropped, it is taken off.
 #[derive(Debug)]
 pub struct Registration {
     guardian: Guardian,
-    entry: Entry,
-}
-
-#[derive(Debug)]
-enum Entry {
-    Group(i32),
-    Container(String),
+    group: i32,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.guardian.change(|ledger| match &self.entry {
-            Entry::Group(id) => ledger.remove_group(*id),
-            Entry::Container(name) => ledger.remove_container(name),
-        });
+        self.guardian.change(|ledger| ledger.remove_group(self.group));
     }
 }
 

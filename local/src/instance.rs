@@ -17,9 +17,7 @@ impl Instance {
     /// An id that no other run has.
     #[must_use]
     pub fn generate() -> Self {
-        // Each RandomState has keys of its own from the system's randomness.
-        let number = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
-        Self(format!("{number:0width$x}", width = DIGITS))
+        Self(unique())
     }
 
     /// The id as it stands in environment variables, labels and files.
@@ -27,6 +25,13 @@ impl Instance {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A text of [`DIGITS`] hexadecimal digits that nobody else has.
+pub(crate) fn unique() -> String {
+    // Each RandomState has keys of its own from the system's randomness.
+    let number = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
+    format!("{number:0width$x}", width = DIGITS)
 }
 
 impl fmt::Display for Instance {

@@ -135,7 +135,7 @@ impl ReplicaOutput {
     ///
     /// Dropped midway, it loses the line that is not yet complete.
     pub async fn pump(&self, mut reader: impl AsyncRead + Unpin) {
-        let mut splitter = Splitter::default();
+        let mut lines = self.lines();
         let mut bytes = vec![0; OUTPUT_READ_BYTES];
         loop {
             // A pipe that fails has ended: the process behind it is gone.
@@ -143,13 +143,39 @@ impl ReplicaOutput {
             let Some(read @ [_, ..]) = bytes.get(..count) else {
                 break;
             };
-            splitter.feed(read, |line| self.line(line));
+            lines.feed(read);
         }
-        splitter.finish(|line| self.line(line));
+        lines.finish();
+    }
+
+    /// A stream of this replica's bytes that become its lines.
+    pub(crate) fn lines(&self) -> Lines<'_> {
+        Lines {
+            output: self,
+            splitter: Splitter::default(),
+        }
     }
 
     fn lock_tail(&self) -> MutexGuard<'_, VecDeque<String>> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the streams of a replica's output.
+pub(crate) struct Lines<'a> {
+    output: &'a ReplicaOutput,
+    splitter: Splitter,
+}
+
+impl Lines<'_> {
+    /// Takes the next bytes.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.splitter.feed(bytes, |line| self.output.line(line));
+    }
+
+    /// Takes the end: what has no line feed is the last line.
+    pub(crate) fn finish(self) {
+        self.splitter.finish(|line| self.output.line(line));
     }
 }
 

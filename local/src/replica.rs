@@ -5,13 +5,14 @@
 //! as soon as all members are gone.
 
 mod launch_error;
-mod supervisor;
+pub(crate) mod stop;
+pub(crate) mod supervisor;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tidegate_proxy::process;
@@ -25,6 +26,7 @@ use crate::names::INSTANCE_VARIABLE;
 use crate::output::ReplicaOutput;
 use crate::ports::PortLease;
 use crate::ports::listening::{self, Owner};
+use stop::{StopOrder, StopSender};
 use supervisor::Supervisor;
 
 pub use launch_error::LaunchError;
@@ -120,56 +122,79 @@ impl State {
     }
 }
 
-/// A running replica. Dropped, its processes are killed at once.
+/// A running replica, process or container. Dropped, it is killed at once.
 #[derive(Debug)]
 pub struct Replica {
     name: ReplicaName,
-    pid: u32,
-    endpoint: SocketAddr,
+    /// Its first process; none for a container.
+    pid: Option<u32>,
+    endpoint: Arc<OnceLock<SocketAddr>>,
     launched: Instant,
     output: ReplicaOutput,
     state: Arc<watch::Sender<State>>,
-    /// When the replica has to be gone. Closed by the drop: at once.
-    stop_by: watch::Sender<Option<tokio::time::Instant>>,
+    stop_by: StopSender,
+}
+
+/// The other end of a [`Replica`]: what the task that lives its life works with.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) output: ReplicaOutput,
+    pub(crate) state: Arc<watch::Sender<State>>,
+    pub(crate) endpoint: Arc<OnceLock<SocketAddr>>,
+    pub(crate) stop_order: StopOrder,
 }
 
 impl Replica {
-    /// Starts the process, and the task that waits for its end.
+    /// Starts a process, and the task that waits for its end.
     ///
     /// # Errors
     /// When the program cannot be started; the error says what to do.
     pub fn launch(launch: Launch, host: &Host) -> Result<Self, LaunchError> {
-        let launched = Instant::now();
+        let (mut replica, life) = Self::begin(launch.name.clone(), host);
         let child = spawn(&launch, host).map_err(|error| LaunchError::explain(&launch, error))?;
         let (pid, group) = child
             .id()
             .and_then(|pid| Some((pid, ProcessGroup::led_by(pid)?)))
             .ok_or(LaunchError::AlreadyGone)?;
-        let registration = host.guardian.register(group);
-        let output = host.terminal.replica(&launch.name);
-        let state = Arc::new(watch::Sender::new(State::Starting));
-        let (stop_by, stop_asked) = watch::channel(None);
-        let endpoint = launch.port.address();
+        replica.pid = Some(pid);
+        let _first = replica.endpoint.set(launch.port.address()).is_ok();
         let supervisor = Supervisor {
             group: group.into(),
             child,
-            output: output.clone(),
-            state: Arc::clone(&state),
-            stop_by: stop_asked,
-            _registration: registration,
+            life,
+            _registration: host.guardian.register(group),
             _port: launch.port,
         };
         // The guard keeps the drain open until the task is done; its handle is not needed.
         drop(process::spawn("replica", host.tasks.guard(), supervisor.run()));
-        Ok(Self {
-            name: launch.name,
-            pid,
-            endpoint,
-            launched,
-            output,
-            state,
-            stop_by,
-        })
+        Ok(replica)
+    }
+
+    /// A replica that is about to start, and its life.
+    pub(crate) fn begin(name: ReplicaName, host: &Host) -> (Self, Life) {
+        let output = host.terminal.replica(&name);
+        let state = Arc::new(watch::Sender::new(State::Starting));
+        let endpoint = Arc::new(OnceLock::new());
+        let (stop_by, stop_order) = stop::order();
+        let life = Life {
+            output: output.clone(),
+            state: Arc::clone(&state),
+            endpoint: Arc::clone(&endpoint),
+            stop_order,
+        };
+        let launched = Instant::now();
+        (
+            Self {
+                name,
+                pid: None,
+                endpoint,
+                launched,
+                output,
+                state,
+                stop_by,
+            },
+            life,
+        )
     }
 
     /// Which replica it is.
@@ -178,16 +203,16 @@ impl Replica {
         &self.name
     }
 
-    /// The process id of its first process.
+    /// The process id of its first process; `None` for a container.
     #[must_use]
-    pub fn pid(&self) -> u32 {
+    pub fn pid(&self) -> Option<u32> {
         self.pid
     }
 
-    /// Where it is reached once it listens.
+    /// Where it is reached once it listens. A container has no address until the engine has published its port.
     #[must_use]
-    pub fn endpoint(&self) -> SocketAddr {
-        self.endpoint
+    pub fn endpoint(&self) -> Option<SocketAddr> {
+        self.endpoint.get().copied()
     }
 
     /// When it was started.
@@ -202,17 +227,24 @@ impl Replica {
         self.output.tail()
     }
 
-    /// Who listens on its port.
+    /// Who listens on its port. `Unknown` for a container: its ports are the engine's.
     #[must_use]
     pub fn port_owner(&self) -> Owner {
-        listening::owner(self.endpoint.port(), self.pid)
+        match (self.endpoint(), self.pid) {
+            (Some(endpoint), Some(pid)) => listening::owner(endpoint.port(), pid),
+            _ => Owner::Unknown,
+        }
     }
 
-    /// What to tell the developer if it opened another port than the one it was given.
+    /// What to tell the developer if a process opened another port than the one it was given.
     #[must_use]
     pub fn port_advice(&self) -> Option<String> {
-        let found = listening::listening_ports(self.pid);
-        listening::advice(&self.name.service, self.endpoint.port(), &found)
+        let (endpoint, pid) = (self.endpoint()?, self.pid?);
+        listening::advice(
+            &self.name.service,
+            endpoint.port(),
+            &listening::listening_ports(pid),
+        )
     }
 
     /// How far its life has come; the receiver sees every later change.
@@ -239,10 +271,7 @@ impl Replica {
     /// Asks it to stop (SIGTERM to the group) and resolves when it is gone. What is left after `grace` is killed. A
     /// second call may shorten the grace, not lengthen it. The stop goes on if the future is dropped.
     pub fn stop(&self, grace: Duration) -> impl Future<Output = Exit> + Send + use<> {
-        let wanted = tokio::time::Instant::now() + grace;
-        self.stop_by.send_modify(|deadline| {
-            *deadline = Some(deadline.map_or(wanted, |earlier| earlier.min(wanted)));
-        });
+        self.stop_by.within(grace);
         self.exited()
     }
 }
@@ -252,6 +281,18 @@ async fn exited(mut state: watch::Receiver<State>) -> Exit {
         Ok(state) => state.exit().unwrap_or(Exit::Unknown),
         // The supervisor broke off with its runtime, and has killed the group.
         Err(_closed) => Exit::Unknown,
+    }
+}
+
+impl Life {
+    /// Notes that the replica is asked to stop.
+    pub(crate) fn stopping(&self) {
+        advance(&self.state, State::Stopping);
+    }
+
+    /// Notes the end, the last thing in a life.
+    pub(crate) fn exited(&self, exit: Exit) {
+        advance(&self.state, State::Exited(exit));
     }
 }
 

@@ -1,16 +1,15 @@
 //! What does the guardian know, and by which lines was it told?
 //!
-//! `add ID START`, `remove ID`, `container NAME`, `container-gone NAME`, and `done` when all ended in order.
+//! `add ID START`, `remove ID`, and `done` when all ended in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::group::ProcessGroup;
 
-/// The process groups and containers that must not outlive tidegate.
+/// The process groups that must not outlive tidegate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ledger {
     groups: BTreeMap<i32, ProcessGroup>,
-    containers: BTreeSet<String>,
 }
 
 /// A line of the protocol, understood.
@@ -35,20 +34,12 @@ impl Ledger {
         self.groups.remove(&id);
     }
 
-    pub(super) fn add_container(&mut self, name: &str) {
-        self.containers.insert(name.to_owned());
-    }
-
-    pub(super) fn remove_container(&mut self, name: &str) {
-        self.containers.remove(name);
-    }
-
     pub(super) fn groups(&self) -> impl Iterator<Item = ProcessGroup> + '_ {
         self.groups.values().copied()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.groups.is_empty() && self.containers.is_empty()
+        self.groups.is_empty()
     }
 
     /// Takes one line of the protocol.
@@ -57,8 +48,6 @@ impl Ledger {
         match (verb, rest) {
             ("add", group) => self.add_group(group.parse().map_err(|_invalid| Nonsense)?),
             ("remove", id) => self.remove_group(id.parse().map_err(|_invalid| Nonsense)?),
-            ("container", name) if !name.is_empty() => self.add_container(name),
-            ("container-gone", name) if !name.is_empty() => self.remove_container(name),
             ("done", "") => return Ok(Told::Done),
             _ => return Err(Nonsense),
         }
@@ -82,19 +71,13 @@ impl Ledger {
                 line(format!("add {group}"));
             }
         }
-        for name in known.containers.difference(&self.containers) {
-            line(format!("container-gone {name}"));
-        }
-        for name in self.containers.difference(&known.containers) {
-            line(format!("container {name}"));
-        }
         lines
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::collection::{btree_map, btree_set};
+    use proptest::collection::btree_map;
     use proptest::prelude::*;
 
     use super::*;
@@ -108,37 +91,22 @@ mod tests {
         check("add 123 456", Ok(Told::Change));
         check("add 123 -", Ok(Told::Change));
         check("remove 123", Ok(Told::Change));
-        check("container tidegate-1-a", Ok(Told::Change));
-        check("container-gone tidegate-1-a", Ok(Told::Change));
         check("done", Ok(Told::Done));
         for line in [
-            "",
-            "add",
-            "add 1 5",
-            "add -5 5",
-            "remove",
-            "remove x",
-            "container ",
-            "done now",
-            "kill 1",
+            "", "add", "add 1 5", "add -5 5", "remove", "remove x", "done now", "kill 1",
         ] {
             check(line, Err(Nonsense));
         }
     }
 
     fn ledger() -> impl Strategy<Value = Ledger> {
-        (btree_map(2..9_i32, 0..3_u64, 0..5), btree_set("[a-c]{1,2}", 0..4)).prop_map(
-            |(groups, containers)| {
-                let mut ledger = Ledger {
-                    containers,
-                    ..Ledger::default()
-                };
-                for (id, started) in groups {
-                    ledger.add_group(format!("{id} {started}").parse().expect("a group"));
-                }
-                ledger
-            },
-        )
+        btree_map(2..9_i32, 0..3_u64, 0..5).prop_map(|groups| {
+            let mut ledger = Ledger::default();
+            for (id, started) in groups {
+                ledger.add_group(format!("{id} {started}").parse().expect("a group"));
+            }
+            ledger
+        })
     }
 
     proptest! {

@@ -12,15 +12,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use super::ledger::{Ledger, Told};
+use crate::engine::Engine;
 use crate::group::ProcessGroup;
 use crate::instance::Instance;
-use crate::limits::{GROUP_POLL, GUARDIAN_GRACE, GUARDIAN_LINE_BYTES_MAX, GUARDIAN_SWEEPS_MAX};
+use crate::limits::{
+    GROUP_POLL, GUARDIAN_CONTAINERS, GUARDIAN_GRACE, GUARDIAN_LINE_BYTES_MAX, GUARDIAN_SWEEPS_MAX,
+};
 
 /// How many leftovers of an instance were ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Process groups.
     pub groups: usize,
+    /// Containers.
+    pub containers: usize,
 }
 
 impl Swept {
@@ -126,7 +131,18 @@ async fn end_all(ledger: &Ledger, instance: &Instance) -> Swept {
             .await
             .is_err();
     }
+    swept.containers = remove_containers(instance).await;
     swept
+}
+
+/// Removes the instance's containers, if a container engine answers.
+async fn remove_containers(instance: &Instance) -> usize {
+    // Without an engine there are no containers; what it refuses, the next start tries again.
+    let Ok(engine) = Engine::connect().await else {
+        return 0;
+    };
+    let removed = timeout(GUARDIAN_CONTAINERS, engine.remove_all(instance)).await;
+    removed.map_or(0, Result::unwrap_or_default)
 }
 
 fn living_groups(ledger: &Ledger, instance: &Instance) -> Vec<ProcessGroup> {

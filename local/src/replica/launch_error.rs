@@ -32,6 +32,9 @@ pub enum LaunchError {
         "{0} is no program for this machine: is it a script without #! line, or built for another system?"
     )]
     WrongFormat(String),
+    /// Somebody writes to the program's file.
+    #[error("{0} is being written: is a build still running?")]
+    BeingWritten(String),
     /// The process ended before its id could be read.
     #[error("the process was gone as soon as it was started: try again")]
     AlreadyGone,
@@ -63,6 +66,7 @@ impl LaunchError {
                 Located::NotOnPath => Self::NotOnPath(program),
             },
             io::ErrorKind::PermissionDenied => Self::NotExecutable(program),
+            io::ErrorKind::ExecutableFileBusy => Self::BeingWritten(program),
             _ if Errno::from_io_error(&error) == Some(Errno::NOEXEC) => Self::WrongFormat(program),
             _ => Self::Refused { program, error },
         }

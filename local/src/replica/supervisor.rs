@@ -1,18 +1,15 @@
 //! Who waits for a replica's end, stops it, and leaves nothing of it behind?
 
-use std::sync::Arc;
-
-use futures_util::future::OptionFuture;
+use futures_util::future::{OptionFuture, join};
 use tokio::process::Child;
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 
-use super::{State, advance};
+use super::Life;
 use crate::exit::Exit;
 use crate::group::ProcessGroup;
 use crate::guardian::Registration;
 use crate::limits::OUTPUT_AFTER_EXIT;
-use crate::output::ReplicaOutput;
 use crate::ports::PortLease;
 
 /// Owns a replica's processes. Its fields are dropped in this order: the group dies before it is forgotten.
@@ -20,9 +17,7 @@ use crate::ports::PortLease;
 pub(super) struct Supervisor {
     pub(super) group: OwnedGroup,
     pub(super) child: Child,
-    pub(super) output: ReplicaOutput,
-    pub(super) state: Arc<watch::Sender<State>>,
-    pub(super) stop_by: watch::Receiver<Option<Instant>>,
+    pub(super) life: Life,
     pub(super) _registration: Registration,
     pub(super) _port: PortLease,
 }
@@ -32,26 +27,13 @@ impl Supervisor {
     pub(super) async fn run(mut self) {
         let stdout = self.child.stdout.take();
         let stderr = self.child.stderr.take();
-        let output = self.output.clone();
-        let (ended, has_ended) = oneshot::channel();
-        let life = async {
-            let exit = self.live().await;
-            // Nobody listens if the output ended before.
-            let _unheard = ended.send(()).is_err();
-            exit
-        };
-        let read = async {
-            let pumps = futures_util::future::join(
-                OptionFuture::from(stdout.map(|pipe| output.pump(pipe))),
-                OptionFuture::from(stderr.map(|pipe| output.pump(pipe))),
-            );
-            tokio::select! {
-                _ = pumps => {}
-                () = left_behind(has_ended) => {}
-            }
-        };
-        let (exit, ()) = tokio::join!(life, read);
-        advance(&self.state, State::Exited(exit));
+        let output = self.life.output.clone();
+        let read = join(
+            OptionFuture::from(stdout.map(|pipe| output.pump(pipe))),
+            OptionFuture::from(stderr.map(|pipe| output.pump(pipe))),
+        );
+        let exit = with_output(self.live(), read).await;
+        self.life.exited(exit);
     }
 
     /// Until the first process ended by itself, or was stopped.
@@ -59,7 +41,7 @@ impl Supervisor {
         let group = self.group.0;
         let exit = tokio::select! {
             status = self.child.wait() => status.map_or(Exit::Unknown, Exit::from),
-            () = asked(&mut self.stop_by) => self.stop().await,
+            _grace = self.life.stop_order.asked() => self.stop().await,
         };
         // As in a container: what the first process leaves behind ends with it.
         group.kill();
@@ -69,7 +51,7 @@ impl Supervisor {
     /// Gives the whole group, not only its leader, time to finish: a shell that started the app may end at once.
     async fn stop(&mut self) -> Exit {
         let group = self.group.0;
-        advance(&self.state, State::Stopping);
+        self.life.stopping();
         group.terminate();
         let graceful = async {
             let status = self.child.wait().await;
@@ -78,7 +60,7 @@ impl Supervisor {
         };
         let in_time = tokio::select! {
             status = graceful => Some(status),
-            () = forced(&mut self.stop_by) => None,
+            () = self.life.stop_order.forced() => None,
         };
         let status = match in_time {
             Some(status) => status,
@@ -107,26 +89,25 @@ impl Drop for OwnedGroup {
     }
 }
 
-/// Resolves when a stop is asked for, or the replica was dropped.
-async fn asked(stop_by: &mut watch::Receiver<Option<Instant>>) {
-    let _dropped = stop_by.wait_for(Option::is_some).await.is_err();
-}
-
-/// Resolves when the time to stop is over, or the replica was dropped. The time may be shortened meanwhile.
-async fn forced(stop_by: &mut watch::Receiver<Option<Instant>>) {
-    loop {
-        let deadline = *stop_by.borrow_and_update();
-        let over = OptionFuture::from(deadline.map(sleep_until));
+/// Runs a life and reads its output side by side. After the end, the output has a moment to end too: by then only
+/// strangers that inherited it keep it open.
+pub(crate) async fn with_output<O>(live: impl Future<Output = Exit>, read: impl Future<Output = O>) -> Exit {
+    let (ended, has_ended) = oneshot::channel();
+    let live = async {
+        let exit = live.await;
+        // Nobody listens if the output ended before.
+        let _unheard = ended.send(()).is_err();
+        exit
+    };
+    let read = async {
         tokio::select! {
-            Some(()) = over => return,
-            changed = stop_by.changed() => if changed.is_err() {
-                return;
-            },
+            _ = read => {}
+            () = left_behind(has_ended) => {}
         }
-    }
+    };
+    tokio::join!(live, read).0
 }
 
-/// Resolves a while after the end: by then only strangers that inherited the pipes keep them open.
 async fn left_behind(has_ended: oneshot::Receiver<()>) {
     let _broke_off = has_ended.await.is_err();
     sleep(OUTPUT_AFTER_EXIT).await;

@@ -1,5 +1,4 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use tokio::time::timeout;
 
@@ -127,7 +126,9 @@ async fn grandchildren_end_with_the_first_process() {
         "(trap '' TERM; echo up; while :; do sleep 1000; done) & wait",
     );
     stage.line("up").await;
-    let first = rustix::process::Pid::from_raw(i32::try_from(replica.pid()).expect("a pid")).expect("a pid");
+    let first =
+        rustix::process::Pid::from_raw(i32::try_from(replica.pid().expect("a process")).expect("a pid"))
+            .expect("a pid");
     rustix::process::kill_process(first, rustix::process::Signal::SEGV).expect("it runs");
     assert_eq!(soon(replica.exited()).await, Exit::Signal(11));
     soon(ended(&stage.host)).await;
@@ -157,10 +158,12 @@ async fn ended(host: &Host) {
 async fn launch_errors_say_what_to_do() {
     let stage = Stage::new();
     let directory = tempfile::tempdir().expect("a directory");
-    let file = |name: &str, text: &str, mode: u32| {
+    // Written by another process: a file that this one has open for writing cannot be run, and a test beside may fork.
+    let file = |name: &str, text: &str, mode: &str| {
         let path = directory.path().join(name);
-        fs::write(&path, text).expect("a file");
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("a mode");
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", r#"printf %s "$1" > "$2" && chmod "$3" "$2""#, "sh", text]);
+        assert!(write.arg(&path).arg(mode).status().expect("sh").success());
         path.to_str().expect("text").to_owned()
     };
     let check = |program: &str, expected: &str| {
@@ -177,15 +180,18 @@ async fn launch_errors_say_what_to_do() {
         "./no/such",
         "./no/such not found: is it built, and is the path right?",
     );
-    check(&file("plain", "text", 0o644), "is not executable");
+    check(&file("plain", "text", "644"), "is not executable");
     check(
-        &file("lost", "#!/no/such/interpreter\n", 0o755),
+        &file("lost", "#!/no/such/interpreter\n", "755"),
         "exists, but what it needs to start does not",
     );
     check(
-        &file("odd", "\u{1}\u{2}", 0o755),
+        &file("odd", "\u{1}\u{2}", "755"),
         "is no program for this machine",
     );
+    let busy = file("busy", "#!/bin/sh\n", "755");
+    let _writer = fs::OpenOptions::new().append(true).open(&busy).expect("a file");
+    check(&busy, "is being written: is a build still running?");
     stage.close().await;
 }
 
