@@ -1,0 +1,122 @@
+//! Who sees that requests wait? The observer that a program installs, and the metrics.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use tidegate_proxy::error::Kind;
+
+use crate::{
+    names::{NAMESPACE, PARKED_REQUESTS, PARKED_TOTAL, REASON, REFUSED_TOTAL, REVISION, WAIT_SECONDS},
+    receipt::Receipt,
+    throttle::Revision,
+};
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unparked {
+    /// With a lease of a replica.
+    Leased,
+    /// With a refusal: nothing is coming up.
+    Refused,
+    /// By its deadline.
+    TimedOut,
+    /// By its client, who left.
+    Abandoned,
+}
+
+/// Sees what happens to requests that wait. Called from request handling: it must neither block nor panic. Requests
+/// that need not wait are not seen.
+pub trait Observer: Send + Sync {
+    /// A request was parked.
+    fn parked(&self, revision: &Arc<Revision>) {
+        let _ = revision;
+    }
+
+    /// It is no longer; each `parked` is followed by one of these.
+    fn unparked(&self, revision: &Arc<Revision>, outcome: Unparked, waited: Duration) {
+        let _ = (revision, outcome, waited);
+    }
+
+    /// It was answered by a replica; `receipt` is what its response says.
+    fn answered(&self, revision: &Arc<Revision>, receipt: &Receipt) {
+        let _ = (revision, receipt);
+    }
+}
+
+/// Sees nothing.
+impl Observer for () {}
+
+/// The metrics of one revision.
+pub(crate) struct RevisionMetrics {
+    labels: [(&'static str, String); 2],
+    parked: Gauge,
+    parked_total: Counter,
+    wait: Histogram,
+}
+
+impl RevisionMetrics {
+    pub(crate) fn new(namespace: &str, revision: &str) -> Self {
+        let labels = [(NAMESPACE, namespace.to_owned()), (REVISION, revision.to_owned())];
+        Self {
+            parked: gauge!(PARKED_REQUESTS, &labels),
+            parked_total: counter!(PARKED_TOTAL, &labels),
+            wait: histogram!(WAIT_SECONDS, &labels),
+            labels,
+        }
+    }
+
+    pub(crate) fn refused(&self, reason: Kind) {
+        let [namespace, revision] = self.labels.clone();
+        counter!(
+            REFUSED_TOTAL,
+            &[namespace, revision, (REASON, reason.name().to_owned())]
+        )
+        .increment(1);
+    }
+}
+
+/// One parked request: accounts for it on every way out.
+pub(crate) struct Wait<'a> {
+    revision: &'a Arc<Revision>,
+    observer: &'a dyn Observer,
+    since: Instant,
+    outcome: Unparked,
+}
+
+impl<'a> Wait<'a> {
+    pub(crate) fn begin(revision: &'a Arc<Revision>, observer: &'a dyn Observer) -> Self {
+        let metrics = revision.metrics();
+        metrics.parked.increment(1.0);
+        metrics.parked_total.increment(1);
+        observer.parked(revision);
+        Self {
+            revision,
+            observer,
+            since: Instant::now(),
+            outcome: Unparked::Abandoned,
+        }
+    }
+
+    pub(crate) fn end(mut self, outcome: Unparked) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let waited = self.since.elapsed();
+        let metrics = self.revision.metrics();
+        metrics.parked.decrement(1.0);
+        metrics.wait.record(waited.as_secs_f64());
+        match self.outcome {
+            Unparked::Leased => {}
+            Unparked::Refused => metrics.refused(Kind::CapacityRefused),
+            Unparked::TimedOut => metrics.refused(Kind::CapacityTimeout),
+            Unparked::Abandoned => metrics.refused(Kind::ClientClosed),
+        }
+        self.observer.unparked(self.revision, self.outcome, waited);
+    }
+}

@@ -1,0 +1,136 @@
+//! How many requests are on one replica, and may it take another?
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Instant,
+};
+
+use tidegate_proxy::cluster::Endpoint;
+use tokio::sync::Notify;
+
+/// A ready replica of a revision.
+pub struct Pod {
+    endpoint: Arc<Endpoint>,
+    in_flight_max: usize,
+    timeline: Timeline,
+    /// Requests in flight, and [`RETIRED`].
+    state: AtomicUsize,
+    /// Told when the pod is retired, and when its last request has ended after that.
+    changed: Notify,
+}
+
+/// How a replica came up; what a request waited for is told from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeline {
+    /// When its process was started.
+    pub launched: Instant,
+    /// When it began to listen.
+    pub listening: Instant,
+    /// When its readiness probe succeeded.
+    pub ready: Instant,
+}
+
+/// The bit of a pod that gets no new lease. In one word with the count: a lease is taken on both or not at all.
+const RETIRED: usize = 1 << (usize::BITS - 1);
+
+impl Pod {
+    /// A replica that is ready; `container_concurrency` is how many requests it takes at a time, 0 for any number.
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>, container_concurrency: u32, timeline: Timeline) -> Arc<Self> {
+        let in_flight_max = match container_concurrency {
+            0 => RETIRED - 1,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX).min(RETIRED - 1),
+        };
+        let (state, changed) = (AtomicUsize::new(0), Notify::new());
+        Arc::new(Self {
+            endpoint,
+            in_flight_max,
+            timeline,
+            state,
+            changed,
+        })
+    }
+
+    /// Where it takes requests.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// How it came up.
+    #[must_use]
+    pub fn timeline(&self) -> Timeline {
+        self.timeline
+    }
+
+    /// How many leases of it are held now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.state.load(SeqCst) & !RETIRED
+    }
+
+    /// Whether it was taken out of its revision: it gets no new lease.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.state.load(SeqCst) & RETIRED != 0
+    }
+
+    /// Waits until it is retired. Cancel-safe.
+    pub async fn retired(&self) {
+        self.until(|state| state & RETIRED != 0).await;
+    }
+
+    /// Waits until it is retired and the last of its leases has ended: then it can be stopped without a request
+    /// noticing. Cancel-safe. The caller sets the deadline.
+    pub async fn drained(&self) {
+        self.until(|state| state == RETIRED).await;
+    }
+
+    async fn until(&self, reached: impl Fn(usize) -> bool) {
+        loop {
+            // Made before the look: from here on no notification is missed.
+            let changed = self.changed.notified();
+            if reached(self.state.load(SeqCst)) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Counts one more request in, if it may take one.
+    pub(crate) fn reserve(&self) -> bool {
+        let raise = |state: usize| (state < self.in_flight_max).then(|| state + 1);
+        self.state.fetch_update(SeqCst, SeqCst, raise).is_ok()
+    }
+
+    /// Counts one out. Whoever calls this dispatches next.
+    pub(crate) fn release(&self) {
+        let before = self.state.fetch_sub(1, SeqCst);
+        if before == RETIRED + 1 {
+            self.changed.notify_waiters();
+        }
+    }
+
+    pub(crate) fn enlist(&self) {
+        self.state.fetch_and(!RETIRED, SeqCst);
+    }
+
+    pub(crate) fn retire(&self) {
+        self.state.fetch_or(RETIRED, SeqCst);
+        self.changed.notify_waiters();
+    }
+}
+
+impl fmt::Debug for Pod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pod")
+            .field("address", &self.endpoint.address())
+            .field("in_flight", &self.in_flight())
+            .field("retired", &self.is_retired())
+            .finish_non_exhaustive()
+    }
+}
