@@ -44,7 +44,8 @@ impl GuardianProgram {
     /// # Errors
     /// When the system does not tell which program this is.
     pub fn current() -> io::Result<Self> {
-        // The link stays right when the file behind it is replaced by a new build.
+        // The link stays right when the file behind it is replaced by a new build. It also keeps the guardian out of
+        // a `pkill tidegate`, which would otherwise end it before it can do its work.
         let path = if cfg!(target_os = "linux") {
             PathBuf::from("/proc/self/exe")
         } else {

@@ -5,6 +5,7 @@
 //! as soon as all members are gone.
 
 mod launch_error;
+mod program;
 pub(crate) mod stop;
 pub(crate) mod supervisor;
 
@@ -151,7 +152,7 @@ impl Replica {
     /// When the program cannot be started; the error says what to do.
     pub fn launch(launch: Launch, host: &Host) -> Result<Self, LaunchError> {
         let (mut replica, life) = Self::begin(launch.name.clone(), host);
-        let child = spawn(&launch, host).map_err(|error| LaunchError::explain(&launch, error))?;
+        let child = spawn(&launch, host)?;
         let (pid, group) = child
             .id()
             .and_then(|pid| Some((pid, ProcessGroup::led_by(pid)?)))
@@ -306,9 +307,18 @@ fn advance(state: &watch::Sender<State>, next: State) {
     });
 }
 
-fn spawn(launch: &Launch, host: &Host) -> std::io::Result<Child> {
-    let mut command = Command::new(&launch.command.program);
+fn spawn(launch: &Launch, host: &Host) -> Result<Child, LaunchError> {
+    if let Some(missing) = launch
+        .working_dir
+        .as_deref()
+        .filter(|directory| !directory.is_dir())
+    {
+        return Err(LaunchError::WorkingDirMissing(missing.to_owned()));
+    }
+    let program = program::find(launch)?;
+    let mut command = Command::new(&program);
     command
+        .arg0(&launch.command.program)
         .args(&launch.command.arguments)
         .env_clear()
         .envs(launch.environment.iter().map(|(name, value)| (name, value)))
@@ -320,7 +330,9 @@ fn spawn(launch: &Launch, host: &Host) -> std::io::Result<Child> {
     if let Some(directory) = &launch.working_dir {
         command.current_dir(directory);
     }
-    command.spawn()
+    command
+        .spawn()
+        .map_err(|error| LaunchError::explain(launch, &program, error))
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tidegate_local::guardian::{self, Guardian, GuardianProgram};
 use tidegate_local::host::Host;
@@ -48,7 +47,13 @@ struct Played {
 fn play(script: &str) -> Played {
     let directory = tempfile::tempdir().expect("a directory");
     let pipe = directory.path().join("alive");
-    mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).expect("a named pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .expect("a tool")
+            .success()
+    );
     let mut tidegate = Command::new(std::env::current_exe().expect("this program"))
         .args(["role_of_tidegate", "--exact", "--nocapture"])
         .env(ROLE, "played")
@@ -99,7 +104,6 @@ impl Played {
         self.said.read_to_string(&mut rest).expect("text");
         let status = self.tidegate.wait().expect("it ended");
         self.alive.recv_timeout(PATIENCE).expect("no replica is left");
-        #[cfg(target_os = "linux")]
         assert_eq!(
             tidegate_local::group::ProcessGroup::of_instance(&self.instance),
             []

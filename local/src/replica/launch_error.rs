@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::Launch;
+use super::program::in_working_dir;
 
 /// Why a process was not started.
 #[derive(Debug, thiserror::Error)]
@@ -50,59 +51,21 @@ pub enum LaunchError {
 
 impl LaunchError {
     /// Finds out what the system's short answer means.
-    pub(super) fn explain(launch: &Launch, error: io::Error) -> Self {
-        let program = launch.command.program.clone();
-        if let Some(missing) = launch
-            .working_dir
-            .as_deref()
-            .filter(|directory| !directory.is_dir())
-        {
-            return Self::WorkingDirMissing(missing.to_owned());
-        }
+    pub(super) fn explain(launch: &Launch, program: &Path, error: io::Error) -> Self {
+        let name = launch.command.program.clone();
         match error.kind() {
-            io::ErrorKind::NotFound => match locate(launch) {
-                Located::There => Self::InterpreterMissing(program),
-                Located::NotThere(path) => Self::NotThere(path),
-                Located::NotOnPath => Self::NotOnPath(program),
-            },
-            io::ErrorKind::PermissionDenied => Self::NotExecutable(program),
-            io::ErrorKind::ExecutableFileBusy => Self::BeingWritten(program),
-            _ if Errno::from_io_error(&error) == Some(Errno::NOEXEC) => Self::WrongFormat(program),
-            _ => Self::Refused { program, error },
+            io::ErrorKind::NotFound => {
+                let file = in_working_dir(launch, program);
+                if file.exists() {
+                    Self::InterpreterMissing(name)
+                } else {
+                    Self::NotThere(file)
+                }
+            }
+            io::ErrorKind::PermissionDenied => Self::NotExecutable(name),
+            io::ErrorKind::ExecutableFileBusy => Self::BeingWritten(name),
+            _ if Errno::from_io_error(&error) == Some(Errno::NOEXEC) => Self::WrongFormat(name),
+            _ => Self::Refused { program: name, error },
         }
-    }
-}
-
-enum Located {
-    There,
-    NotThere(PathBuf),
-    NotOnPath,
-}
-
-fn locate(launch: &Launch) -> Located {
-    let program = Path::new(&launch.command.program);
-    let in_working_dir = |path: &Path| match &launch.working_dir {
-        Some(directory) => directory.join(path),
-        None => path.to_owned(),
-    };
-    if launch.command.program.contains('/') {
-        let path = in_working_dir(program);
-        return if path.exists() {
-            Located::There
-        } else {
-            Located::NotThere(path)
-        };
-    }
-    let path = launch
-        .environment
-        .iter()
-        .rev()
-        .find(|(name, _)| name == "PATH")
-        .map(|(_, value)| value);
-    let mut places = path.into_iter().flat_map(std::env::split_paths);
-    if places.any(|place| in_working_dir(&place).join(program).is_file()) {
-        Located::There
-    } else {
-        Located::NotOnPath
     }
 }

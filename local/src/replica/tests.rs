@@ -196,6 +196,42 @@ async fn launch_errors_say_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_program_is_found_on_its_own_path_from_where_it_runs() {
+    let stage = Stage::new();
+    let directory = tempfile::tempdir().expect("a directory");
+    let build = "mkdir a b; echo text > a/app; printf '#!/bin/sh\\necho b $0' > b/app; chmod +x b/app";
+    let mut sh = std::process::Command::new("sh");
+    assert!(
+        sh.args(["-c", build])
+            .current_dir(directory.path())
+            .status()
+            .expect("sh")
+            .success()
+    );
+    let run = |program: &str, path: &str| {
+        let mut launch = launch(&stage.host, &[program]);
+        launch.environment = vec![("PATH".into(), path.into())];
+        launch.working_dir = Some(directory.path().to_owned());
+        Replica::launch(launch, &stage.host)
+    };
+    for (program, path, expected) in [
+        ("app", "a:b", "b b/app"),
+        ("b/app", "", "b b/app"),
+        ("./b/app", "a", "b ./b/app"),
+    ] {
+        let replica = run(program, path).expect(program);
+        assert_eq!(soon(replica.exited()).await, Exit::Code(0));
+        assert_eq!(replica.tail(), [expected]);
+    }
+    let error = run("app", "a").expect_err("it is text").to_string();
+    assert_eq!(
+        error,
+        "a/app is not executable: is it a program, and did it get chmod +x?"
+    );
+    stage.close().await;
+}
+
+#[tokio::test]
 async fn a_missing_working_directory_is_named() {
     let stage = Stage::new();
     let mut launch = launch(&stage.host, &["true"]);
