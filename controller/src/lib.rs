@@ -1,3 +1,4 @@
+//! Turns Knative objects into a plan of revisions and a routing snapshot.
 
 pub mod plan;
 mod desired;
@@ -9,6 +10,7 @@ pub mod targets;
 pub mod hosts;
 pub mod status;
 pub mod conditions;
+pub mod snapshot;
 
 pub mod state;
 pub mod observed;
@@ -20,4 +22,5 @@ pub mod limits;
 pub use name::ObjectName;
 pub use plan::{Input, Plan, plan};
 pub use settings::Settings;
+pub use snapshot::Clusters;
 pub use state::State;
