@@ -1,3 +1,51 @@
-//! The project's own chores.
+//! Which chores has the project? `cargo xtask` and one of the words below; `.ci/run` calls nothing else.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a chore talks to the person who typed it"
+)]
+
+use std::process::ExitCode;
+
+mod check;
+mod command;
+mod fuzz;
+mod metadata;
+mod peers;
+mod place;
+mod test;
+
+const USAGE: &str = "\
+usage: cargo xtask test [ARGUMENTS OF CARGO TEST]   every test, with the set-up it needs
+       cargo xtask check [STAGE…]                   fmt, clippy, doc, deny, house; all without a word
+       cargo xtask fuzz --smoke                     each fuzz target for a bounded number of runs
+       cargo xtask peers                            installs what the load comparison runs beside us
+
+TIDEGATE_REQUIRE_PEERS=1 makes a program that cannot be had a failure, instead of a line `not run: X, because Y`";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test", arguments @ ..] => test::run(arguments),
+        ["check", stages @ ..] => check::run(stages),
+        ["fuzz", "--smoke"] => fuzz::smoke(),
+        ["peers"] => peers::install_all(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

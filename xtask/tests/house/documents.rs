@@ -1,0 +1,69 @@
+//! Do the paths that documents name exist?
+
+use std::path::Path;
+
+use super::tree::{files, none, read, root};
+
+/// A path as it stands between backticks or in a link: `a/{b,c}.rs` is two of them.
+fn expanded(path: &str) -> Vec<String> {
+    match path
+        .split_once('{')
+        .and_then(|(head, rest)| Some((head, rest.split_once('}')?)))
+    {
+        Some((head, (names, tail))) => names
+            .split(',')
+            .flat_map(|name| expanded(&format!("{head}{}{tail}", name.trim())))
+            .collect(),
+        None => vec![path.to_owned()],
+    }
+}
+
+/// Whether a word in backticks means a file or folder of the workspace: its first part is one, and it has a second.
+fn means_a_path(word: &str) -> bool {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "/._-{},".contains(letter);
+    let Some((first, _)) = word.split_once('/') else {
+        return false;
+    };
+    word.chars().all(fits) && first != "target" && !first.is_empty() && root().join(first).is_dir()
+}
+
+/// The words in backticks and the targets of links, outside code blocks.
+fn named_paths(text: &str) -> Vec<String> {
+    let prose: Vec<_> = text.split("```").step_by(2).collect();
+    let prose = prose.join("\n");
+    let quoted = prose
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| means_a_path(word));
+    let links = prose
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', '#']).next());
+    let links = links.filter(|link| !link.is_empty() && !link.contains(':'));
+    quoted.chain(links).flat_map(expanded).collect()
+}
+
+#[test]
+fn paths_that_documents_name_exist() {
+    let mut missing = Vec::new();
+    for document in files("md") {
+        let folder = document.parent().unwrap_or(Path::new(""));
+        for path in named_paths(&read(&document)) {
+            if !root().join(&path).exists() && !root().join(folder).join(&path).exists() {
+                missing.push(format!("{}: {path}", document.display()));
+            }
+        }
+    }
+    none(&missing, "a path in a document exists");
+}
+
+#[test]
+fn paths_are_told_from_other_words() {
+    let text = "see `xtask/src/{check,fuzz}.rs`, [this](xtask/Cargo.toml#x), not `/metrics`, `ns/rev` or `cargo xtask`
+        nor `target/x`\n```\n`xtask/in/code`\n``` [that](https://example.org/x)";
+    assert_eq!(
+        named_paths(text),
+        ["xtask/src/check.rs", "xtask/src/fuzz.rs", "xtask/Cargo.toml"]
+    );
+}
