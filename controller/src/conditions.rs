@@ -1,6 +1,7 @@
 //! What an object says about itself: its conditions, with Knative's reasons and words.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::names::READY;
 
@@ -29,6 +30,12 @@ pub enum Status {
 }
 
 impl Condition {
+    /// Whether it does not hold, and will not by itself.
+    #[must_use]
+    pub fn is_false(&self) -> bool {
+        self.status == Status::False
+    }
+
     /// The condition `kind`, holding, with nothing to explain.
     pub(crate) fn holds(kind: &'static str) -> Self {
         Self {
@@ -65,6 +72,17 @@ impl Condition {
     }
 }
 
+/// Its reason and message, for people.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&*self.reason, &*self.message) {
+            ("", message) => f.write_str(message),
+            (reason, "") => f.write_str(reason),
+            (reason, message) => write!(f, "{reason}: {message}"),
+        }
+    }
+}
+
 /// `Ready` and what it depends on: False if one of them is, else Unknown if one of them is, else True.
 pub(crate) fn with_ready(dependents: Vec<Condition>) -> Vec<Condition> {
     let worst = [Status::False, Status::Unknown]
@@ -78,6 +96,16 @@ pub(crate) fn with_ready(dependents: Vec<Condition>) -> Vec<Condition> {
 mod tests {
     use super::*;
     use crate::names::{CONFIGURATIONS_READY, ROUTES_READY};
+
+    #[test]
+    fn a_condition_reads_as_reason_and_message() {
+        let failed = Condition::fails(ROUTES_READY, "Broken", "no");
+        assert_eq!(
+            (failed.to_string().as_str(), failed.is_false()),
+            ("Broken: no", true)
+        );
+        assert_eq!(Condition::holds(ROUTES_READY).to_string(), "");
+    }
 
     #[test]
     fn ready_is_as_bad_as_the_worst_it_depends_on() {

@@ -21,6 +21,6 @@ pub mod limits;
 
 pub use name::ObjectName;
 pub use plan::{Input, Plan, plan};
-pub use settings::Settings;
+pub use settings::{InvalidDomain, Settings};
 pub use snapshot::Clusters;
 pub use state::State;
