@@ -1,1 +1,26 @@
-//! Sidecar: concurrency limit, probes, timeouts, stats.
+//! What stands between the data plane and one replica of a revision (Knative's queue-proxy).
+//!
+//! As a [`QueueProxyLayer`] it is a step of a route: it finds the [`Sidecar`] of the replica that a request was
+//! given to, admits as many requests as the replica takes, edits headers, and keeps the revision's timeouts. The
+//! modules stand in the order in which a request meets them; [`request`] tells its life top to bottom. [`probe`]
+//! tells when a replica is ready, and [`stats`] what it carries.
+
+pub mod request;
+
+mod sidecar;
+
+mod host;
+
+mod forwarded;
+
+pub mod timeout;
+
+pub mod probe;
+
+pub mod stats;
+
+pub mod limits;
+
+pub use request::{QueueProxy, QueueProxyLayer};
+pub use sidecar::Sidecar;
+pub use timeout::Timeouts;
