@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::config::limits;
 use crate::connection;
 use crate::normalize::edge::EdgePolicy;
-use crate::observe::metrics::ProxyMetrics;
+use crate::observe::metrics::{self, ProxyMetrics};
 use crate::process;
 use crate::worker::Proxy;
 
@@ -108,11 +108,23 @@ impl Listener {
         connections: Connections,
     ) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
-        // Sockets that share a port would join another program's group in silence: a lone one does not.
-        let probe = open(address, Sharing::Alone).map_err(failed)?;
-        let address = probe.local_addr().map_err(failed)?;
-        drop(probe);
-        let sockets = (0..workers.get()).map(|_| open(address, Sharing::PerWorker));
+        // Sockets that share a port would join another program's group in silence: a lone one does not. A port
+        // that the system chooses is nobody's.
+        if address.port() != 0 {
+            drop(open(address, Sharing::Alone).map_err(failed)?);
+        }
+        let first = open(address, Sharing::PerWorker).map_err(failed)?;
+        let address = first
+            .local_addr()
+            .ok()
+            .and_then(|bound| bound.as_socket())
+            .unwrap_or(address);
+        let others = (1..workers.get()).map(|_| open(address, Sharing::PerWorker));
+        let sockets = std::iter::once(Ok(first)).chain(others).map(|socket| {
+            let socket = socket?;
+            socket.listen(limits::LISTEN_BACKLOG)?;
+            Ok(socket.into())
+        });
         let sockets = sockets.collect::<io::Result<_>>().map_err(failed)?;
         Ok(Self {
             address,
@@ -145,34 +157,49 @@ impl Acceptor {
     ///
     /// # Errors
     /// When the socket cannot be used in the runtime that this is called in.
-    pub async fn serve(self, proxy: Proxy) -> io::Result<()> {
+    pub fn serve(self, proxy: Proxy) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        // What waits in the queue when the drain begins is part of it, also before this has run.
+        let queue = proxy.worker().drain.guard();
+        async move {
+            let served = self.accept(&proxy).await;
+            drop(queue);
+            served
+        }
+    }
+
+    async fn accept(self, proxy: &Proxy) -> io::Result<()> {
+        let drain = &proxy.worker().drain;
         let listener = TcpListener::from_std(self.socket)?;
-        let draining = proxy.worker().drain.draining();
-        tokio::pin!(draining);
+        let mut draining = drain.draining();
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, remote)) => start(stream, remote, &self.shared, &proxy),
+                    Ok((stream, remote)) => start(stream, remote, &self.shared, proxy),
                     Err(error) => refused(&error).await,
                 },
                 () = &mut draining => break,
             }
         }
-        // Closing a socket of a group resets what waits in its queue: take that first.
-        let last = std::future::poll_fn(|cx| {
-            while let std::task::Poll::Ready(Ok((stream, remote))) = listener.poll_accept(cx) {
-                start(stream, remote, &self.shared, &proxy);
+        // Closing a socket of a group resets what waits in its queue: take that first, and ask the kernel for it,
+        // as the runtime may not have heard of the latest ones yet.
+        let listener = listener.into_std()?;
+        for _ in 0..limits::LISTEN_BACKLOG {
+            match listener.accept() {
+                Ok((stream, remote)) => {
+                    stream.set_nonblocking(true)?;
+                    start(TcpStream::from_std(stream)?, remote, &self.shared, proxy);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => ProxyMetrics::connection_refused(metrics::REFUSED_BY_SYSTEM),
             }
-            std::task::Poll::Ready(())
-        });
-        last.await;
+        }
         Ok(())
     }
 }
 
 fn start(stream: TcpStream, remote: SocketAddr, shared: &Shared, proxy: &Proxy) {
     let Some(admission) = shared.connections.admit() else {
-        return ProxyMetrics::connection_refused("too_many");
+        return ProxyMetrics::connection_refused(metrics::REFUSED_TOO_MANY);
     };
     let guard = proxy.worker().drain.guard();
     let (edge, proxy) = (Arc::clone(&shared.edge), proxy.clone());
@@ -184,7 +211,7 @@ fn start(stream: TcpStream, remote: SocketAddr, shared: &Shared, proxy: &Proxy) 
 
 /// Most accept errors concern one connection; running out of descriptors lasts, and would spin.
 async fn refused(error: &io::Error) {
-    ProxyMetrics::connection_refused("accept");
+    ProxyMetrics::connection_refused(metrics::REFUSED_BY_SYSTEM);
     tracing::warn!(%error, "a connection could not be accepted");
     tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
 }
@@ -195,7 +222,8 @@ enum Sharing {
     PerWorker,
 }
 
-fn open(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
+/// A bound socket that does not listen yet: nobody can have connected to one that is closed again.
+fn open(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -206,6 +234,5 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListen
     }
     socket.bind(&address.into())?;
     socket.set_nonblocking(true)?;
-    socket.listen(limits::LISTEN_BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }

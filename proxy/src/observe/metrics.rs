@@ -22,6 +22,10 @@ pub const REQUEST_SECONDS: &str = "tidegate_request_head_duration_seconds";
 pub const CONNECTIONS: &str = "tidegate_downstream_connections";
 /// Connections that were refused or could not be accepted (counter; label `reason`).
 pub const CONNECTIONS_REFUSED: &str = "tidegate_downstream_connections_refused_total";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when as many are open as may be.
+pub const REFUSED_TOO_MANY: &str = "too_many";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when the system could not accept one.
+pub const REFUSED_BY_SYSTEM: &str = "accept";
 /// Requests sent to a cluster (counter; label `cluster`).
 pub const UPSTREAM_REQUESTS: &str = "tidegate_upstream_requests_total";
 /// Connections opened to a cluster (counter; label `cluster`).
