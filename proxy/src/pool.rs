@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::{http1, http2};
+use tokio::sync::watch;
 
 use crate::body::Body;
 use crate::cluster::{Cluster, Endpoint, Protocol};
 use crate::config::limits;
 use crate::drain::Watch;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::process;
 
 pub(crate) mod connect;
@@ -26,15 +27,23 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Shared {
     // Locked by requests of one worker only, so never contended there; never held over an await.
-    places: Mutex<HashMap<SocketAddr, Place>>,
+    places: Mutex<Places>,
     drain: Watch,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    by_address: HashMap<SocketAddr, Place>,
+    /// Whether the task runs that closes what has been idle for too long.
+    swept: bool,
 }
 
 /// The connections to one address.
 #[derive(Debug, Default)]
 struct Place {
     idle: Vec<Idle>,
-    multiplexed: Vec<Multiplexed>,
+    multiplexed: Vec<Arc<Multiplexed>>,
+    dialling: Option<watch::Receiver<Dialled>>,
 }
 
 #[derive(Debug)]
@@ -43,12 +52,20 @@ struct Idle {
     retire_at: Instant,
 }
 
-#[derive(Clone, Debug)]
+/// An HTTP/2 connection, shared by the requests on its streams.
+#[derive(Debug)]
 struct Multiplexed {
     sender: http2::SendRequest<Body>,
-    streams: Arc<AtomicUsize>,
+    streams: AtomicUsize,
     idle_timeout: Duration,
-    last_used: Arc<Mutex<Instant>>,
+    last_used: Mutex<Instant>,
+}
+
+/// How a dial that others wait for has come along.
+#[derive(Clone, Copy, Debug)]
+enum Dialled {
+    NotYet,
+    Failed(Kind),
 }
 
 /// Whether a pooled connection will do.
@@ -87,7 +104,22 @@ pub(crate) struct WayBack {
 /// One stream of a shared connection, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct StreamSlot {
-    connection: Multiplexed,
+    connection: Arc<Multiplexed>,
+}
+
+/// How a request comes to a stream.
+enum Turn {
+    Has(StreamSlot),
+    Waits(watch::Receiver<Dialled>),
+    Dials(Dialling),
+}
+
+/// The dial that other requests wait for. Dropped without a word, as when its request is given up, it leaves the
+/// dial to the next of them.
+struct Dialling {
+    pool: Pool,
+    address: SocketAddr,
+    outcome: watch::Sender<Dialled>,
 }
 
 impl Pool {
@@ -107,39 +139,13 @@ impl Pool {
         endpoint: &Endpoint,
         freshness: Freshness,
     ) -> Result<Checkout, Error> {
-        let address = endpoint.address();
-        let idle_timeout = cluster.settings().idle_timeout;
         match cluster.settings().protocol {
-            Protocol::Http1 => {
-                let pooled = (freshness == Freshness::Any)
-                    .then(|| self.take_idle(address))
-                    .flatten();
-                let reused = pooled.is_some();
-                let sender = match pooled {
-                    Some(sender) => sender,
-                    None => connect::http1(cluster, address, &self.shared.drain).await?,
-                };
-                let back = WayBack {
-                    pool: self.clone(),
-                    address,
-                    idle_timeout,
-                };
-                Ok(Checkout::H1 { sender, back, reused })
-            }
+            Protocol::Http1 => self.connection(cluster, endpoint.address(), freshness).await,
             Protocol::Http2 => {
-                let pooled = (freshness == Freshness::Any)
-                    .then(|| self.take_stream(address))
-                    .flatten();
-                let reused = pooled.is_some();
-                let stream = match pooled {
-                    Some(stream) => stream,
-                    None => {
-                        let sender = connect::http2(cluster, address, &self.shared.drain).await?;
-                        self.add_multiplexed(address, sender, idle_timeout)
-                    }
-                };
+                let (stream, reused) = self.stream(cluster, endpoint.address(), freshness).await?;
+                let sender = stream.connection.sender.clone();
                 Ok(Checkout::H2 {
-                    sender: stream.connection.sender.clone(),
+                    sender,
                     stream,
                     reused,
                 })
@@ -147,41 +153,117 @@ impl Pool {
         }
     }
 
+    async fn connection(
+        &self,
+        cluster: &Cluster,
+        address: SocketAddr,
+        freshness: Freshness,
+    ) -> Result<Checkout, Error> {
+        let pooled = match freshness {
+            Freshness::Any => self.take_idle(address),
+            Freshness::New => None,
+        };
+        let reused = pooled.is_some();
+        let sender = match pooled {
+            Some(sender) => sender,
+            None => connect::http1(cluster, address, &self.shared.drain).await?,
+        };
+        let back = WayBack {
+            pool: self.clone(),
+            address,
+            idle_timeout: cluster.settings().idle_timeout,
+        };
+        Ok(Checkout::H1 { sender, back, reused })
+    }
+
+    /// A stream, and whether its connection stood already. Requests that find none dial once for them all.
+    async fn stream(
+        &self,
+        cluster: &Cluster,
+        address: SocketAddr,
+        freshness: Freshness,
+    ) -> Result<(StreamSlot, bool), Error> {
+        let mut dialling = None;
+        while freshness == Freshness::Any && dialling.is_none() {
+            match self.turn(address) {
+                Turn::Has(stream) => return Ok((stream, true)),
+                Turn::Dials(turn) => dialling = Some(turn),
+                Turn::Waits(mut dial) => {
+                    // An error means that the dial is over: it succeeded, or is somebody else's turn.
+                    _ = dial.changed().await;
+                    if let Dialled::Failed(kind) = *dial.borrow() {
+                        return Err(Error::new(kind));
+                    }
+                }
+            }
+        }
+        match connect::http2(cluster, address, &self.shared.drain).await {
+            Ok(sender) => Ok((self.add_multiplexed(cluster, address, sender), false)),
+            Err(error) => {
+                if let Some(dialling) = dialling {
+                    dialling.outcome.send_replace(Dialled::Failed(error.kind()));
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// The connection that was used last, so that the others grow old together.
     fn take_idle(&self, address: SocketAddr) -> Option<http1::SendRequest<Body>> {
         let mut places = self.places();
-        let idle = &mut places.get_mut(&address)?.idle;
+        let idle = &mut places.by_address.get_mut(&address)?.idle;
         let now = Instant::now();
-        idle.retain(|idle| !idle.sender.is_closed() && idle.retire_at > now);
-        let ready = idle.iter().rposition(|idle| idle.sender.is_ready())?;
-        Some(idle.swap_remove(ready).sender)
+        for at in (0..idle.len()).rev() {
+            let Idle { sender, retire_at } = idle.get(at)?;
+            if sender.is_closed() || *retire_at <= now {
+                idle.swap_remove(at);
+            } else if sender.is_ready() {
+                return Some(idle.swap_remove(at).sender);
+            }
+            // Else its last request is still on its way out, behind an early response.
+        }
+        None
     }
 
-    fn take_stream(&self, address: SocketAddr) -> Option<StreamSlot> {
+    fn turn(&self, address: SocketAddr) -> Turn {
         let mut places = self.places();
-        let shared = &mut places.get_mut(&address)?.multiplexed;
-        shared.retain(|connection| !connection.sender.is_closed());
-        let free = shared.iter().find(|connection| {
-            connection.streams.load(Ordering::Relaxed) < limits::UPSTREAM_H2_STREAMS_MAX
-        })?;
-        Some(StreamSlot::open(free.clone()))
+        let place = places.by_address.entry(address).or_default();
+        place
+            .multiplexed
+            .retain(|connection| !connection.sender.is_closed());
+        let free = place
+            .multiplexed
+            .iter()
+            .find(|connection| connection.streams.load(Ordering::Relaxed) < limits::UPSTREAM_H2_STREAMS_MAX);
+        match (free, &place.dialling) {
+            (Some(connection), _) => Turn::Has(StreamSlot::open(connection)),
+            (None, Some(dial)) => Turn::Waits(dial.clone()),
+            (None, None) => {
+                let (outcome, dial) = watch::channel(Dialled::NotYet);
+                place.dialling = Some(dial);
+                Turn::Dials(Dialling {
+                    pool: self.clone(),
+                    address,
+                    outcome,
+                })
+            }
+        }
     }
 
     fn add_multiplexed(
         &self,
+        cluster: &Cluster,
         address: SocketAddr,
         sender: http2::SendRequest<Body>,
-        idle_timeout: Duration,
     ) -> StreamSlot {
-        let last_used = Arc::new(Mutex::new(Instant::now()));
-        let connection = Multiplexed {
+        let connection = Arc::new(Multiplexed {
             sender,
-            streams: Arc::default(),
-            idle_timeout,
-            last_used,
-        };
-        self.insert(address, |place| place.multiplexed.push(connection.clone()));
-        StreamSlot::open(connection)
+            streams: AtomicUsize::new(0),
+            idle_timeout: cluster.settings().idle_timeout,
+            last_used: Mutex::new(Instant::now()),
+        });
+        self.insert(address, |place| place.multiplexed.push(Arc::clone(&connection)));
+        StreamSlot::open(&connection)
     }
 
     fn check_in(&self, address: SocketAddr, sender: http1::SendRequest<Body>, idle_timeout: Duration) {
@@ -198,11 +280,10 @@ impl Pool {
 
     fn insert(&self, address: SocketAddr, add: impl FnOnce(&mut Place)) {
         let mut places = self.places();
-        let was_empty = places.is_empty();
-        add(places.entry(address).or_default());
-        if was_empty {
+        add(places.by_address.entry(address).or_default());
+        if !std::mem::replace(&mut places.swept, true) {
             let pool = self.clone();
-            process::spawn("pool-sweep", self.shared.drain.guard(), async move {
+            process::spawn("pool-sweep", self.shared.drain.unguarded(), async move {
                 pool.sweep().await
             });
         }
@@ -210,32 +291,34 @@ impl Pool {
 
     /// Closes connections that have been idle for too long, until none is left or the drain begins.
     async fn sweep(&self) {
-        let draining = self.shared.drain.draining();
-        tokio::pin!(draining);
+        let mut draining = self.shared.drain.draining();
         loop {
             tokio::select! {
-                () = &mut draining => return self.places().clear(),
+                () = &mut draining => return *self.places() = Places::default(),
                 () = tokio::time::sleep(limits::POOL_SWEEP_INTERVAL) => {}
             }
             let now = Instant::now();
             let mut places = self.places();
-            places.retain(|_, place| {
-                place
-                    .idle
-                    .retain(|idle| !idle.sender.is_closed() && idle.retire_at > now);
-                place
-                    .multiplexed
-                    .retain(|connection| !connection.sender.is_closed() && !connection.is_stale(now));
-                !(place.idle.is_empty() && place.multiplexed.is_empty())
-            });
-            if places.is_empty() {
-                return;
+            places.by_address.retain(|_, place| place.keeps_any(now));
+            if places.by_address.is_empty() {
+                return places.swept = false;
             }
         }
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<SocketAddr, Place>> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         self.shared.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Lets go what has been idle for too long; says whether anything is left.
+    fn keeps_any(&mut self, now: Instant) -> bool {
+        self.idle
+            .retain(|idle| !idle.sender.is_closed() && idle.retire_at > now);
+        self.multiplexed
+            .retain(|connection| !connection.sender.is_closed() && !connection.is_stale(now));
+        !self.idle.is_empty() || !self.multiplexed.is_empty() || self.dialling.is_some()
     }
 }
 
@@ -256,25 +339,34 @@ impl WayBack {
 
 impl Multiplexed {
     fn is_stale(&self, now: Instant) -> bool {
-        let last_used = *self.last_used.lock().unwrap_or_else(PoisonError::into_inner);
-        self.streams.load(Ordering::Relaxed) == 0 && now.duration_since(last_used) > self.idle_timeout
+        self.streams.load(Ordering::Relaxed) == 0 && now.duration_since(*self.last_used()) > self.idle_timeout
+    }
+
+    fn last_used(&self) -> MutexGuard<'_, Instant> {
+        self.last_used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl StreamSlot {
-    fn open(connection: Multiplexed) -> Self {
+    fn open(connection: &Arc<Multiplexed>) -> Self {
         connection.streams.fetch_add(1, Ordering::Relaxed);
-        Self { connection }
+        Self {
+            connection: Arc::clone(connection),
+        }
     }
 }
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
-        *self
-            .connection
-            .last_used
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.connection.last_used() = Instant::now();
         self.connection.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        if let Some(place) = self.pool.places().by_address.get_mut(&self.address) {
+            place.dialling = None;
+        }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-/// The longest a new connection may take to send its first complete request head (slowloris).
+/// The longest a connection may take to send a complete request head, counted from its start or from the end of the
+/// exchange before (slowloris): so also how long an HTTP/1.1 connection may lie idle.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long an idle downstream HTTP/1.1 connection is kept between two requests.
+/// How long a downstream HTTP/2 connection may be without a stream.
 pub const DOWNSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The largest request head (request line and fields) that is read, in bytes; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
-/// The most header fields in one request or response.
-pub const HEADER_FIELDS_MAX: usize = 128;
+/// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another
+/// number it would allocate for each head.
+pub const HEADER_FIELDS_MAX: usize = 100;
 /// The most connections that all listeners of a process hold at once; above it nothing is accepted.
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).
@@ -35,6 +37,8 @@ pub const UPSTREAM_IDLE_MAX: usize = 1024;
 pub const UPSTREAM_H2_STREAMS_MAX: usize = 100;
 /// How much of a tunnel's bytes is in memory per direction.
 pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;
+/// The read buffer of an HTTP/1.1 upstream connection, in bytes: what is in memory of a response whose client is slow.
+pub const UPSTREAM_BUFFER_BYTES: usize = 64 * 1024;
 /// How often idle upstream connections are looked over.
 pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long accepting pauses after the process ran out of file descriptors.

@@ -1,16 +1,19 @@
 //! How a new upstream connection comes to be.
+//!
+//! Its tasks keep no drain open: whatever they have to finish, a downstream connection waits for.
 
 use std::io;
 use std::net::SocketAddr;
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::rt::Executor;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use crate::body::Body;
 use crate::cluster::Cluster;
 use crate::config::limits;
-use crate::drain::Watch;
+use crate::drain::{Guard, Watch};
 use crate::error::{Error, Kind};
 use crate::process;
 
@@ -22,11 +25,11 @@ pub(crate) async fn http1(
 ) -> Result<http1::SendRequest<Body>, Error> {
     let stream = dial(cluster, address).await?;
     let (sender, connection) = http1::Builder::new()
-        .max_headers(limits::HEADER_FIELDS_MAX)
+        .max_buf_size(limits::UPSTREAM_BUFFER_BYTES)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
-    process::spawn("upstream-h1", drain.guard(), async move {
+    process::spawn("upstream-h1", drain.unguarded(), async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%address, %error, "upstream connection ended");
         }
@@ -41,19 +44,31 @@ pub(crate) async fn http2(
     drain: &Watch,
 ) -> Result<http2::SendRequest<Body>, Error> {
     let stream = dial(cluster, address).await?;
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+    let tasks = Tasks(drain.unguarded());
+    let (sender, connection) = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
+        .max_send_buf_size(limits::H2_SEND_BUFFER_BYTES)
         .initial_stream_window_size(limits::H2_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
-    process::spawn("upstream-h2", drain.guard(), async move {
+    tasks.execute(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%address, %error, "upstream connection ended");
         }
     });
     Ok(sender)
+}
+
+/// Runs the tasks of one HTTP/2 connection: hyper has one for the socket, one for new streams, and one for each.
+#[derive(Clone)]
+struct Tasks(Guard);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        process::spawn("upstream-h2", self.0.clone(), task);
+    }
 }
 
 async fn dial(cluster: &Cluster, address: SocketAddr) -> Result<TcpStream, Error> {
