@@ -1,0 +1,291 @@
+//! The life of one request in the activator, top to bottom. The first file to read.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tidegate_knative::headers;
+use tidegate_proxy::{
+    Body, Error,
+    error::{BoxError, Kind},
+    upstream::{Target, Timing},
+};
+use tokio::time::{sleep, timeout_at};
+use tower::{Layer, Service, ServiceExt};
+
+use crate::{
+    limits::{CONNECT_BACKOFF, CONNECT_RETRIES_MAX, WAIT_MAX},
+    names::SERVER_TIMING,
+    observe::{Observer, Unparked, Wait},
+    parking::head_bytes,
+    receipt::Receipt,
+    registry::Registry,
+    reporter::{Arrival, Reporter},
+    throttle::{Lease, NoPlace, Refusal, Revision},
+};
+
+/// Puts the activator in front of a route's upstream: each request is given a replica of its revision, at once or
+/// after a wait, and holds it until its response has ended.
+///
+/// The revision is the one in the [`Registry`] whose key is the name of the request's cluster; a request of another
+/// cluster passes untouched. Clones share their state.
+#[derive(Clone)]
+pub struct ActivatorLayer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    registry: Arc<Registry>,
+    reporter: Arc<Reporter>,
+    observer: Box<dyn Observer>,
+}
+
+/// What [`ActivatorLayer`] makes of a service.
+#[derive(Debug, Clone)]
+pub struct Activator<S> {
+    layer: ActivatorLayer,
+    inner: S,
+}
+
+impl ActivatorLayer {
+    /// A layer that leases replicas of `registry`'s revisions, counts requests with `reporter`, and shows
+    /// `observer` those that wait (`()` sees nothing).
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, reporter: Arc<Reporter>, observer: impl Observer + 'static) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                registry,
+                reporter,
+                observer: Box::new(observer),
+            }),
+        }
+    }
+}
+
+impl<S> Layer<S> for ActivatorLayer {
+    type Service = Activator<S>;
+
+    fn layer(&self, inner: S) -> Activator<S> {
+        Activator {
+            layer: self.clone(),
+            inner,
+        }
+    }
+}
+
+impl<S> Service<Request<Body>> for Activator<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
+    S: Clone + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let inner = self.inner.clone();
+        let Some(visit) = Visit::begin(&self.layer.shared, &request) else {
+            return Box::pin(async move { inner.oneshot(request).await.map_err(Into::into) });
+        };
+        edit(request.headers_mut());
+        Box::pin(visit.run(inner, request))
+    }
+}
+
+/// What an activator changes in a head (Knative `pkg/activator/handler/handler.go`), as far as it shows where the
+/// replica's sidecar is in the same process: nobody replaced the Host, and the sidecar removes the revision headers.
+fn edit(head: &mut HeaderMap) {
+    const PROXY_REQUEST: HeaderName = HeaderName::from_static(headers::PROXY_REQUEST);
+    const NETWORK_HASH: HeaderName = HeaderName::from_static(headers::NETWORK_HASH);
+    head.insert(
+        PROXY_REQUEST,
+        HeaderValue::from_static(headers::PROXY_REQUEST_ACTIVATOR),
+    );
+    head.remove(NETWORK_HASH);
+}
+
+/// One request at its revision.
+struct Visit {
+    shared: Arc<Shared>,
+    revision: Arc<Revision>,
+    target: Target,
+    arrival: Arrival,
+}
+
+impl Visit {
+    fn begin(shared: &Arc<Shared>, request: &Request<Body>) -> Option<Self> {
+        let target = request.extensions().get::<Target>()?;
+        let revision = shared.registry.get(target.cluster.name())?;
+        Some(Self {
+            arrival: shared.reporter.arrive(&revision, target.received),
+            shared: Arc::clone(shared),
+            revision,
+            target: target.clone(),
+        })
+    }
+
+    /// From the arrival to the head of the response, whose body then holds the lease.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn keeps its arguments twice, and thousands of requests wait in this future"
+    )]
+    fn run<S>(
+        self,
+        mut inner: S,
+        mut request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Body>, BoxError>>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
+    {
+        async move {
+            let (mut lease, mut waited) = match self.revision.try_lease() {
+                Some(lease) => (lease, false),
+                None => (self.wait(head_bytes(&request)).await?, true),
+            };
+            let mut retries = 0;
+            loop {
+                let sent = Instant::now();
+                request.extensions_mut().insert(self.target_of(&lease));
+                let ready = inner.ready().await.map_err(Into::into)?;
+                let error = match ready.call(request).await {
+                    Ok(mut response) => {
+                        if waited {
+                            self.stamp(&mut response, &lease, sent);
+                        }
+                        // The tail end of the response, or of a tunnel, gives the replica to the next request.
+                        return Ok(response.map(|body| body.hold((lease, self.arrival))));
+                    }
+                    Err(error) => Error::from_boxed(error.into()),
+                };
+                request = self.unsent(error, retries, &lease)?;
+                lease = self.another(lease, retries, head_bytes(&request)).await?;
+                (retries, waited) = (retries + 1, true);
+            }
+        }
+    }
+
+    /// A lease, after a wait in line. Until then nothing reads the request's body, so its client is neither told to
+    /// send it (`100 Continue`) nor read from. Dropping the future leaves the line at once.
+    async fn wait(&self, head_bytes: usize) -> Result<Lease, Error> {
+        let Some(_room) = self.shared.registry.parking().enter(head_bytes) else {
+            return Err(self.refused(Kind::QueueFull));
+        };
+        let waiter = match self.revision.park() {
+            Ok(waiter) => waiter,
+            Err(NoPlace::Full) => return Err(self.refused(Kind::QueueFull)),
+            Err(NoPlace::Refused(refusal)) => {
+                self.revision.metrics().refused(Kind::CapacityRefused);
+                return Err(pointless(&refusal));
+            }
+        };
+        let wait = Wait::begin(&self.revision, &*self.shared.observer);
+        match timeout_at(self.deadline().into(), waiter).await {
+            Ok(Ok(lease)) => {
+                wait.end(Unparked::Leased);
+                Ok(lease)
+            }
+            Ok(Err(refusal)) => {
+                wait.end(Unparked::Refused);
+                Err(pointless(&refusal))
+            }
+            Err(_elapsed) => {
+                wait.end(Unparked::TimedOut);
+                Err(Error::new(Kind::CapacityTimeout).with_detail(TIMEOUT_TEXT))
+            }
+        }
+    }
+
+    /// Where the request goes with this lease.
+    fn target_of(&self, lease: &Lease) -> Target {
+        let endpoint = Some(Arc::clone(lease.endpoint()));
+        Target {
+            endpoint,
+            ..self.target.clone()
+        }
+    }
+
+    /// The request of a try that failed, if nothing of it was sent and it may be tried again.
+    fn unsent(&self, error: Error, retries: u32, lease: &Lease) -> Result<Request<Body>, Error> {
+        let kind = error.kind();
+        let refused = matches!(kind, Kind::ConnectFailed | Kind::ConnectTimeout);
+        if !refused || retries == CONNECT_RETRIES_MAX || Instant::now() >= self.deadline() {
+            return Err(error);
+        }
+        let (revision, address) = (self.revision.key(), lease.endpoint().address());
+        tracing::debug!(%revision, %address, retries, "a replica did not accept a connection");
+        error.into_unsent().ok_or_else(|| Error::new(kind))
+    }
+
+    /// A lease for the next try, when the replica of this one did not accept a connection.
+    ///
+    /// It may just have died. Until that is known its lease is kept, so that nobody else is sent there; once it is
+    /// retired, the request goes back in line. A replica that comes round is tried again.
+    async fn another(&self, lease: Lease, retries: u32, head_bytes: usize) -> Result<Lease, Error> {
+        if retries > 0 {
+            let pause = CONNECT_BACKOFF * 2_u32.saturating_pow(retries - 1);
+            tokio::select! {
+                biased;
+                () = lease.pod().retired() => {}
+                () = sleep(pause) => {}
+            }
+        }
+        if let Some(other) = self.revision.lease_elsewhere(lease.pod()) {
+            return Ok(other);
+        }
+        if lease.pod().is_retired() {
+            drop(lease);
+            return self.wait(head_bytes).await;
+        }
+        Ok(lease)
+    }
+
+    /// Writes on a response what its request waited for until it was sent.
+    fn stamp(&self, response: &mut Response<Body>, lease: &Lease, sent: Instant) {
+        let timing = response.extensions().get::<Timing>().copied();
+        let timing = timing.unwrap_or_else(|| Timing {
+            first_byte: sent.elapsed(),
+            ..Timing::default()
+        });
+        let receipt = Receipt::new(self.target.received, sent, lease.pod().timeline(), timing);
+        if let Ok(value) = HeaderValue::try_from(receipt.to_string()) {
+            response.headers_mut().append(SERVER_TIMING, value);
+        }
+        self.shared.observer.answered(&self.revision, &receipt);
+    }
+
+    fn deadline(&self) -> Instant {
+        self.target.received + self.revision.settings().timeout.min(WAIT_MAX)
+    }
+
+    fn refused(&self, reason: Kind) -> Error {
+        self.revision.metrics().refused(reason);
+        Error::new(reason)
+    }
+}
+
+fn pointless(refusal: &Refusal) -> Error {
+    Error::new(Kind::CapacityRefused)
+        .with_detail(refusal.message.clone())
+        .with_retry_after(refusal.retry_after)
+}
+
+/// What a client reads whose request waited too long (Knative `cmd/activator`, timeout handler).
+const TIMEOUT_TEXT: &str = "activator request timeout";
+
+impl fmt::Debug for ActivatorLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActivatorLayer")
+            .field("registry", &self.shared.registry)
+            .finish_non_exhaustive()
+    }
+}
