@@ -27,7 +27,7 @@ pub(super) const EVENTS_MAX: u64 = 100_000;
 pub(super) const EVENTS: u64 = 10;
 
 /// The longest pause between two events, in milliseconds.
-pub(super) const INTERVAL_MS_MAX: u64 = 60_000;
+pub(super) const INTERVAL_MS_MAX: u64 = 3_600_000;
 
 /// The pause between two events of a request that asks for none, in milliseconds.
 pub(super) const INTERVAL_MS: u64 = 1_000;

@@ -34,7 +34,7 @@ fn events(count: u64, interval: Duration, stop: Stop) -> Response<Body> {
                 () = stop.asked() => return None,
             }
         }
-        let event = Bytes::from(format!("id: {number}\ndata: event {number} of {count}\n\n"));
+        let event = Bytes::from(format!("data: event {number} of {count}\nid: {number}\n\n"));
         Some((Ok::<_, BoxError>(Frame::data(event)), (number + 1, stop)))
     });
     let mut response = Response::new(StreamBody::new(frames).boxed_unsync());

@@ -133,13 +133,13 @@ async fn sse_sends_events_as_they_happen() {
     );
     assert_eq!(
         events.text(),
-        "id: 1\ndata: event 1 of 2\n\nid: 2\ndata: event 2 of 2\n\n"
+        "data: event 1 of 2\nid: 1\n\ndata: event 2 of 2\nid: 2\n\n"
     );
     wire.send("GET /?interval=60000 HTTP/1.1\r\nhost: sample.example\r\n\r\n")
         .await;
     wire.head().await;
     wire.line().await;
-    assert_eq!(wire.line().await, "id: 1\ndata: event 1 of 10\n\n");
+    assert_eq!(wire.line().await, "data: event 1 of 10\nid: 1\n\n");
 }
 
 #[tokio::test]
