@@ -120,3 +120,45 @@ impl Drop for Wait<'_> {
         self.observer.unparked(self.revision, self.outcome, waited);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+    use super::*;
+    use crate::throttle::tests::settings;
+
+    fn assert_shows(handle: &PrometheusHandle, line: &str) {
+        let page = handle.render();
+        assert!(
+            page.lines().any(|other| other == line),
+            "{line} is not in\n{page}"
+        );
+    }
+
+    #[test]
+    fn the_gauge_shows_who_is_parked_and_counters_how_it_ended() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let labels = "namespace=\"default\",revision=\"hello-00001\"";
+            let revision = Revision::new(settings(1));
+            let waits: [_; 4] = std::array::from_fn(|_| Wait::begin(&revision, &()));
+            assert_shows(&handle, &format!("{PARKED_REQUESTS}{{{labels}}} 4"));
+            let [leased, refused, timed_out, abandoned] = waits;
+            leased.end(Unparked::Leased);
+            refused.end(Unparked::Refused);
+            timed_out.end(Unparked::TimedOut);
+            drop(abandoned);
+            assert_shows(&handle, &format!("{PARKED_REQUESTS}{{{labels}}} 0"));
+            assert_shows(&handle, &format!("{PARKED_TOTAL}{{{labels}}} 4"));
+            assert_shows(&handle, &format!("{WAIT_SECONDS}_count{{{labels}}} 4"));
+            for reason in ["capacity_refused", "capacity_timeout", "client_closed"] {
+                assert_shows(
+                    &handle,
+                    &format!("{REFUSED_TOTAL}{{{labels},reason=\"{reason}\"}} 1"),
+                );
+            }
+        });
+    }
+}
