@@ -109,6 +109,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 impl Kind {
     /// The one table: what a kind means.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table, with a row for each kind")]
     pub fn row(self) -> Row {
         use Blame::{Client, Config, Overload, Upstream};
         use Retry::{Idempotent, Never, Safe};
@@ -306,11 +307,18 @@ impl Error {
         self
     }
 
-    /// The request that failed, whole, where nothing of it was sent: it can be sent elsewhere.
+    /// The request that failed, whole and with its [`Target`](crate::upstream::Target), where it can be sent again:
+    /// nothing of it was sent, or it is idempotent and its connection died before a byte of the response came.
     #[must_use]
     pub fn into_unsent(self) -> Option<Request<Body>> {
         self.unsent
             .map(|request| request.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The request that [`Error::into_unsent`] would give.
+    pub(crate) fn unsent_mut(&mut self) -> Option<&mut Request<Body>> {
+        let request = self.unsent.as_mut()?;
+        Some(request.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What happened.

@@ -1,5 +1,7 @@
 //! One request on one upstream connection: heads, bodies both ways, trailers.
 
+use std::error::Error as _;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -61,7 +63,7 @@ pub(crate) async fn send(
                     },
                 )),
                 Err(mut error) => {
-                    let unsent = error.take_message();
+                    let unsent = error.take_message().map(from_h2);
                     Err(Failure {
                         error: classify(error.into_error()),
                         reused,
@@ -110,6 +112,21 @@ fn for_h2(mut request: Request<Body>) -> Result<Request<Body>, Error> {
     Ok(request)
 }
 
+/// Undoes [`for_h2`]: what was not sent may go anywhere, also where HTTP/1.1 is spoken.
+fn from_h2(mut request: Request<Body>) -> Request<Body> {
+    let target = mem::take(request.uri_mut()).into_parts();
+    if let Some(host) = target
+        .authority
+        .and_then(|host| HeaderValue::try_from(host.as_str()).ok())
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+    if let Some(path) = target.path_and_query {
+        *request.uri_mut() = path.into();
+    }
+    request
+}
+
 fn from_upstream(response: Response<Incoming>, rest: Rest) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     normalize::drop_hop_by_hop(&mut head.headers);
@@ -148,15 +165,20 @@ fn switch(
 }
 
 fn classify(error: hyper::Error) -> Error {
-    let kind = if error.is_parse() {
+    let cause = error.source();
+    // When the request's body failed, that is what happened: its client left, or a layer found fault with it.
+    let of_request_body = cause
+        .and_then(|cause| cause.downcast_ref::<Error>())
+        .map(Error::kind);
+    // HTTP/2's rules are checked on this side: where they were broken, or HTTP/1.1 was spoken, we end it.
+    let broken_h2 = cause
+        .and_then(|cause| cause.downcast_ref::<h2::Error>())
+        .is_some_and(|error| error.is_library() && error.reason() != Some(h2::Reason::NO_ERROR));
+    let kind = if error.is_parse() || broken_h2 {
         Kind::UpstreamProtocol
     } else {
         Kind::UpstreamReset
     };
-    // When the request's body failed, that is what happened: its client left, or a layer found fault with it.
-    let of_request_body = std::error::Error::source(&error)
-        .and_then(|source| source.downcast_ref::<Error>())
-        .map(Error::kind);
     Error::new(of_request_body.unwrap_or(kind)).with_source(error)
 }
 

@@ -1,8 +1,8 @@
 //! What a request must look like before anything behind the edge trusts it.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, Uri, Version};
@@ -46,6 +46,9 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Box<str>,
     if let Some(upgrade) = upgrade {
         request.headers_mut().insert(CONNECTION, UPGRADE_TOKEN);
         request.headers_mut().insert(UPGRADE, upgrade);
+    }
+    if request.version() == Version::HTTP_2 {
+        join_cookies(request.headers_mut());
     }
     peer.edge().apply(request.headers_mut());
     forwarded(request.headers_mut(), peer);
@@ -144,6 +147,20 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
         if trailers {
             headers.insert(TE, TRAILERS);
         }
+    }
+}
+
+/// HTTP/2 may split the cookies over several fields, which nothing else understands (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let Entry::Occupied(mut cookies) = headers.entry(COOKIE) else {
+        return;
+    };
+    if cookies.iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = cookies.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice())) {
+        cookies.insert(joined);
     }
 }
 

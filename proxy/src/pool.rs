@@ -284,7 +284,7 @@ impl Pool {
         if !std::mem::replace(&mut places.swept, true) {
             let pool = self.clone();
             process::spawn("pool-sweep", self.shared.drain.unguarded(), async move {
-                pool.sweep().await
+                pool.sweep().await;
             });
         }
     }

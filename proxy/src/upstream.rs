@@ -72,10 +72,20 @@ impl Service<Request<Body>> for Upstream {
                 let gone = "a layer removed the request's Target, or outlived the proxy";
                 return Err(Error::new(Kind::LayerFailed).with_source(gone).into());
             };
-            let (mut response, timing) =
-                attempt::run(&worker, &target.cluster, target.endpoint, request).await?;
-            response.extensions_mut().insert(timing);
-            Ok(response)
+            let endpoint = target.endpoint.clone();
+            match attempt::run(&worker, &target.cluster, endpoint, request).await {
+                Ok((mut response, timing)) => {
+                    response.extensions_mut().insert(timing);
+                    Ok(response)
+                }
+                Err(mut error) => {
+                    // A layer may choose another endpoint and send it again.
+                    if let Some(request) = error.unsent_mut() {
+                        request.extensions_mut().insert(target);
+                    }
+                    Err(error.into())
+                }
+            }
         })
     }
 }

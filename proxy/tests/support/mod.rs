@@ -1,6 +1,10 @@
 //! How does a test put a proxy in front of its upstreams?
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![expect(
+    clippy::expect_used,
+    reason = "a test fails by panicking, also in what it is made of"
+)]
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
