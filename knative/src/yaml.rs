@@ -32,9 +32,14 @@ pub(crate) fn documents(text: &str, report: &Report) -> Vec<Node> {
     let mut builder = Builder::new(report);
     let mut documents = Vec::new();
     let mut seen = 0;
+    // Where the last value stands, if nothing was written there.
+    let mut unwritten = None;
     loop {
         match parser.next_event() {
-            None | Some(Ok((Event::StreamEnd, _))) => return documents,
+            None | Some(Ok((Event::StreamEnd, _))) => {
+                refuse_open_end(text, unwritten, report);
+                return documents;
+            }
             Some(Ok((Event::DocumentStart(..), span))) => {
                 seen += 1;
                 if seen > DOCUMENTS_MAX {
@@ -45,7 +50,17 @@ pub(crate) fn documents(text: &str, report: &Report) -> Vec<Node> {
                 builder.begin();
             }
             Some(Ok((Event::DocumentEnd, _))) => documents.extend(builder.finish()),
-            Some(Ok((event, span))) => builder.event(event, position(&span.start)),
+            Some(Ok((event, span))) => {
+                let at = position(&span.start);
+                if event.is_node() {
+                    unwritten = if event.scalar().is_some() && span.is_empty() {
+                        Some(at)
+                    } else {
+                        None
+                    };
+                }
+                builder.event(event, at);
+            }
             Some(Err(error)) => {
                 builder.abandon();
                 if !resume(&mut parser, &error, report) {
@@ -53,6 +68,14 @@ pub(crate) fn documents(text: &str, report: &Report) -> Vec<Node> {
                 }
             }
         }
+    }
+}
+
+/// Tells a file that ends in `key:`; it is legal YAML, but hardly ever the whole file.
+fn refuse_open_end(text: &str, unwritten: Option<Position>, report: &Report) {
+    if let Some(position) = unwritten.filter(|_| text.trim_end().ends_with(':')) {
+        let hint = "the file may be cut off; write null if nothing belongs here";
+        report.add(position, "", "the file ends where a value has to come", hint);
     }
 }
 

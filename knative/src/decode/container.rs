@@ -141,7 +141,7 @@ fn port_name(field: &Field<'_>) -> Option<String> {
     let name = field.text().filter(|name| !name.is_empty())?;
     if name != ports::NAME_HTTP1 && name != ports::NAME_H2C {
         let hint = format!(
-            "Name must be empty, or one of: '{}', '{}'",
+            "Name must be empty, or one of: '{}' (gRPC too), '{}'",
             ports::NAME_H2C,
             ports::NAME_HTTP1
         );

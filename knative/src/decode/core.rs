@@ -86,17 +86,15 @@ fn decoded(field: &Field<'_>) -> Option<Vec<u8>> {
     }
     // Long values are broken over lines; Kubernetes ignores the breaks.
     let text: String = field.text()?.split(['\n', '\r']).collect();
-    match STANDARD.decode(text) {
-        Ok(bytes) => Some(bytes),
-        Err(error) => {
-            // The value may be a secret: the message does not show it.
-            field.refuse(
-                format!("no valid base64: {error}"),
-                "encode the value, or write it plain under stringData",
-            );
-            None
-        }
+    let bytes = STANDARD.decode(text).ok();
+    if bytes.is_none() {
+        // The value may be a secret: no part of it is shown.
+        field.refuse(
+            "no valid base64",
+            "encode the value, or write it plain under stringData",
+        );
     }
+    bytes
 }
 
 fn check_keys(field: &Field<'_>) {

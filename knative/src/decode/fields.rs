@@ -34,7 +34,7 @@ impl<'a> Fields<'a> {
     pub(super) fn take(&mut self, name: &'static str) -> Option<Field<'a>> {
         self.asked.push(name);
         let index = self.rest.iter().position(|entry| entry.key == name)?;
-        let entry = self.rest.swap_remove(index);
+        let entry = self.rest.remove(index);
         if entry.value.is_null() {
             None
         } else {
@@ -99,7 +99,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Tells every field that nobody asked for.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(mut self) {
+        self.asked.sort_unstable();
         for entry in &self.rest {
             let hint = suggest::among(&entry.key, self.asked.iter().copied());
             let path = join(&self.path, &entry.key);

@@ -15,8 +15,7 @@ pub(super) fn decode(document: &Field<'_>) -> Option<Object> {
     let (kind, version) = (kind?, version?);
     let text = kind.text()?;
     let Some(known) = Kind::ALL.into_iter().find(|known| known.as_str() == text) else {
-        let hint = suggest::among(&text, Kind::ALL.map(Kind::as_str));
-        kind.refuse(format!("unknown kind {text:?} of {version}"), &hint);
+        kind.refuse(format!("unknown kind {text:?} of {version}"), &kind_hint(&text));
         return None;
     };
     if version != known.api_version() {
@@ -31,6 +30,14 @@ pub(super) fn decode(document: &Field<'_>) -> Option<Object> {
         Kind::ConfigMap => core::config_map(document, fields).map(Object::ConfigMap),
         Kind::Secret => core::secret(document, fields).map(Object::Secret),
         Kind::Namespace => core::namespace(document, fields).map(Object::Namespace),
+    }
+}
+
+fn kind_hint(kind: &str) -> String {
+    match kind {
+        "Revision" => "revisions come from the template of a Service or Configuration".to_owned(),
+        "List" => "write each item as a document of its own, with --- between them".to_owned(),
+        _ => suggest::among(kind, Kind::ALL.map(Kind::as_str)),
     }
 }
 

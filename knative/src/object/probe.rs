@@ -1,6 +1,6 @@
 //! How to ask a container whether it is ready or alive; the form of `SERVING_READINESS_PROBE` too.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A Kubernetes probe. Its JSON form is Kubernetes' own (`{"tcpSocket":{"port":8080},"successThreshold":1}`).
 ///
@@ -34,6 +34,11 @@ pub struct Probe {
 )]
 fn is_zero(value: &u32) -> bool {
     *value == 0
+}
+
+/// Kubernetes writes an absent service as null.
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// What a probe does.
@@ -73,7 +78,7 @@ pub enum ProbeHandler {
         #[serde(default)]
         port: PortRef,
         /// Which service. Default: the empty name, the whole server.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "null_is_empty")]
         service: String,
     },
     /// A command that exits with 0.

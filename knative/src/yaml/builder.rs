@@ -150,29 +150,24 @@ impl<'r> Builder<'r> {
         if self.is_broken && self.nodes > NODES_MAX {
             return;
         }
-        match self.open.last_mut().map(|frame| &mut frame.content) {
-            None => self.root = Some(node),
-            Some(Open::List(items)) => items.push(node),
-            Some(Open::Map(map)) => match map.key.take() {
-                None => {
-                    let key = self.key(node);
-                    if let Some(Frame {
-                        content: Open::Map(map),
-                        ..
-                    }) = self.open.last_mut()
-                    {
-                        map.key = Some(key);
-                    }
-                }
+        let Some(mut frame) = self.open.pop() else {
+            self.root = Some(node);
+            return;
+        };
+        match &mut frame.content {
+            Open::List(items) => items.push(node),
+            Open::Map(map) => match map.key.take() {
+                None => map.key = Some(self.key(map, node)),
                 Some(Key::Name(key, position)) => map.insert(key, position, node),
                 Some(Key::Merge) => map.merged.push(node),
                 Some(Key::Refused) => {}
             },
         }
+        self.open.push(frame);
     }
 
     /// What a node in the place of a key means.
-    fn key(&mut self, node: Node) -> Key {
+    fn key(&mut self, map: &OpenMap, node: Node) -> Key {
         let Content::Scalar(scalar) = node.content else {
             self.refuse(
                 node.position,
@@ -184,14 +179,7 @@ impl<'r> Builder<'r> {
         if scalar.text == "<<" {
             return Key::Merge;
         }
-        let first = match self.open.last() {
-            Some(Frame {
-                content: Open::Map(map),
-                ..
-            }) => map.position_of(&scalar.text),
-            _ => None,
-        };
-        match first {
+        match map.position_of(&scalar.text) {
             None => Key::Name(scalar.text, node.position),
             Some(first) => {
                 let message = format!("duplicate key {:?}", scalar.text);
@@ -222,7 +210,7 @@ impl<'r> Builder<'r> {
             _ => self.refuse(
                 position,
                 "<< has to name a map or a list of maps",
-                "write << in quotes if it is a key",
+                "name one by an alias, such as <<: *base",
             ),
         }
     }
@@ -237,14 +225,16 @@ impl<'r> Builder<'r> {
             return self.node(Node::scalar(position, String::new(), ScalarType::Null), 0);
         };
         let (size, depth) = (node.size, node.depth);
-        if self.nodes + size > NODES_MAX || self.open.len() + depth > NESTING_MAX {
-            self.nodes = self.nodes.saturating_add(size);
+        if self.open.len() + depth > NESTING_MAX {
             self.refuse(
                 position,
-                "aliases make the document too large",
-                "write the values out or split the file",
+                format!("aliases nest deeper than {NESTING_MAX} levels"),
+                "write the values out",
             );
             return self.node(Node::scalar(position, String::new(), ScalarType::Null), 0);
+        }
+        if self.nodes.saturating_add(size) > NODES_MAX {
+            return self.count(size, position);
         }
         let node = node.clone();
         self.count(size, position);
