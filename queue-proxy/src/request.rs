@@ -84,12 +84,9 @@ fn arrive(request: &Request<Body>) -> Option<(Arc<Sidecar>, Timers)> {
 }
 
 fn depart(response: Response<Body>, timers: &Timers) -> Response<Body> {
-    let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    response.map(|body| {
-        if is_tunnel {
-            timers.watch_tunnel(body)
-        } else {
-            timers.watch(body)
-        }
-    })
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // A tunnel has no body to watch.
+        return response;
+    }
+    response.map(|body| timers.watch(body))
 }

@@ -95,14 +95,6 @@ impl Timers {
             .unwrap_or_else(|_elapsed| Err(over(kind)))
     }
 
-    /// The body of a 101, whose tunnel may last as long as the request, however silent it is.
-    pub(crate) fn watch_tunnel(&self, switched: Body) -> Body {
-        Body::new(TunnelDeadline {
-            _switched: switched,
-            alarm: Box::pin(sleep_until(self.request_end)),
-        })
-    }
-
     /// The body of a response, under the timeouts that are left.
     pub(crate) fn watch(&self, body: Body) -> Body {
         if body.is_end_stream() {
@@ -115,28 +107,6 @@ impl Timers {
             alarm: Box::pin(sleep_until(self.request_end)),
             is_waiting: false,
         })
-    }
-}
-
-/// The body of a 101 under a deadline: silent until then, and an error that ends the tunnel.
-struct TunnelDeadline {
-    /// Kept for what it holds.
-    _switched: Body,
-    alarm: Pin<Box<Sleep>>,
-}
-
-impl HttpBody for TunnelDeadline {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.alarm
-            .as_mut()
-            .poll(cx)
-            .map(|()| Some(Err(over(Kind::RequestTimeout))))
     }
 }
 

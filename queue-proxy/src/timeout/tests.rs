@@ -169,20 +169,3 @@ async fn a_length_stays_known() {
     let watched = timers(5, 0, 0).watch(Body::full("twelve bytes"));
     assert_eq!(watched.size_hint().exact(), Some(12));
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_tunnel_lasts_as_long_as_the_request_may_and_keeps_what_it_holds() {
-    let token = std::sync::Arc::new(());
-    let switched = Body::empty().hold(std::sync::Arc::clone(&token));
-    let started = Instant::now();
-    let mut watched = timers(60, 1, 1).watch_tunnel(switched);
-    assert!(!watched.is_end_stream());
-    assert_eq!(
-        watched.frame().await.unwrap().unwrap_err().kind(),
-        Kind::RequestTimeout
-    );
-    assert_eq!(started.elapsed(), SECOND * 60);
-    assert_eq!(std::sync::Arc::strong_count(&token), 2);
-    drop(watched);
-    assert_eq!(std::sync::Arc::strong_count(&token), 1);
-}
