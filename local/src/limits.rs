@@ -75,3 +75,16 @@ pub const PATIENT_POLL: Duration = Duration::from_millis(50);
 pub const ENGINE_ANSWER: Duration = Duration::from_secs(2);
 /// How long to wait before the container engine is asked again for what it failed to tell.
 pub const ENGINE_RETRY: Duration = Duration::from_millis(500);
+
+/// How long object files have to be left alone before they are read again.
+pub const FILES_QUIET: Duration = Duration::from_millis(200);
+/// After how long they are read again though something still writes.
+pub const FILES_QUIET_MAX: Duration = Duration::from_secs(2);
+/// How long after a file lost an object the object counts as removed, if it is still lacking then.
+pub const FILES_RECHECK: Duration = Duration::from_secs(1);
+/// How often object files are read where the system cannot tell of changes.
+pub const FILES_POLL: Duration = Duration::from_secs(2);
+/// Object files that one run reads.
+pub const FILES_MAX: usize = 10_000;
+/// Symbolic links that are followed to one file, as Linux does.
+pub const SYMLINKS_MAX: usize = 40;
