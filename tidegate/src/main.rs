@@ -1,3 +1,15 @@
 //! The one command a person types.
 
-fn main() {}
+use std::process::ExitCode;
+
+mod cli;
+mod logging;
+mod sample;
+mod up;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}
