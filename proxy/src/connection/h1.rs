@@ -3,10 +3,13 @@
 use std::convert::Infallible;
 use std::future::{self, Future};
 use std::mem;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -45,7 +48,8 @@ async fn exchanges(
     tunnel: &Mutex<Option<Tunnel>>,
 ) -> hyper::Result<()> {
     let service = service_fn(|request| async move {
-        Ok::<_, Infallible>(super::run(OneRequest::new(request, tunnel), proxy).await)
+        let response = super::run(OneRequest::new(request, tunnel), proxy).await;
+        Ok::<_, Infallible>(response.map(Unhurried::new))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -115,5 +119,50 @@ impl Exchange for OneRequest<'_> {
 
     fn cancel(self) -> Response<Body> {
         Response::default()
+    }
+}
+
+/// A response body whose failure waits for one more poll.
+///
+/// hyper drops the connection when a body fails, with all that it has not flushed yet. In between it flushes: the
+/// client sees how far the response came before it broke off.
+struct Unhurried {
+    body: Body,
+    failure: Option<Error>,
+}
+
+impl Unhurried {
+    fn new(body: Body) -> Self {
+        Self { body, failure: None }
+    }
+}
+
+impl http_body::Body for Unhurried {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Err(failure)) => {
+                self.failure = Some(failure);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
