@@ -9,6 +9,6 @@ pub const NESTING_MAX: usize = 100;
 /// Values of all documents of one file, aliases expanded: what keeps a "billion laughs" file small.
 ///
 /// Every 64 bytes of text count as one more value.
-pub const NODES_MAX: usize = 500_000;
+pub const NODES_MAX: usize = 200_000;
 /// Problems that are kept of one file; one more says that there are others.
 pub const PROBLEMS_MAX: usize = 100;
