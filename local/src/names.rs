@@ -19,3 +19,13 @@ pub const INSTANCE_LABEL: &str = "dev.tidegate.instance";
 pub const CONTAINER_PREFIX: &str = "tidegate-";
 /// Environment variable that names the container engine's address.
 pub const ENGINE_HOST_VARIABLE: &str = "DOCKER_HOST";
+/// Directory in the user's state directory that holds those of all sets of paths.
+pub const STATE_HOME_FOLDER: &str = "tidegate";
+/// File of a state directory: what the controller remembers.
+pub const STATE_FILE: &str = "state.json";
+/// File of a state directory: the id of the last run.
+pub const STATE_INSTANCE_FILE: &str = "instance";
+/// File of a state directory that a run holds locked.
+pub const STATE_LOCK_FILE: &str = "lock";
+/// What the names of object files in a directory end with, as `kubectl apply -f DIR` has it.
+pub const OBJECT_FILE_EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
