@@ -1,1 +1,19 @@
-//! Criterion benches and the load comparison beside the peers.
+//! What do the criterion benches, the load comparison and the park bench share?
+//!
+//! The programs measure processes by `/proc` and pin them to cores: they exist on Linux alone.
+
+pub mod backend;
+pub mod fixture;
+
+pub mod serve;
+
+#[cfg(target_os = "linux")]
+pub mod child;
+#[cfg(target_os = "linux")]
+pub mod compare;
+#[cfg(target_os = "linux")]
+pub mod load;
+#[cfg(target_os = "linux")]
+pub mod peers;
+#[cfg(target_os = "linux")]
+pub mod proc;

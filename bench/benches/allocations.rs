@@ -1,0 +1,2 @@
+//! What does a request allocate?
+fn main() {}

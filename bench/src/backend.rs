@@ -1,0 +1,92 @@
+//! What answers behind the proxies: an HTTP/1.1 server that does next to nothing, so that the proxy is what is seen.
+
+use std::io;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// The path whose answer has a body of [`LARGE_BYTES`]; every other path gets [`SMALL_BODY`].
+pub const LARGE_PATH: &str = "/large";
+/// The size of the large body.
+pub const LARGE_BYTES: usize = 100 * 1024;
+/// The small body.
+pub const SMALL_BODY: &str = "Hello World!\n";
+
+const READ_BYTES: usize = 16 * 1024;
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+/// Answers every request without a body on `listener`'s connections, until it is dropped.
+///
+/// # Errors
+/// When accepting fails.
+pub async fn serve(listener: TcpListener) -> io::Result<()> {
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        connections.spawn(async move { connection(stream).await });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (small, large) = (answer(SMALL_BODY.as_bytes()), answer(&[b'x'; LARGE_BYTES]));
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    loop {
+        while let Some(end) = head_end(&buffer) {
+            let head = buffer.split_to(end);
+            let large_asked = target(&head) == LARGE_PATH.as_bytes();
+            stream
+                .write_all(if large_asked { &large } else { &small })
+                .await?;
+        }
+        buffer.reserve(READ_BYTES);
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Where the first complete head in `bytes` ends.
+#[must_use]
+pub fn head_end(bytes: &[u8]) -> Option<usize> {
+    let start = bytes
+        .windows(HEAD_END.len())
+        .position(|window| window == HEAD_END)?;
+    Some(start + HEAD_END.len())
+}
+
+fn target(head: &[u8]) -> &[u8] {
+    head.split(|byte| *byte == b' ').nth(1).unwrap_or_default()
+}
+
+/// A 200 with this body, as the wire has it.
+#[must_use]
+pub fn answer(body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_behind_its_empty_line() {
+        let check = |bytes: &str, expected| assert_eq!(head_end(bytes.as_bytes()), expected, "{bytes:?}");
+        check("GET / HTTP/1.1\r\nhost: a\r\n\r\nrest", Some(27));
+        check("GET / HTTP/1.1\r\nhost: a\r\n", None);
+        check("", None);
+    }
+
+    #[test]
+    fn the_target_is_the_second_word() {
+        assert_eq!(target(b"GET /large HTTP/1.1\r\n"), b"/large");
+        assert_eq!(target(b"GET"), b"");
+    }
+}

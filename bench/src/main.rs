@@ -1,0 +1,76 @@
+//! What does it cost? One program for all measurements; `--help` lists them.
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io::Write;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use clap::{Parser, Subcommand};
+    use tidegate_bench::{backend, child, compare, load, serve};
+    use tokio::net::TcpListener;
+    use tokio::runtime::{Builder, Runtime};
+
+    /// As in the product's own programs.
+    #[global_allocator]
+    static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+    #[derive(Parser)]
+    #[command(about = "Measures Tidegate")]
+    struct Cli {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[derive(Subcommand)]
+    enum Command {
+        /// Requests a second, latency and CPU time per request: direct, through us, and through the peers found here.
+        Compare(compare::Options),
+        /// The proxy that `compare` measures.
+        #[command(hide = true)]
+        ServeTidegate {
+            /// Where requests go.
+            #[arg(long)]
+            backend: SocketAddr,
+        },
+        /// The backend of `compare`.
+        #[command(hide = true)]
+        Backend,
+        /// The load generator of `compare`.
+        #[command(hide = true)]
+        Load(load::Plan),
+    }
+
+    pub(super) fn run() -> anyhow::Result<()> {
+        match Cli::parse().command {
+            Command::Compare(options) => runtime()?.block_on(compare::run(options)),
+            Command::ServeTidegate { backend } => serve::run(backend),
+            Command::Backend => runtime()?.block_on(serve_backend()),
+            Command::Load(plan) => runtime()?.block_on(load::run(plan)),
+        }
+    }
+
+    fn runtime() -> std::io::Result<Runtime> {
+        Builder::new_current_thread().enable_all().build()
+    }
+
+    async fn serve_backend() -> anyhow::Result<()> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        writeln!(
+            std::io::stdout(),
+            "{}{}",
+            child::LISTENING,
+            listener.local_addr()?
+        )?;
+        Ok(backend::serve(listener).await?)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> anyhow::Result<()> {
+    linux::run()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> anyhow::Result<()> {
+    anyhow::bail!("the measurements need Linux: they pin processes to cores and read /proc")
+}

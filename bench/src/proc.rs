@@ -1,0 +1,114 @@
+//! What did a process cost: its CPU time and memory by `/proc`, and on which core did it run?
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// The user and system time of a process and all its descendants so far.
+///
+/// # Errors
+/// When the process is gone.
+pub fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let ticks = tree(pid)?.iter().map(|stat| stat.ticks).sum::<u64>();
+    let per_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs(ticks) / u32::try_from(per_second).unwrap_or(100))
+}
+
+/// The resident memory of this process in bytes.
+///
+/// # Errors
+/// When `/proc` is not mounted.
+pub fn own_resident_bytes() -> io::Result<u64> {
+    let statm = fs::read_to_string("/proc/self/statm")?;
+    let pages: Option<u64> = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    let pages = pages.ok_or_else(|| malformed("/proc/self/statm"))?;
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
+/// Keeps this thread, and what it starts from now on, on one core.
+///
+/// # Errors
+/// When there is no such core.
+pub fn pin_to(core: usize) -> io::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    Ok(sched_setaffinity(None, &cores)?)
+}
+
+struct Stat {
+    parent: u32,
+    ticks: u64,
+}
+
+/// The process and what descends from it.
+fn tree(root: u32) -> io::Result<Vec<Stat>> {
+    let mut processes: HashMap<u32, Stat> = HashMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // A process that ends while we look is none of ours, or is missed by the next read.
+        if let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) {
+            processes.insert(pid, parse(&text).ok_or_else(|| malformed("/proc/PID/stat"))?);
+        }
+    }
+    if !processes.contains_key(&root) {
+        let message = format!("process {root} has ended while it was measured");
+        return Err(io::Error::new(io::ErrorKind::NotFound, message));
+    }
+    let mut open = vec![root];
+    let mut found = Vec::new();
+    while let Some(pid) = open.pop() {
+        open.extend(
+            processes
+                .iter()
+                .filter(|(_, stat)| stat.parent == pid)
+                .map(|(pid, _)| *pid),
+        );
+        found.extend(processes.remove(&pid));
+    }
+    Ok(found)
+}
+
+/// Reads `/proc/PID/stat` (proc_pid_stat(5)); the name in its second field may have blanks and parentheses.
+fn parse(text: &str) -> Option<Stat> {
+    let (_, rest) = text.rsplit_once(')')?;
+    // From field 3 on: state, parent, …; user time is field 14 and system time field 15.
+    let field = |number: usize| rest.split_whitespace().nth(number - 3);
+    let number = |at| field(at)?.parse::<u64>().ok();
+    Some(Stat {
+        parent: field(4)?.parse().ok()?,
+        ticks: number(14)? + number(15)?,
+    })
+}
+
+fn malformed(file: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{file} does not look as expected"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line_is_read_behind_a_name_with_blanks() {
+        let line = "7 (a) b) S 3 7 7 0 -1 4194304 100 0 0 0 250 50 9 9 20 0 1 0 100 1 1";
+        let stat = parse(line).unwrap();
+        assert_eq!((stat.parent, stat.ticks), (3, 300));
+        assert!(parse("7 (a").is_none());
+    }
+
+    #[test]
+    fn this_process_can_be_measured() {
+        assert!(cpu_time(std::process::id()).is_ok());
+        assert!(own_resident_bytes().unwrap() > 0);
+        let error = cpu_time(u32::MAX).unwrap_err();
+        assert!(error.to_string().contains("has ended"), "{error}");
+    }
+}

@@ -1,0 +1,68 @@
+//! The proxy as it is compared: one worker, 1 000 hosts, header edits, edge policy and metrics, nothing switched off.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use http::HeaderName;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tidegate_knative::headers::STRIPPED_AT_THE_EDGE;
+use tidegate_proxy::Proxy;
+use tidegate_proxy::config::Handle;
+use tidegate_proxy::drain::Drain;
+use tidegate_proxy::listener::{Connections, Listener};
+use tidegate_proxy::normalize::edge::EdgePolicy;
+use tidegate_proxy::observe::metrics as names;
+use tidegate_proxy::process::Workers;
+
+use crate::fixture;
+
+/// How often the recorder folds its samples, as any program of ours does.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Serves until the process is ended. Prints `listening on ADDRESS` when it takes connections.
+///
+/// # Errors
+/// When it cannot listen or start.
+pub fn run(backend: SocketAddr) -> anyhow::Result<()> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Full(names::REQUEST_SECONDS.into()),
+            names::REQUEST_SECONDS_BUCKETS,
+        )?
+        .install_recorder()?;
+    names::describe();
+    thread::Builder::new()
+        .name("upkeep".into())
+        .spawn(move || upkeep(&recorder))?;
+
+    let config = Handle::new(fixture::snapshot(fixture::HOSTS, backend)?);
+    let edge = EdgePolicy::removing(STRIPPED_AT_THE_EDGE.map(HeaderName::from_static));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = Listener::bind(address, NonZeroUsize::MIN, edge, Connections::default())?;
+    writeln!(std::io::stdout(), "listening on {}", listener.address())?;
+    let acceptors: Arc<Mutex<Vec<_>>> = Arc::new(Mutex::new(listener.into_acceptors().collect()));
+    let (_drain, watch) = Drain::new();
+    let workers = Workers::start(NonZeroUsize::MIN, move |_index| {
+        let acceptor = acceptors.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let proxy = Proxy::new(config.clone(), watch.clone());
+        async move {
+            if let Some(acceptor) = acceptor {
+                // The comparison waits for answers, and says so when none come.
+                acceptor.serve(proxy).await.unwrap_or_default();
+            }
+        }
+    })?;
+    anyhow::ensure!(workers.join() == 0, "the worker ended by a panic");
+    Ok(())
+}
+
+fn upkeep(recorder: &PrometheusHandle) {
+    loop {
+        thread::park_timeout(UPKEEP_EVERY);
+        recorder.run_upkeep();
+    }
+}
