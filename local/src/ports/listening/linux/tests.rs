@@ -2,8 +2,10 @@ use std::net::TcpListener;
 
 use super::*;
 
+const LISTEN: &str = "0A";
+
 fn check(table: &str, port: u16, expected: &[u64]) {
-    let sockets = listening_entries(table.as_bytes()).expect("a table");
+    let sockets = table::parse(table.as_bytes()).expect("a table");
     assert_eq!(
         reached_by_loopback(&sockets, port),
         expected.iter().copied().collect()
