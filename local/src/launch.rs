@@ -78,6 +78,13 @@ impl ProcessPlan {
     }
 }
 
+/// Program and arguments as one would type them in a shell.
+impl fmt::Display for ProcessPlan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&shell_words::join(&self.words))
+    }
+}
+
 /// A revision whose replicas are containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerPlan {

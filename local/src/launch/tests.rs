@@ -123,6 +123,15 @@ fn the_command_line_is_expanded_and_tidegate_means_this_program() {
     assert_eq!(line(&["./tidegate"]), Some(("./tidegate".into(), Vec::new())));
 }
 
+#[test]
+fn a_process_plan_reads_as_one_would_type_it() {
+    let plan = ProcessPlan {
+        words: words(&["sh", "-c", "exec app $(PORT)"]),
+        working_dir: None,
+    };
+    assert_eq!(plan.to_string(), "sh -c 'exec app $(PORT)'");
+}
+
 fn check_obstacles(spec: &RevisionSpec, expected: &[&str]) {
     let obstacles = plan_launch(spec, &[]).err().unwrap_or_default();
     let found: Vec<String> = obstacles.iter().map(Obstacle::to_string).collect();
