@@ -20,7 +20,7 @@ use crate::worker::Worker;
 ///
 /// Without a retry policy there is one second try, on a connection of its own, and only where a *reused*
 /// connection died and either nothing was written yet, or the method is idempotent, there is no body to
-/// repeat and no byte of a response came (RFC 9110 §9.2.2).
+/// repeat and no head of a response came (RFC 9110 §9.2.2).
 pub(crate) async fn run(
     worker: &Worker,
     cluster: &Arc<Cluster>,
