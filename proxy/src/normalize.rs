@@ -87,7 +87,9 @@ fn normalize_path<B>(request: &mut Request<B>) -> Result<(), Error> {
     if uri.path() == "*" && request.method() == Method::OPTIONS {
         return Ok(());
     }
-    if !uri.path().is_empty() && !uri.path().starts_with('/') {
+    // `GET a` is an authority (RFC 9112 §3.2.3), which only CONNECT has.
+    let authority_alone = uri.authority().is_some() && uri.scheme().is_none();
+    if authority_alone || !uri.path().is_empty() && !uri.path().starts_with('/') {
         return Err(bad("the request target is not a path"));
     }
     let resolved = path::resolve(uri.path()).map_err(bad)?;

@@ -36,7 +36,7 @@ impl Dialect {
     }
 }
 
-/// The response for `error`.
+/// The response for `error`, with its [`Kind`](crate::error::Kind) in the extensions.
 pub(crate) fn from_error(error: &Error, dialect: Dialect) -> Response<Body> {
     let row = error.kind().row();
     let mut response = match dialect {
@@ -49,6 +49,7 @@ pub(crate) fn from_error(error: &Error, dialect: Dialect) -> Response<Body> {
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response.extensions_mut().insert(error.kind());
     response
 }
 

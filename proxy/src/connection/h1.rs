@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -113,6 +114,13 @@ impl Exchange for OneRequest<'_> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && self.switch(&mut response).is_none() {
             let error = Error::new(Kind::LayerFailed).with_source("a 101 without an upstream's connection");
             return respond::from_error(&error, Dialect::Http);
+        }
+        // Whoever breaks the rules of heads may see other borders between messages than we do.
+        let kind = response.extensions().get();
+        if matches!(kind, Some(Kind::BadRequest | Kind::ConnectRefused)) {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
