@@ -33,8 +33,20 @@ pub struct Defaults {
     pub container_name: String,
     /// `init-container-name-template`. Default `init-container`.
     pub init_container_name: String,
+    /// Whether a container has to name an image. Default: always, as in Knative.
+    pub image: ImageRule,
     /// `config-autoscaler`, which bounds the autoscaling annotations.
     pub autoscaler: AutoscalerConfig,
+}
+
+/// When a container may be without an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ImageRule {
+    /// Never (Knative's webhook).
+    #[default]
+    Always,
+    /// Where it has a command: it runs as a process, and no image is pulled.
+    UnlessCommand,
 }
 
 impl Default for Defaults {
@@ -52,6 +64,7 @@ impl Default for Defaults {
             revision_limits: BTreeMap::new(),
             container_name: containers::USER_DEFAULT.to_owned(),
             init_container_name: containers::INIT_DEFAULT.to_owned(),
+            image: ImageRule::default(),
             autoscaler: AutoscalerConfig::default(),
         }
     }

@@ -18,7 +18,7 @@ pub mod stat;
 mod suggest;
 mod yaml;
 
-pub use defaults::Defaults;
+pub use defaults::{Defaults, ImageRule};
 pub use load::load;
 pub use object::{Kind, Object};
 pub use problem::{Position, Problem};

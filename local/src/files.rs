@@ -1,8 +1,7 @@
 //! Which objects the files hold, now and after each change.
 //!
 //! A path is a file, or a directory whose `*.yaml`, `*.yml` and `*.json` files count; as with `kubectl apply -f DIR`
-//! its sub-directories do not. Hidden files, such as an editor's locks, are passed over. What takes effect when
-//! (`docs/operate.md`, reload):
+//! its sub-directories do not. Hidden files, such as an editor's locks, are passed over. What takes effect when:
 //!
 //! - Files are read once they were left alone for 200 ms.
 //! - A file that is broken changes nothing: what it held before stays, and the problems are told.
@@ -11,7 +10,9 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Vec<tidegate_knative::Problem>> {
-//! let (mut watcher, objects) = tidegate_local::files::Watcher::open(&["examples".into()]).await?;
+//! use tidegate_knative::Defaults;
+//!
+//! let (mut watcher, objects) = tidegate_local::files::Watcher::open(&["examples".into()], Defaults::default()).await?;
 //! # drop(objects);
 //! loop {
 //!     let change = watcher.next().await;
@@ -37,7 +38,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tidegate_knative::{Object, Problem};
+use tidegate_knative::{Defaults, Object, Problem};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep_until;
 
@@ -56,12 +57,12 @@ pub struct Change {
     pub problems: Vec<Problem>,
 }
 
-/// Reads the objects of the files at `paths` once.
+/// Reads the objects of the files at `paths` once, with `defaults` for what they leave open.
 ///
 /// # Errors
 /// Every problem of every file, by file and line. No object at all is a problem too.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<Object>, Vec<Problem>> {
-    begin(&Reader::new(paths).read()).map(|(_, objects)| objects)
+pub fn read(paths: &[PathBuf], defaults: Defaults) -> Result<Vec<Object>, Vec<Problem>> {
+    begin(&Reader::new(paths, defaults).read()).map(|(_, objects)| objects)
 }
 
 /// The source after a first reading, in which nothing may be wrong.
@@ -101,12 +102,13 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Reads the objects of the files at `paths`, and follows the files from then on.
+    /// Reads the objects of the files at `paths`, and follows the files from then on; `defaults` stand for what they
+    /// leave open.
     ///
     /// # Errors
     /// Every problem of every file, by file and line. No object at all is a problem too.
-    pub async fn open(paths: &[PathBuf]) -> Result<(Self, Vec<Object>), Vec<Problem>> {
-        Self::open_with(Reader::new(paths), Watch::start()).await
+    pub async fn open(paths: &[PathBuf], defaults: Defaults) -> Result<(Self, Vec<Object>), Vec<Problem>> {
+        Self::open_with(Reader::new(paths, defaults), Watch::start()).await
     }
 
     async fn open_with(mut reader: Reader, mut watch: Watch) -> Result<(Self, Vec<Object>), Vec<Problem>> {

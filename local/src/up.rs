@@ -73,7 +73,8 @@ async fn up(
     metrics: impl Fn() -> String + Send + Sync + 'static,
 ) -> Result<(), UpError> {
     let mut signals = Signals::listen()?;
-    let (mut watcher, objects) = Watcher::open(&settings.paths).await.map_err(UpError::Objects)?;
+    let opened = Watcher::open(&settings.paths, settings.defaults()).await;
+    let (mut watcher, objects) = opened.map_err(UpError::Objects)?;
     let mut workshop = Workshop::new(settings.run.clone())?;
     let problems = check::problems(&objects, &mut workshop).await;
     if !problems.is_empty() {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::field::Field;
 use super::fields::Fields;
 use super::{env, image, probe, shape, volume};
+use crate::ImageRule;
 use crate::names::{self, containers, ports};
 use crate::object::{Container, ContainerPort, Quantity, Resources, VolumeMount};
 
@@ -44,10 +45,11 @@ pub(super) fn decode(item: Field<'_>, role: Role) -> Option<Draft<'_>> {
     } else {
         &names::env::RESERVED_FOR_SIDECARS
     };
+    let command = list(&mut fields, "command", |item| item.text());
     let mut container = Container {
         name: name(&mut fields),
-        image: image(&mut fields),
-        command: list(&mut fields, "command", |item| item.text()),
+        image: image(&mut fields, &command),
+        command,
         args: list(&mut fields, "args", |item| item.text()),
         working_dir: fields.text("workingDir").filter(|dir| !dir.is_empty()),
         env: list(&mut fields, "env", |item| env::variable(item, reserved)),
@@ -102,11 +104,18 @@ fn name(fields: &mut Fields<'_>) -> String {
     name
 }
 
-fn image(fields: &mut Fields<'_>) -> String {
-    let Some(field) = fields.require(
-        "image",
-        "name the image, also if a command is to run in its place",
-    ) else {
+fn image(fields: &mut Fields<'_>, command: &[String]) -> String {
+    let field = match fields.context.defaults.image {
+        ImageRule::UnlessCommand if !command.is_empty() => fields.take("image"),
+        ImageRule::UnlessCommand => {
+            fields.require("image", "name the image, or a command to run as a process")
+        }
+        ImageRule::Always => fields.require(
+            "image",
+            "name the image, also if a command is to run in its place",
+        ),
+    };
+    let Some(field) = field else {
         return String::new();
     };
     let image = field.text().unwrap_or_default();

@@ -6,7 +6,7 @@ use tidegate_knative::object::{
     EnvSource, PortRef, Probe, ProbeHandler, Protocol, Quantity, RevisionSpec, Service, TrafficTarget,
     TrafficTo,
 };
-use tidegate_knative::{Defaults, Object, Position, load};
+use tidegate_knative::{Defaults, ImageRule, Object, Position, load};
 
 /// A Service with these lines as `spec.template.spec`.
 fn service(spec: &str, defaults: &Defaults) -> Service {
@@ -286,5 +286,27 @@ fn a_loaded_object_still_knows_where_its_fields_stand() {
     assert_eq!(
         problem.to_string(),
         "hello.yaml:5:1: spec.traffic[0].revisionName: unknown revision"
+    );
+}
+
+#[test]
+fn a_container_can_do_without_an_image_only_where_a_command_is_enough() {
+    let defaults = Defaults {
+        image: ImageRule::UnlessCommand,
+        ..Defaults::default()
+    };
+    let text = |container: &str| {
+        format!(
+            "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {{name: a}}\n\
+             spec: {{template: {{spec: {{containers: [{{{container}}}]}}}}}}"
+        )
+    };
+    let objects = load("a.yaml", &text("command: [run]"), &defaults).unwrap();
+    assert_eq!(objects.len(), 1);
+    let problems = load("a.yaml", &text("args: [x]"), &defaults).unwrap_err();
+    assert!(
+        problems[0].to_string().contains("name the image, or a command"),
+        "{}",
+        problems[0]
     );
 }

@@ -34,13 +34,15 @@ pub(super) struct Reading {
 #[derive(Debug)]
 pub(super) struct Reader {
     paths: Vec<PathBuf>,
+    defaults: Defaults,
     known: BTreeMap<PathBuf, (Result<String, Problem>, Content)>,
 }
 
 impl Reader {
-    pub(super) fn new(paths: &[PathBuf]) -> Self {
+    pub(super) fn new(paths: &[PathBuf], defaults: Defaults) -> Self {
         Self {
             paths: paths.to_vec(),
+            defaults,
             known: BTreeMap::new(),
         }
     }
@@ -59,7 +61,7 @@ impl Reader {
             let Some(text) = disk::text(&path) else { continue };
             let content = match earlier.remove(&path) {
                 Some((same, content)) if same == text => content,
-                _ => parse(&path, &text),
+                _ => parse(&path, &text, &self.defaults),
             };
             self.known.insert(path, (text, content));
         }
@@ -78,9 +80,9 @@ impl Reader {
     }
 }
 
-fn parse(path: &Path, text: &Result<String, Problem>) -> Content {
+fn parse(path: &Path, text: &Result<String, Problem>, defaults: &Defaults) -> Content {
     match text {
-        Ok(text) => match load(&path.display().to_string(), text, &Defaults::default()) {
+        Ok(text) => match load(&path.display().to_string(), text, defaults) {
             Ok(objects) => Content::Objects(objects.into()),
             Err(problems) => Content::Broken(problems.into()),
         },

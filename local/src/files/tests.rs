@@ -57,7 +57,10 @@ impl Folder {
     }
 
     async fn open(&self, name: &str) -> Watcher {
-        Watcher::open(&[self.path(name)]).await.unwrap().0
+        Watcher::open(&[self.path(name)], Defaults::default())
+            .await
+            .unwrap()
+            .0
     }
 }
 
@@ -114,7 +117,7 @@ fn a_directory_holds_its_own_object_files_only() {
         folder.path("e.txt"),
     ];
     assert_eq!(
-        shown(&read(&paths).unwrap()),
+        shown(&read(&paths, Defaults::default()).unwrap()),
         "s1=1 s2=2 s5=5 s6=6",
         "each once, and any file that is named"
     );
@@ -128,7 +131,11 @@ fn all_problems_of_all_files_are_told_at_once() {
     folder.write("c.yaml", &service("hello", "2"));
     folder.write("d.yaml", &service("hello", "3"));
     fs::write(folder.path("e.yaml"), b"\xff").unwrap();
-    let found = read(&[folder.0.path().to_owned(), folder.path("nowhere")]).unwrap_err();
+    let found = read(
+        &[folder.0.path().to_owned(), folder.path("nowhere")],
+        Defaults::default(),
+    )
+    .unwrap_err();
     let prefix = format!("{}/", folder.0.path().display());
     let found: Vec<_> = found
         .iter()
@@ -151,7 +158,7 @@ fn all_problems_of_all_files_are_told_at_once() {
 #[test]
 fn an_empty_directory_is_an_error() {
     let folder = Folder::new();
-    let problems = read(&[folder.0.path().to_owned()]).unwrap_err();
+    let problems = read(&[folder.0.path().to_owned()], Defaults::default()).unwrap_err();
     assert!(
         problems[0].message.contains("has no .yaml, .yml or .json file"),
         "{problems:?}"
@@ -160,7 +167,7 @@ fn an_empty_directory_is_an_error() {
 
 #[test]
 fn what_is_no_file_is_not_waited_for() {
-    let problems = read(&["/dev/null".into()]).unwrap_err();
+    let problems = read(&["/dev/null".into()], Defaults::default()).unwrap_err();
     assert!(
         problems[0].message.contains("it is not a regular file"),
         "{problems:?}"
@@ -268,7 +275,7 @@ async fn a_directory_that_is_replaced_is_followed() {
 async fn without_a_watch_files_are_read_from_time_to_time() {
     let folder = Folder::new();
     folder.write("a.yaml", &service("hello", "1"));
-    let reader = Reader::new(&[folder.path("a.yaml")]);
+    let reader = Reader::new(&[folder.path("a.yaml")], Defaults::default());
     let (mut watcher, objects) = Watcher::open_with(reader, Watch::absent()).await.unwrap();
     assert_eq!(shown(&objects), "hello=1");
     folder.write("a.yaml", &service("hello", "2"));

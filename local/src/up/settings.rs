@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_knative::autoscaling::AutoscalerConfig;
+use tidegate_knative::{Defaults, ImageRule};
 
 use crate::address::ListenAddress;
 use crate::launch::RunMapping;
@@ -31,4 +32,16 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// `config-autoscaler`.
     pub autoscaler: AutoscalerConfig,
+}
+
+impl Settings {
+    /// What objects are read with: Knative's defaults, except that a command can do without an image.
+    pub(crate) fn defaults(&self) -> Defaults {
+        let autoscaler = self.autoscaler.clone();
+        Defaults {
+            image: ImageRule::UnlessCommand,
+            autoscaler,
+            ..Defaults::default()
+        }
+    }
 }
