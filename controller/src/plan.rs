@@ -75,7 +75,7 @@ pub struct PlannedRevision {
 pub enum Start {
     /// With its first request, unless an annotation says otherwise.
     FromZero,
-    /// Once, now: traffic waits for its first ready replica.
+    /// Once, now: traffic waits for its first ready replica, or the configuration for its latest revision.
     Prove,
 }
 
@@ -283,7 +283,10 @@ fn revisions(input: &Input<'_>, state: &State) -> BTreeMap<ObjectName, PlannedRe
         for (revision, known) in &owner.revisions {
             let name = configuration.sibling(revision);
             let readiness = configuration::readiness(&name, known, input.observed);
-            let start = if readiness == Readiness::Unknown {
+            // What was overtaken before it was proven is not started for that any more.
+            let matters =
+                known.routing == RoutingState::Active || owner.latest_created.as_ref() == Some(revision);
+            let start = if matters && readiness == Readiness::Unknown {
                 Start::Prove
             } else {
                 Start::FromZero

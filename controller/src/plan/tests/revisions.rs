@@ -92,6 +92,17 @@ fn a_revision_that_fails_leaves_traffic_where_it_was() {
 }
 
 #[test]
+fn a_revision_that_was_overtaken_need_not_be_proven() {
+    let mut world = World::new();
+    let pinned = "revisionName: hello-00001, percent: 100";
+    world.apply(&service("1", pinned));
+    world.apply(&service("2", pinned));
+    let plan = world.apply(&service("3", pinned));
+    let starts = ["hello-00001", "hello-00002", "hello-00003"].map(|name| revision(&plan, name).start);
+    assert_eq!(starts, [Start::FromZero, Start::FromZero, Start::Prove]);
+}
+
+#[test]
 fn what_replaces_a_broken_revision_has_nothing_to_protect() {
     let mut world = World::new();
     world.apply(&service("1", ""));
