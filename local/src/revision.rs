@@ -14,6 +14,7 @@ use tidegate_activator::{Refusal, Revision as Throttle};
 use tidegate_autoscaler as autoscaler;
 use tidegate_autoscaler::{Load, Reachability, RevisionSpec as ScaleSpec};
 use tidegate_controller::ObjectName;
+use tidegate_controller::plan::Start;
 use tidegate_proxy::process;
 use tidegate_queue_proxy::Timeouts;
 use tokio::sync::{mpsc, watch};
@@ -40,8 +41,8 @@ pub(crate) enum Message {
     Load(Load),
     /// Whether a route leads here.
     Reachability(Reachability),
-    /// Bring one replica up, whatever the load: traffic is to move here.
-    Prove,
+    /// How it begins: with its first request, or at once, because traffic is to move here.
+    Begin(Start),
     /// A replica's start came to this.
     Started(u32, Result<bring_up::Ready, Failed>),
     /// A replica is gone.
@@ -91,7 +92,8 @@ impl RevisionHandle {
             members: Members::default(),
             starts: Starts::default(),
             retry_at: None,
-            proving: false,
+            reachability: Reachability::default(),
+            was_ready: false,
             removing: false,
             wanted: 0,
             mailbox: mailbox.clone(),
@@ -132,7 +134,9 @@ struct Keeper {
     members: Members,
     starts: Starts,
     retry_at: Option<Instant>,
-    proving: bool,
+    reachability: Reachability,
+    /// Whether a replica was ever ready.
+    was_ready: bool,
     removing: bool,
     wanted: u32,
     mailbox: mpsc::Sender<Message>,
@@ -172,15 +176,28 @@ impl Keeper {
                 }
             }
             Message::Reachability(reachability) => {
+                self.reachability = reachability;
                 self.scaler.set_reachability(reachability);
                 self.decide();
             }
-            Message::Prove => self.proving = true,
+            Message::Begin(start) => self.begin(start),
             Message::Started(index, Ok(ready)) => self.on_ready(index, ready),
             Message::Started(index, Err(failed)) => self.on_failed(index, failed),
             Message::Exited(index, exit) => self.on_exited(index, exit),
             Message::Remove => self.removing = true,
         }
+    }
+
+    /// A revision that is to be proven begins with one replica, as Knative begins every revision: it becomes ready, and
+    /// stays for the traffic that moves here until a whole stable window was quiet.
+    fn begin(&mut self, start: Start) {
+        if start == Start::Prove && !self.was_ready {
+            let mut scale = self.identity.scale.clone();
+            scale.scaler.initial_scale = scale.scaler.initial_scale.max(1);
+            self.scaler = autoscaler::Revision::new(scale, self.now());
+            self.scaler.set_reachability(self.reachability);
+        }
+        self.decide();
     }
 
     fn on_due(&mut self) {
@@ -204,12 +221,8 @@ impl Keeper {
 
     /// Starts and stops replicas until as many run as are wanted.
     fn reconcile(&mut self) {
-        let wanted = match (self.removing, self.proving) {
-            _ if self.identity.launcher.is_none() => 0,
-            (true, _) => 0,
-            (false, true) => self.wanted.max(1),
-            (false, false) => self.wanted,
-        };
+        let is_possible = self.identity.launcher.is_some() && !self.removing;
+        let wanted = if is_possible { self.wanted } else { 0 };
         while self.members.serving_count() > wanted {
             let Some(index) = self.members.pick_to_stop() else {
                 break;
@@ -285,7 +298,7 @@ impl Keeper {
         }
         self.starts.succeeded();
         self.retry_at = None;
-        self.proving = false;
+        self.was_ready = true;
         self.identity.throttle.accept();
         self.publish();
         self.event(format_args!(
@@ -309,7 +322,6 @@ impl Keeper {
         };
         self.retry_at = Some(Instant::now() + pause);
         if gave_up {
-            self.proving = false;
             let revision = &self.identity.name.name;
             let message = format!("revision {revision} does not come up: {message}");
             self.identity.throttle.refuse(Refusal {
@@ -361,7 +373,7 @@ impl Keeper {
     }
 
     fn is_resting(&self) -> bool {
-        self.wanted == 0 && self.members.is_empty() && self.retry_at.is_none() && !self.proving
+        self.wanted == 0 && self.members.is_empty() && self.retry_at.is_none()
     }
 
     fn due(&self) -> Instant {

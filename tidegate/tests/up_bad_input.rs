@@ -28,7 +28,7 @@ async fn an_unknown_field_is_named_with_its_place_and_a_hint() {
     fails(
         &yaml,
         65,
-        &["services.yaml:11:7", "spec.template.spec.container", "containers"],
+        &["services.yaml:12:7", "spec.template.spec.container", "containers"],
     )
     .await;
 }
@@ -80,8 +80,8 @@ async fn an_empty_directory_is_an_error_and_so_is_no_path() {
 async fn a_taken_port_is_69_also_when_another_up_has_it() {
     let first = Up::start(&service("hello", "hello", ""), &[]).await;
     let http = format!("--http={}", first.http);
-    let (start, _file) = up(&service("hello", "hello", ""), &[]);
-    let mut second = start.arg(&http).start();
+    let (start, _file) = up(&service("hello", "hello", ""), &[&http]);
+    let mut second = start.start();
     assert_eq!(second.exit().await.code(), Some(69), "{:?}", second.output());
     let output = second.output().join("\n");
     assert!(output.contains("taken") && output.contains("--http"), "{output}");

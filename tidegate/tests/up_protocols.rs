@@ -34,7 +34,7 @@ async fn a_websocket_opens_at_zero_and_echoes() {
 
 #[tokio::test]
 async fn events_arrive_one_by_one_from_zero() {
-    let up = Up::start(&service("sse", "sse", ""), &[]).await;
+    let up = Up::start(&service("sse", "sse", ""), &["--drain-timeout=1s"]).await;
     let mut client = Wire::connect(up.http).await;
     // An hour between events: only what is sent at once can arrive.
     client
@@ -106,7 +106,7 @@ async fn a_bidirectional_stream_opens_at_zero_and_flows_both_ways() {
             .unwrap();
         assert_eq!(frame.into_data().unwrap(), framed(text));
     }
-    drop(client);
+    drop((client, response, feed));
     assert_eq!(up.stop().await, Some(0));
 }
 

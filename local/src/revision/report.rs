@@ -16,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) replicas: usize,
     /// How many of them serve.
     pub(crate) ready: u32,
+    /// Whether any ever did. Reports may be passed over for newer ones; this is in all that follow.
+    pub(crate) was_ready: bool,
     /// Why it does not come up, if it does not.
     pub(crate) failure: Option<String>,
     /// The replicas.
@@ -56,6 +58,7 @@ impl Keeper {
             wanted: self.wanted,
             replicas: self.members.iter().count(),
             ready: self.members.ready_count(),
+            was_ready: self.was_ready,
             failure: self
                 .identity
                 .throttle

@@ -99,7 +99,8 @@ impl Fleet {
     /// revision that is not there.
     pub(crate) async fn apply(&mut self, plan: &Plan) {
         for (name, planned) in &plan.revisions {
-            if planned.routing != RoutingState::Reserve && !self.revisions.contains_key(name) {
+            let is_needed = planned.routing != RoutingState::Reserve || planned.start == Start::Prove;
+            if is_needed && !self.revisions.contains_key(name) {
                 let kept = self.start(name, planned);
                 self.revisions.insert(name.clone(), kept);
             }
@@ -224,9 +225,7 @@ impl Kept {
             RoutingState::Pending => Reachability::default(),
         };
         self.handle.tell(Message::Reachability(reachability)).await;
-        if planned.start == Start::Prove {
-            self.handle.tell(Message::Prove).await;
-        }
+        self.handle.tell(Message::Begin(planned.start)).await;
         self.told = Some(now);
     }
 }

@@ -209,14 +209,13 @@ impl Site {
 
 /// What a report says about whether the revision may take traffic.
 fn observation(report: &Report) -> Option<Observation> {
-    if report.ready > 0 {
-        return Some(Observation::Ready);
+    match &report.failure {
+        Some(message) if report.ready == 0 => Some(Observation::Failed(Failure {
+            reason: FAILURE_REASON.to_owned(),
+            message: message.clone(),
+        })),
+        _ => report.was_ready.then_some(Observation::Ready),
     }
-    let message = report.failure.clone()?;
-    Some(Observation::Failed(Failure {
-        reason: FAILURE_REASON.to_owned(),
-        message,
-    }))
 }
 
 /// Why an object is not as its file says, and will not be by itself.

@@ -22,14 +22,18 @@ pub(crate) struct Up {
     pub(crate) admin: SocketAddr,
 }
 
-/// `tidegate up` over a file with this text, on free ports, about to start.
+/// `tidegate up` over a file with this text, about to start: on a free admin port, and on the HTTP address that `flags`
+/// name, by default a free port.
 pub(crate) fn up(yaml: &str, flags: &[&str]) -> (Start, PathBuf) {
     let start = Program::new(TIDEGATE);
     let file = start.file("services.yaml", yaml);
+    let names_http = flags.iter().any(|flag| flag.starts_with("--http"));
+    let http = (!names_http).then_some("--http=localhost:0");
     let start = start
         .arg("up")
         .arg(&file)
-        .args(["--http=localhost:0", "--admin=127.0.0.1:0"])
+        .arg("--admin=127.0.0.1:0")
+        .args(http)
         .args(flags);
     (start, file)
 }
@@ -62,7 +66,9 @@ impl Up {
     /// The value of a metric, all its label sets added up; nothing where there is none.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let page = client::get(self.admin, "admin", "/metrics").await.text();
-        let lines = page.lines().filter(|line| line.starts_with(name));
+        let lines = page
+            .lines()
+            .filter(|line| line.split(['{', ' ']).next() == Some(name));
         lines
             .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
             .sum()
