@@ -28,7 +28,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// Whether the process takes traffic. Not ready until somebody says so, and never again once it drains.
+/// Whether the process takes traffic. Not ready until somebody says so, and never again once it drains: [`Admin`] sees
+/// to that.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     ready: Arc<AtomicBool>,
@@ -56,6 +57,7 @@ pub struct Admin {
     pages: BTreeMap<&'static str, Page>,
 }
 
+/// Kept under its path without the slash in front.
 struct Page {
     content_type: &'static str,
     render: Box<dyn Fn() -> String + Send + Sync>,
@@ -74,13 +76,13 @@ impl Admin {
     /// Adds `/metrics`, in Prometheus' text format.
     #[must_use]
     pub fn metrics(self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        self.page("/metrics", PROMETHEUS, render)
+        self.page("metrics", PROMETHEUS, render)
     }
 
-    /// Adds a JSON page.
+    /// Adds a JSON page at `path`, such as `/state`.
     #[must_use]
     pub fn json(self, path: &'static str, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        self.page(path, JSON, render)
+        self.page(path.trim_start_matches('/'), JSON, render)
     }
 
     /// Serves on `listener` until the drain is over: an operator can watch it.
@@ -103,9 +105,9 @@ impl Admin {
             };
             match accepted {
                 (Ok(place), Ok((stream, _))) => {
-                    let admin = Arc::clone(&admin);
+                    let (admin, watch) = (Arc::clone(&admin), drain.clone());
                     let serve = async move {
-                        admin.connection(stream).await;
+                        admin.connection(stream, &watch).await;
                         drop(place);
                     };
                     process::spawn("admin", drain.unguarded(), serve);
@@ -119,8 +121,8 @@ impl Admin {
         }
     }
 
-    async fn connection(&self, stream: TcpStream) {
-        let service = service_fn(|request| async move { Ok::<_, Infallible>(self.answer(&request)) });
+    async fn connection(&self, stream: TcpStream, drain: &Watch) {
+        let service = service_fn(|request| async move { Ok::<_, Infallible>(self.answer(&request, drain)) });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits::ADMIN_TIMEOUT)
@@ -134,7 +136,7 @@ impl Admin {
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &Request<Incoming>, drain: &Watch) -> Response<Full<Bytes>> {
         if foreign_page(request.headers()) {
             return text(
                 StatusCode::FORBIDDEN,
@@ -148,10 +150,12 @@ impl Admin {
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        match request.uri().path() {
-            "/ready" if self.readiness.is_ready() => text(StatusCode::OK, "LIVE\n"),
-            "/ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            "/" => text(StatusCode::OK, &self.index()),
+        // Literal, but for the slashes in front, which proxies on the way may have multiplied.
+        match request.uri().path().trim_start_matches('/') {
+            "ready" if drain.is_draining() => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            "ready" if self.readiness.is_ready() => text(StatusCode::OK, "LIVE\n"),
+            "ready" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            "" => text(StatusCode::OK, &self.index()),
             path => match self.pages.get(path) {
                 Some(page) => with_type(StatusCode::OK, page.content_type, (page.render)()),
                 None => text(
@@ -163,9 +167,9 @@ impl Admin {
     }
 
     fn index(&self) -> String {
-        std::iter::once(&"/ready")
+        std::iter::once(&"ready")
             .chain(self.pages.keys())
-            .map(|path| format!("{path}\n"))
+            .map(|path| format!("/{path}\n"))
             .collect()
     }
 

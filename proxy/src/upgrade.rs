@@ -5,6 +5,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
 use crate::config::limits;
+use crate::upstream::TunnelEnd;
 
 /// One side of a tunnel that is about to open. The upstream's travels in the extensions of its 101 response, so
 /// that a layer may wrap the response's body.
@@ -24,6 +25,7 @@ pub(crate) struct Tunnel {
     downstream: Half,
     upstream: Half,
     held: Body,
+    end: Option<TunnelEnd>,
 }
 
 impl Tunnel {
@@ -33,7 +35,13 @@ impl Tunnel {
             downstream,
             upstream,
             held,
+            end: None,
         }
+    }
+
+    /// Cuts it at `end`, if it lasts that long.
+    pub(crate) fn until(self, end: Option<TunnelEnd>) -> Self {
+        Self { end, ..self }
     }
 
     /// Moves bytes until both sides have ended, or one broke.
@@ -44,10 +52,15 @@ impl Tunnel {
         };
         let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
         let buffer = limits::TUNNEL_BUFFER_BYTES;
-        let copied =
-            tokio::io::copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer).await;
-        if let Err(error) = copied {
-            tracing::debug!(%error, "tunnel ended");
+        let copy = tokio::io::copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer);
+        let copied = match self.end {
+            Some(TunnelEnd(end)) => tokio::time::timeout_at(end.into(), copy).await,
+            None => Ok(copy.await),
+        };
+        match copied {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "tunnel ended"),
+            Err(_elapsed) => tracing::debug!("tunnel cut: its time is over"),
         }
         drop(self.held);
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use tower::Service;
 
@@ -29,6 +30,10 @@ pub struct Target {
     pub received: Instant,
 }
 
+/// When a tunnel is cut at the latest; a layer may put it into the extensions of a 101.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TunnelEnd(pub Instant);
+
 /// What an exchange took; in the extensions of a response that [`Upstream`] returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
@@ -40,7 +45,8 @@ pub struct Timing {
 
 /// Sends requests to their [`Target`]; the innermost service of a stack of [`Layers`](crate::layers::Layers).
 ///
-/// Always ready. Boxes its future: only routes with foreign layers come through here.
+/// Always ready. Boxes its future: only routes with foreign layers come through here. Takes any body, as a layer may
+/// have wrapped it; a [`Body`] costs nothing more.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     // The worker owns the stacks that own this: a strong reference would be a cycle.
@@ -55,7 +61,10 @@ impl Upstream {
     }
 }
 
-impl Service<Request<Body>> for Upstream {
+impl<B> Service<Request<B>> for Upstream
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     type Response = Response<Body>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
@@ -64,7 +73,8 @@ impl Service<Request<Body>> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut request = request.map(Body::new);
         let target = request.extensions_mut().remove::<Target>();
         let worker = self.worker.upgrade();
         Box::pin(async move {

@@ -1,10 +1,5 @@
 //! What does a client see when there is no answer: for each kind of error, in the language that it speaks?
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, also in what it is made of"
-)]
-
 mod support;
 
 use std::sync::Arc;

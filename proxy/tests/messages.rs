@@ -5,7 +5,7 @@ mod support;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use support::{Front, HOST};
-use tidegate_testkit::body::{empty, full};
+use tidegate_testkit::body::{Body, empty, full};
 use tidegate_testkit::client::{Client, get_request};
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
 use tidegate_testkit::wire::Wire;
@@ -60,21 +60,23 @@ async fn a_response_arrives_without_what_ends_here() {
     assert_eq!(message.text(), "hi");
 }
 
+/// Answers as the path and the method say, with a body of five bytes if with any.
+async fn five_bytes(request: Request<Incoming>) -> Response<Body> {
+    let mut response = Response::new(empty());
+    match request.uri().path() {
+        "/204" => *response.status_mut() = StatusCode::NO_CONTENT,
+        "/304" => *response.status_mut() = StatusCode::NOT_MODIFIED,
+        _ if request.method() == Method::HEAD => {
+            response.headers_mut().insert("content-length", 5.into());
+        }
+        _ => *response.body_mut() = full("hello"),
+    }
+    response
+}
+
 #[tokio::test]
 async fn answers_without_a_body_keep_their_length_and_the_connection() {
-    let upstream = Upstream::start(async |request: Request<Incoming>| {
-        let mut response = Response::new(empty());
-        match request.uri().path() {
-            "/204" => *response.status_mut() = StatusCode::NO_CONTENT,
-            "/304" => *response.status_mut() = StatusCode::NOT_MODIFIED,
-            _ if request.method() == Method::HEAD => {
-                _ = response.headers_mut().insert("content-length", 5.into())
-            }
-            _ => *response.body_mut() = full("hello"),
-        }
-        response
-    })
-    .await;
+    let upstream = Upstream::start(five_bytes).await;
     for front in [Front::to(upstream.address()), Front::to_http2(upstream.address())] {
         for mut client in [
             Client::http1(front.address).await,

@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use support::{Front, HOST};
-use tidegate_testkit::body::{Body, Feed, fed, full};
+use tidegate_testkit::body::{Feed, fed, full};
 use tidegate_testkit::client::{Answer, Client, get_request, post_request};
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
@@ -261,24 +261,30 @@ async fn an_http2_response_that_breaks_off_never_looks_complete() {
 
 #[tokio::test]
 async fn a_request_that_breaks_off_never_looks_complete() {
-    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
-        connection.wire.head().await;
-        assert_eq!(connection.wire.rest().await, b"4\r\nhalf\r\n");
+    let (arrivals, mut arrived) = mpsc::channel(1);
+    let upstream = RawUpstream::start(move |mut connection: RawConnection| {
+        let arrivals = arrivals.clone();
+        async move {
+            connection.wire.head().await;
+            assert_eq!(connection.wire.bytes(9).await, b"4\r\nhalf\r\n");
+            arrivals.send(()).await.unwrap();
+            assert_eq!(connection.wire.rest().await, b"");
+        }
     })
     .await;
     let front = Front::to(upstream.address());
-    let mut wire = Wire::connect(front.address).await;
-    wire.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
-        .await;
-    drop(wire);
-    let mut client = Client::http2(front.address).await;
-    let (feed, body) = fed();
-    let request: Request<Body> = post_request(HOST, "/", body);
-    let (response, _) = tokio::join!(client.send(request), async {
-        assert!(feed.data("half").await);
-        feed.abort().await
-    });
-    response.unwrap_err();
+    for mut client in [
+        Client::http1(front.address).await,
+        Client::http2(front.address).await,
+    ] {
+        let (feed, body) = fed();
+        let (response, ()) = tokio::join!(client.send(post_request(HOST, "/", body)), async {
+            assert!(feed.data("half").await);
+            soon("the first half", arrived.recv()).await.unwrap();
+            feed.abort().await;
+        });
+        response.unwrap_err();
+    }
     upstream.finish().await;
 }
 

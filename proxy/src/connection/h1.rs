@@ -24,6 +24,7 @@ use crate::config::limits;
 use crate::error::{Error, Kind};
 use crate::respond::{self, Dialect};
 use crate::upgrade::{Half, Tunnel};
+use crate::upstream::TunnelEnd;
 use crate::worker::Proxy;
 
 /// Serves requests until the client leaves, an idle time or a deadline passes, or the drain asks for the end;
@@ -91,9 +92,10 @@ impl<'a> OneRequest<'a> {
     fn switch(self, response: &mut Response<Body>) -> Option<()> {
         let upstream = response.extensions_mut().remove::<Half>()?;
         let downstream = Half::new(self.upgrade?);
+        let end = response.extensions_mut().remove::<TunnelEnd>();
         let held = mem::take(response.body_mut());
         let mut slot = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
-        *slot = Some(Tunnel::new(downstream, upstream, held));
+        *slot = Some(Tunnel::new(downstream, upstream, held).until(end));
         Some(())
     }
 }

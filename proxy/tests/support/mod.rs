@@ -125,16 +125,18 @@ pub(crate) fn listen(workers: NonZeroUsize, connections: Connections) -> Listene
 
 /// The cluster [`CLUSTER`] with these endpoints.
 pub(crate) fn cluster(protocol: Protocol, endpoints: &[SocketAddr]) -> Arc<Cluster> {
-    let cluster = Cluster::new(ClusterSettings {
+    let settings = ClusterSettings {
         protocol,
         ..ClusterSettings::new(CLUSTER)
-    });
-    cluster.set_endpoints(
-        endpoints
-            .iter()
-            .map(|address| Arc::new(Endpoint::new(*address)))
-            .collect(),
-    );
+    };
+    with_endpoints(settings, endpoints)
+}
+
+/// A cluster with these endpoints.
+pub(crate) fn with_endpoints(settings: ClusterSettings, endpoints: &[SocketAddr]) -> Arc<Cluster> {
+    let cluster = Cluster::new(settings);
+    let endpoints = endpoints.iter().map(|address| Arc::new(Endpoint::new(*address)));
+    cluster.set_endpoints(endpoints.collect());
     cluster
 }
 

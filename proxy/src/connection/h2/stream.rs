@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use crate::body::Body;
 use crate::connection::{Exchange, RequestBody};
 use crate::error::{Error, Kind};
+use crate::respond::{self, Dialect};
 
 /// One stream.
 pub(super) struct Stream {
@@ -93,8 +94,8 @@ impl Exchange for Stream {
     async fn respond(mut self, mut response: Response<Body>) {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Not a status of HTTP/2 (RFC 9113 §8.6); nothing asked for it either.
-            response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            let error = Error::new(Kind::LayerFailed).with_source("a 101 over HTTP/2");
+            response = respond::from_error(&error, Dialect::Http);
         }
         let (head, body) = response.into_parts();
         let ended = body.is_end_stream();
