@@ -83,9 +83,10 @@ fn arrive(request: &Request<Body>) -> Option<(Arc<Sidecar>, Timers)> {
     ))
 }
 
-fn depart(response: Response<Body>, timers: &Timers) -> Response<Body> {
+fn depart(mut response: Response<Body>, timers: &Timers) -> Response<Body> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // A tunnel has no body to watch.
+        // A tunnel has no body to watch, and may be silent; it lasts as long as the request may.
+        response.extensions_mut().insert(timers.tunnel_end());
         return response;
     }
     response.map(|body| timers.watch(body))

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tidegate_proxy::Body;
 use tidegate_proxy::error::{Error, Kind};
+use tidegate_proxy::upstream::TunnelEnd;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 #[cfg(test)]
@@ -93,6 +94,11 @@ impl Timers {
         timeout_at(end, response)
             .await
             .unwrap_or_else(|_elapsed| Err(over(kind)))
+    }
+
+    /// When a tunnel that the request became is over.
+    pub(crate) fn tunnel_end(&self) -> TunnelEnd {
+        TunnelEnd(self.request_end.into_std())
     }
 
     /// The body of a response, under the timeouts that are left.

@@ -245,3 +245,17 @@ async fn after_an_upgrade_silence_and_a_late_start_do_not_count() {
     assert_eq!(socket.hear().await, "still there");
     socket.close().await;
 }
+
+#[tokio::test]
+async fn a_tunnel_ends_with_the_time_of_its_request() {
+    let upstream = Upstream::websocket().await;
+    let timeouts = Timeouts {
+        request: SHORT,
+        ..PATIENT
+    };
+    let sidecar = Arc::new(Sidecar::new(1, timeouts));
+    let front = Front::to(upstream.address(), Some(Arc::clone(&sidecar)));
+    let mut socket = WebSocket::connect(front.address, HOST, "/").await.unwrap();
+    assert!(socket.next().await.is_none_or(|message| message.is_err()));
+    queue_is(&sidecar, 0).await;
+}
