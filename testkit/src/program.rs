@@ -99,29 +99,35 @@ impl Program {
     /// Waits for the next line that `pick` takes; lines before it are passed over, later ones stay for the next call.
     ///
     /// # Panics
-    /// At the deadline, with all output.
+    /// At the deadline, or when the program has ended without that line; with all output.
     pub async fn line<T>(&mut self, what: &str, mut pick: impl FnMut(&str) -> Option<T>) -> T {
         let output = Arc::clone(&self.output);
         let readers = &mut self.readers;
         let looked = &mut self.looked;
         let what = format!("{what} in the output of {}", self.name);
-        eventually(&what, async || {
+        let found = eventually(&what, async || {
             while readers.try_join_next().is_some() {}
+            let has_ended = readers.is_empty();
             let lines = lock(&output);
             while let Some(line) = lines.get(*looked) {
                 *looked += 1;
                 if let Some(found) = pick(line) {
-                    return Ok(found);
+                    return Ok(Some(found));
                 }
             }
-            let ended = if readers.is_empty() {
-                " (and it has ended)"
+            if has_ended {
+                Ok(None)
             } else {
-                ""
-            };
-            Err(format!("its output{ended} was:\n{}", lines.join("\n")))
+                Err(format!("its output was:\n{}", lines.join("\n")))
+            }
         })
-        .await
+        .await;
+        found.unwrap_or_else(|| {
+            panic!(
+                "{what}: it ended without; its output was:\n{}",
+                self.lines().join("\n")
+            )
+        })
     }
 
     /// Waits for the next line that contains `text`, and returns it.
@@ -339,11 +345,11 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "`never` in the output of sh")]
-    async fn a_line_that_never_comes_fails_with_the_output() {
+    #[should_panic(
+        expected = "`never` in the output of sh: it ended without; its output was:\nsomething else"
+    )]
+    async fn a_line_that_can_no_longer_come_fails_with_the_output() {
         let mut program = shell("echo something else").start();
-        program.exit().await;
-        tokio::time::pause();
         program.line_with("never").await;
     }
 }

@@ -29,9 +29,9 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["test", arguments @ ..] => test::run(arguments),
-        ["check", stages @ ..] => check::run(stages),
-        ["fuzz", "--smoke"] => fuzz::smoke(),
-        ["peers"] => peers::install_all(),
+        ["check", stages @ ..] => check::run(stages).map(|()| ExitCode::SUCCESS),
+        ["fuzz", "--smoke"] => fuzz::smoke().map(|()| ExitCode::SUCCESS),
+        ["peers"] => peers::install_all().map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -41,11 +41,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("xtask: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
 }
