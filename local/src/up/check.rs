@@ -36,10 +36,8 @@ fn without_engine(objects: &[Object], workshop: &Workshop, error: &str) -> Vec<P
     let problem = |(_, source, template): (ObjectName, &Source, &RevisionTemplate)| {
         let image = &template.spec.serving.image;
         let path = format!("{}.image", crate::names::SERVING_CONTAINER_PATH);
-        let mut problem = source.problem(&path, format!("image {image} needs a container engine: {error}"));
-        problem.hint = Some(format!(
-            "start Docker or Podman, add a command, or run it as a process with --run {image}=COMMAND"
-        ));
+        let mut problem = source.problem(&path, format!("image {image}: {error}"));
+        problem.hint = Some(format!("or give it a command, or --run {image}=COMMAND"));
         problem
     };
     needy.map(problem).collect()
