@@ -1,5 +1,7 @@
 //! Does every file in `examples/` do what it says, from zero?
 
+#![expect(clippy::expect_used, reason = "a test reports by panicking")]
+
 mod support;
 
 use std::path::{Path, PathBuf};
