@@ -1,9 +1,11 @@
 //! One request's tries to get an answer from a cluster, and when another try is safe.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::UPGRADE;
+use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body as _;
 
@@ -21,30 +23,35 @@ use crate::worker::Worker;
 /// Without a retry policy there is one second try, on a connection of its own, and only where a *reused*
 /// connection died and either nothing was written yet, or the method is idempotent, there is no body to
 /// repeat and no head of a response came (RFC 9110 §9.2.2).
+///
+/// The request is taken out of `request`, unless it turns out before that it cannot be sent.
 pub(crate) async fn run(
     worker: &Worker,
     cluster: &Arc<Cluster>,
     endpoint: Option<Arc<Endpoint>>,
-    request: Request<Body>,
+    request: &mut Request<Body>,
 ) -> Result<(Response<Body>, Timing), Error> {
     let Some(endpoint) = endpoint.or_else(|| cluster.pick()) else {
-        return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(request));
+        return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(mem::take(request)));
     };
-    if let Some(advice) = mismatch(cluster, &request) {
+    if let Some(advice) = mismatch(cluster, request) {
         return Err(Error::new(Kind::ProtocolMismatch).with_detail(advice));
     }
     cluster.metrics().requests.increment(1);
     let mut freshness = Freshness::Any;
-    let mut request = request;
     loop {
         let started = Instant::now();
         let connection = match worker.pool.checkout(cluster, &endpoint, freshness).await {
             Ok(connection) => connection,
-            Err(error) => return Err(error.with_unsent(request)),
+            Err(error) => return Err(error.with_unsent(mem::take(request))),
         };
         let connected = Instant::now();
-        let spare = connection.is_reused().then(|| spare(&request)).flatten();
-        match exchange::send(connection, endpoint.begin(), request).await {
+        let spare = connection.is_reused().then(|| spare(request)).flatten();
+        let Failure {
+            error,
+            reused,
+            unsent,
+        } = match exchange::send(connection, endpoint.begin(), request).await {
             Ok(response) => {
                 let timing = Timing {
                     connect: connected - started,
@@ -52,22 +59,17 @@ pub(crate) async fn run(
                 };
                 return Ok((response, timing));
             }
-            Err(Failure {
-                error,
-                reused: true,
-                unsent,
-            }) if error.kind() == Kind::UpstreamReset => {
-                request = unsent.or(spare).ok_or(error)?;
-                cluster.metrics().retries.increment(1);
-                freshness = Freshness::New;
-            }
-            Err(Failure {
-                error,
-                unsent: Some(unsent),
-                ..
-            }) => return Err(error.with_unsent(unsent)),
-            Err(Failure { error, .. }) => return Err(error),
+            Err(failure) => failure,
+        };
+        let died = reused && error.kind() == Kind::UpstreamReset;
+        match spare {
+            _ if died && unsent => {}
+            Some(spare) if died => *request = Request::from_parts(spare, Body::empty()),
+            _ if unsent => return Err(error.with_unsent(mem::take(request))),
+            _ => return Err(error),
         }
+        cluster.metrics().retries.increment(1);
+        freshness = Freshness::New;
     }
 }
 
@@ -83,15 +85,14 @@ fn mismatch(cluster: &Cluster, request: &Request<Body>) -> Option<&'static str> 
     }
 }
 
-/// A copy for a second try, of a request that may be sent twice.
-fn spare(request: &Request<Body>) -> Option<Request<Body>> {
+/// A copy of the head for a second try, of a request that may be sent twice and has no body.
+fn spare(request: &Request<Body>) -> Option<Parts> {
     let repeatable = idempotent(request.method()) && request.body().is_end_stream();
     repeatable.then(|| {
-        let mut spare = Request::new(Body::empty());
-        spare.method_mut().clone_from(request.method());
-        spare.uri_mut().clone_from(request.uri());
-        spare.headers_mut().clone_from(request.headers());
-        *spare.version_mut() = request.version();
+        let (mut spare, ()) = Request::new(()).into_parts();
+        spare.method.clone_from(request.method());
+        spare.uri.clone_from(request.uri());
+        spare.headers.clone_from(request.headers());
         spare
     })
 }

@@ -92,15 +92,12 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// One request of a downstream connection, whatever its protocol: all that the request path needs of one.
+/// What answers one request of a downstream connection, whatever its protocol: all that the request path needs of it.
 ///
-/// The body streams, its last frame may be trailers; the same holds for the response's.
+/// The request's body streams, its last frame may be trailers; the same holds for the response's.
 trait Exchange: Send {
     /// What is left to do for the connection once the exchange is over.
     type Outcome;
-
-    /// The request, once.
-    fn request(&mut self) -> Request<Body>;
 
     /// Resolves when the client has given this request up, where the protocol can say so for one request.
     fn abandoned(&mut self) -> impl Future<Output = ()> + Send;
@@ -112,14 +109,23 @@ trait Exchange: Send {
     fn cancel(self) -> Self::Outcome;
 }
 
-async fn run<E: Exchange>(mut exchange: E, proxy: &Proxy) -> E::Outcome {
-    let request = exchange.request();
-    let response = tokio::select! {
-        biased;
-        response = proxy.handle(request) => response,
-        () = exchange.abandoned() => return exchange.cancel(),
-    };
-    exchange.respond(response).await
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, and each idle connection has room for this future"
+)]
+fn run<E: Exchange>(
+    mut exchange: E,
+    request: Request<Body>,
+    proxy: &Proxy,
+) -> impl Future<Output = E::Outcome> + Send {
+    async move {
+        let response = tokio::select! {
+            biased;
+            response = proxy.handle(request) => response,
+            () = exchange.abandoned() => return exchange.cancel(),
+        };
+        exchange.respond(response).await
+    }
 }
 
 /// Serves one accepted connection to its end. `guard` is held for that long.
@@ -148,7 +154,10 @@ pub(crate) async fn serve(
                 let proxy = proxy.for_peer(peer.with_presence(presence.clone()));
                 h1::serve(socket, &presence, proxy).await;
             }
-            Some(detect::Protocol::Http2) => h2::serve(socket, proxy.for_peer(peer), guard.clone()).await,
+            Some(detect::Protocol::Http2) => {
+                // Boxed, as the task of every HTTP/1.1 connection would have room for it.
+                Box::pin(h2::serve(socket, proxy.for_peer(peer), guard.clone())).await;
+            }
             None => {}
         }
         Ok::<(), std::io::Error>(())

@@ -10,7 +10,7 @@ use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::{Request, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 
 use crate::body::Body;
 use crate::cluster::InFlight;
@@ -19,20 +19,20 @@ use crate::normalize;
 use crate::pool::{Checkout, StreamSlot, WayBack};
 use crate::upgrade;
 
-/// Why an exchange has no response, and what is left of its request.
+/// Why an exchange has no response.
 pub(crate) struct Failure {
     pub(crate) error: Error,
     /// Whether the connection had served another request before.
     pub(crate) reused: bool,
-    /// The request, where nothing of it was written.
-    pub(crate) unsent: Option<Request<Body>>,
+    /// Whether nothing of the request was written: it is where it was.
+    pub(crate) unsent: bool,
 }
 
-/// Sends `request` and waits for the head of the final response.
+/// Takes `request`, sends it, and waits for the head of the final response.
 pub(crate) async fn send(
     connection: Checkout,
     in_flight: InFlight,
-    request: Request<Body>,
+    request: &mut Request<Body>,
 ) -> Result<Response<Body>, Failure> {
     match connection {
         Checkout::H1 { sender, back, reused } => {
@@ -48,12 +48,13 @@ pub(crate) async fn send(
             stream,
             reused,
         } => {
-            let request = for_h2(request).map_err(|error| Failure {
+            let failure = |error, unsent| Failure {
                 error,
                 reused,
-                unsent: None,
-            })?;
-            match sender.try_send_request(request).await {
+                unsent,
+            };
+            to_h2(request).map_err(|error| failure(error, false))?;
+            match sender.try_send_request(mem::take(request)).await {
                 Ok(response) => Ok(from_upstream(
                     response,
                     Rest {
@@ -63,12 +64,9 @@ pub(crate) async fn send(
                     },
                 )),
                 Err(mut error) => {
-                    let unsent = error.take_message().map(from_h2);
-                    Err(Failure {
-                        error: classify(error.into_error()),
-                        reused,
-                        unsent,
-                    })
+                    let unsent = put_back(&mut error, request);
+                    to_h1(request);
+                    Err(failure(classify(error.into_error()), unsent))
                 }
             }
         }
@@ -79,14 +77,14 @@ async fn send_h1(
     mut sender: http1::SendRequest<Body>,
     back: WayBack,
     in_flight: InFlight,
-    mut request: Request<Body>,
-) -> Result<Response<Body>, (Error, Option<Request<Body>>)> {
+    request: &mut Request<Body>,
+) -> Result<Response<Body>, (Error, bool)> {
     *request.version_mut() = Version::HTTP_11;
     let asked = request.headers().get(UPGRADE).cloned();
-    match sender.try_send_request(request).await {
+    match sender.try_send_request(mem::take(request)).await {
         // The connection is the tunnel's from here on; it never goes back to the pool.
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            switch(response, asked, in_flight).map_err(|error| (error, None))
+            switch(response, asked, in_flight).map_err(|error| (error, false))
         }
         Ok(response) => {
             let rest = Rest {
@@ -97,23 +95,34 @@ async fn send_h1(
             Ok(from_upstream(response, rest))
         }
         Err(mut error) => {
-            let unsent = error.take_message();
+            let unsent = put_back(&mut error, request);
             Err((classify(error.into_error()), unsent))
         }
     }
 }
 
+/// Puts the request where it came from, if it was not sent; says whether.
+fn put_back(error: &mut TrySendError<Request<Body>>, request: &mut Request<Body>) -> bool {
+    match error.take_message() {
+        Some(unsent) => {
+            *request = unsent;
+            true
+        }
+        None => false,
+    }
+}
+
 /// HTTP/2 wants an absolute target and no `Host` (RFC 9113 §8.3.1).
-fn for_h2(mut request: Request<Body>) -> Result<Request<Body>, Error> {
+fn to_h2(request: &mut Request<Body>) -> Result<(), Error> {
     if let Some(host) = request.headers_mut().remove(HOST) {
         *request.uri_mut() = normalize::absolute(request.uri(), &host)?;
     }
     *request.version_mut() = Version::HTTP_2;
-    Ok(request)
+    Ok(())
 }
 
-/// Undoes [`for_h2`]: what was not sent may go anywhere, also where HTTP/1.1 is spoken.
-fn from_h2(mut request: Request<Body>) -> Request<Body> {
+/// Undoes [`to_h2`]: what was not sent may go anywhere, also where HTTP/1.1 is spoken.
+fn to_h1(request: &mut Request<Body>) {
     let target = mem::take(request.uri_mut()).into_parts();
     if let Some(host) = target
         .authority
@@ -124,7 +133,6 @@ fn from_h2(mut request: Request<Body>) -> Request<Body> {
     if let Some(path) = target.path_and_query {
         *request.uri_mut() = path.into();
     }
-    request
 }
 
 fn from_upstream(response: Response<Incoming>, rest: Rest) -> Response<Body> {

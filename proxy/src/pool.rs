@@ -166,7 +166,8 @@ impl Pool {
         let reused = pooled.is_some();
         let sender = match pooled {
             Some(sender) => sender,
-            None => connect::http1(cluster, address, &self.shared.drain).await?,
+            // Boxed, here and below: dialling is rare, and every request has room for what is not.
+            None => Box::pin(connect::http1(cluster, address, &self.shared.drain)).await?,
         };
         let back = WayBack {
             pool: self.clone(),
@@ -197,7 +198,7 @@ impl Pool {
                 }
             }
         }
-        match connect::http2(cluster, address, &self.shared.drain).await {
+        match Box::pin(connect::http2(cluster, address, &self.shared.drain)).await {
             Ok(sender) => Ok((self.add_multiplexed(cluster, address, sender), false)),
             Err(error) => {
                 if let Some(dialling) = dialling {

@@ -1,5 +1,6 @@
 //! The life of one request, top to bottom. The first file to read.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,18 +20,28 @@ use crate::worker::Worker;
 
 /// Answers a request. Whatever goes wrong on the way becomes a response, and everything is accounted for,
 /// also when this future is dropped because the client left.
-pub(crate) async fn handle(worker: &Arc<Worker>, peer: &Peer, mut request: Request<Body>) -> Response<Body> {
-    let observation = Observation::begin(&worker.metrics);
-    let dialect = Dialect::of(request.headers());
-    let result = match prepare(worker, peer, &mut request) {
-        Ok(found) => forward(worker, peer, found, request).await,
-        Err(error) => Err(error),
-    };
-    match result {
-        Ok(response) => observation.answered(response),
-        Err(error) => {
-            observation.failed(error.kind());
-            respond::from_error(&error, dialect)
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold the request twice, and each idle connection has room for this future"
+)]
+pub(crate) fn handle<'a>(
+    worker: &'a Arc<Worker>,
+    peer: &'a Peer,
+    mut request: Request<Body>,
+) -> impl Future<Output = Response<Body>> + Send + 'a {
+    async move {
+        let observation = Observation::begin(&worker.metrics);
+        let dialect = Dialect::of(request.headers());
+        let result = match prepare(worker, peer, &mut request) {
+            Ok(found) => forward(worker, peer, found, &mut request).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(response) => observation.answered(response),
+            Err(error) => {
+                observation.failed(error.kind());
+                respond::from_error(&error, dialect)
+            }
         }
     }
 }
@@ -42,11 +53,12 @@ fn prepare(worker: &Worker, peer: &Peer, request: &mut Request<Body>) -> Result<
     route::find(&snapshot, &host, request).ok_or_else(|| Error::new(Kind::NoRoute))
 }
 
+/// Sends the request on its way, which takes it out of `request`.
 async fn forward(
     worker: &Arc<Worker>,
     peer: &Peer,
     found: Found,
-    mut request: Request<Body>,
+    request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
     let (cluster, edits) = match found.destination {
         Destination::Cluster(cluster, edits) => (cluster, edits),
@@ -61,18 +73,35 @@ async fn forward(
         return Ok(response);
     };
     let stack = worker.stacks.get(layers, || Upstream::new(worker));
-    let received = Instant::now();
-    let route = Arc::clone(&found.route);
     request.extensions_mut().insert(Target {
-        route,
+        route: Arc::clone(&found.route),
         cluster,
         endpoint: None,
-        received,
+        received: Instant::now(),
     });
+    let answer = stack.oneshot(mem::take(request));
     // A layer may keep the request waiting while nothing reads the connection: see the client leave.
     tokio::select! {
         biased;
-        result = stack.oneshot(request) => result.map_err(Error::from_boxed),
+        result = answer => result.map_err(Error::from_boxed),
         () = peer.gone() => Err(Error::new(Kind::ClientClosed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Proxy;
+    use crate::config::Handle;
+    use crate::drain::Drain;
+
+    /// Every idle HTTP/1.1 connection has room for it, so it counts as often as there are connections.
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        let (_drain, watch) = Drain::new();
+        let proxy = Proxy::new(Handle::default(), watch);
+        let peer = Peer::unknown();
+        let size = size_of_val(&handle(proxy.worker(), &peer, Request::default()));
+        assert!(size <= 2048, "{size} bytes");
     }
 }

@@ -83,7 +83,7 @@ where
                 return Err(Error::new(Kind::LayerFailed).with_source(gone).into());
             };
             let endpoint = target.endpoint.clone();
-            match attempt::run(&worker, &target.cluster, endpoint, request).await {
+            match attempt::run(&worker, &target.cluster, endpoint, &mut request).await {
                 Ok((mut response, timing)) => {
                     response.extensions_mut().insert(timing);
                     Ok(response)

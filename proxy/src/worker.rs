@@ -68,8 +68,8 @@ impl Proxy {
     }
 
     /// Answers one request; never fails, an error becomes a response.
-    pub(crate) async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        request::handle(&self.worker, &self.peer, request).await
+    pub(crate) fn handle(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
+        request::handle(&self.worker, &self.peer, request)
     }
 
     pub(crate) fn worker(&self) -> &Arc<Worker> {

@@ -50,7 +50,8 @@ async fn exchanges(
     tunnel: &Mutex<Option<Tunnel>>,
 ) -> hyper::Result<()> {
     let service = service_fn(|request| async move {
-        let response = super::run(OneRequest::new(request, tunnel), proxy).await;
+        let (exchange, request) = OneRequest::of(request, tunnel);
+        let response = super::run(exchange, request, proxy).await;
         Ok::<_, Infallible>(response.map(Unhurried::new))
     });
     let connection = http1::Builder::new()
@@ -73,20 +74,15 @@ async fn exchanges(
 
 /// One request under hyper, which takes the response as what the exchange comes to.
 struct OneRequest<'a> {
-    request: Option<Request<Body>>,
     upgrade: Option<OnUpgrade>,
     tunnel: &'a Mutex<Option<Tunnel>>,
 }
 
 impl<'a> OneRequest<'a> {
-    fn new(mut request: Request<Incoming>, tunnel: &'a Mutex<Option<Tunnel>>) -> Self {
+    fn of(mut request: Request<Incoming>, tunnel: &'a Mutex<Option<Tunnel>>) -> (Self, Request<Body>) {
         let upgrade = request.extensions_mut().remove::<OnUpgrade>();
         let request = request.map(|body| Body::downstream(RequestBody::H1(body)));
-        Self {
-            request: Some(request),
-            upgrade,
-            tunnel,
-        }
+        (Self { upgrade, tunnel }, request)
     }
 
     fn switch(self, response: &mut Response<Body>) -> Option<()> {
@@ -102,10 +98,6 @@ impl<'a> OneRequest<'a> {
 
 impl Exchange for OneRequest<'_> {
     type Outcome = Response<Body>;
-
-    fn request(&mut self) -> Request<Body> {
-        self.request.take().unwrap_or_default()
-    }
 
     /// hyper drops the exchange when it reads the end of input; where nothing reads, `Peer::gone` tells.
     fn abandoned(&mut self) -> impl Future<Output = ()> + Send {

@@ -52,9 +52,9 @@ async fn accept(mut connection: Connection<Socket, Bytes>, proxy: &Proxy, guard:
                 Some(Ok((request, respond))) => {
                     idle.as_mut().reset(Instant::now() + limits::DOWNSTREAM_IDLE_TIMEOUT);
                     let proxy = proxy.clone();
-                    let (exchange, running) = (Stream::new(request, respond), Arc::clone(&streams));
+                    let ((exchange, request), running) = (Stream::of(request, respond), Arc::clone(&streams));
                     process::spawn("h2-stream", guard.clone(), async move {
-                        super::run(exchange, &proxy).await;
+                        super::run(exchange, request, &proxy).await;
                         drop(running);
                     });
                 }

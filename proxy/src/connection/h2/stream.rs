@@ -21,7 +21,6 @@ use crate::respond::{self, Dialect};
 
 /// One stream.
 pub(super) struct Stream {
-    request: Option<Request<Body>>,
     respond: SendResponse<Bytes>,
     expect: Option<Arc<Expect>>,
 }
@@ -34,7 +33,7 @@ struct Expect {
 }
 
 impl Stream {
-    pub(super) fn new(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Self {
+    pub(super) fn of(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> (Self, Request<Body>) {
         let headers = request.headers();
         let declared = headers
             .get(CONTENT_LENGTH)
@@ -48,11 +47,8 @@ impl Stream {
             declared,
             expect: expect.clone(),
         };
-        Self {
-            request: Some(request.map(|stream| Body::downstream(RequestBody::H2(body(stream))))),
-            respond,
-            expect,
-        }
+        let request = request.map(|stream| Body::downstream(RequestBody::H2(body(stream))));
+        (Self { respond, expect }, request)
     }
 
     fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -82,10 +78,6 @@ impl Expect {
 
 impl Exchange for Stream {
     type Outcome = ();
-
-    fn request(&mut self) -> Request<Body> {
-        self.request.take().unwrap_or_default()
-    }
 
     fn abandoned(&mut self) -> impl Future<Output = ()> + Send {
         poll_fn(|cx| self.poll_abandoned(cx))
