@@ -11,6 +11,7 @@ mod support;
 use support::{Up, script, service};
 use tidegate_testkit::client;
 use tidegate_testkit::wire::Wire;
+use tokio::task::JoinSet;
 
 const PARKED: &str = "tidegate_activator_parked_requests";
 
@@ -22,10 +23,12 @@ async fn two_hundred_at_zero_are_all_answered_one_at_a_time_each_replica() {
     );
     let up = Up::start(&yaml, &["--workers=2"]).await;
     let http = up.http;
-    let calls = (0..200)
-        .map(|_| tokio::spawn(async move { client::get(http, "sleep.default.localhost", "/?ms=20").await }));
-    for call in calls.collect::<Vec<_>>() {
-        let answer = call.await.unwrap();
+    let mut calls = JoinSet::new();
+    for _ in 0..200 {
+        calls.spawn(async move { client::get(http, "sleep.default.localhost", "/?ms=20").await });
+    }
+    while let Some(call) = calls.join_next().await {
+        let answer = call.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.header("x-concurrency-max"), Some("1"), "{}", answer.text());
     }

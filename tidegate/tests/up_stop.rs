@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use support::{Up, processes_with, script, service};
 use tidegate_testkit::client;
 use tidegate_testkit::wait::eventually;
+use tokio::task::JoinSet;
 
 const MARKER: &str = "TIDEGATE_TEST_MARKER";
 
@@ -35,10 +36,11 @@ async fn sigterm_lets_requests_finish_and_leaves_nothing() {
     let http = up.http;
     assert_eq!(up.get("marked.default.localhost", "/?ms=1").await.status, 200);
     assert_eq!(processes_with(&format!("{MARKER}=term")).len(), 2);
-    let slow = tokio::spawn(async move { client::get(http, "marked.default.localhost", "/?ms=700").await });
+    let mut slow = JoinSet::new();
+    slow.spawn(async move { client::get(http, "marked.default.localhost", "/?ms=700").await });
     up.metric_becomes("tidegate_upstream_requests_total", 2.0).await;
     assert_eq!(up.stop().await, Some(0));
-    assert_eq!(slow.await.unwrap().status, 200);
+    assert_eq!(slow.join_next().await.unwrap().unwrap().status, 200);
     gone("term").await;
 }
 
@@ -46,7 +48,8 @@ async fn sigterm_lets_requests_finish_and_leaves_nothing() {
 async fn a_second_ctrl_c_ends_at_once_with_130() {
     let mut up = Up::start(&marked("int", "sleep"), &["--drain-timeout=60s"]).await;
     let http = up.http;
-    let slow = tokio::spawn(async move {
+    let mut slow = JoinSet::new();
+    slow.spawn(async move {
         let mut client = tidegate_testkit::wire::Wire::connect(http).await;
         client
             .send("GET /?ms=30000 HTTP/1.1\r\nhost: marked.default.localhost\r\n\r\n")
@@ -58,7 +61,7 @@ async fn a_second_ctrl_c_ends_at_once_with_130() {
     up.program.line_with("once more").await;
     up.program.signal(Signal::INT);
     assert_eq!(up.program.exit().await.code(), Some(130));
-    assert_eq!(slow.await.unwrap(), b"");
+    assert_eq!(slow.join_next().await.unwrap().unwrap(), b"");
     gone("int").await;
 }
 

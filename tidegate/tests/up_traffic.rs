@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use support::Up;
 use tidegate_testkit::client::{self, Client};
 use tidegate_testkit::wait::eventually;
+use tokio::task::JoinSet;
 
 const HOST: &str = "hello.default.localhost";
 
@@ -76,7 +77,8 @@ async fn split_tag_and_rollback_under_load_fail_no_request() {
     let up = Arc::new(Up::start(&hello("one", ""), &[]).await);
     becomes(&up, HOST, "Hello one!\n").await;
     let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let background = tokio::spawn({
+    let mut background = JoinSet::new();
+    background.spawn({
         let (up, stop, answered) = (Arc::clone(&up), Arc::clone(&stop), Arc::clone(&answered));
         async move { load(&up, stop, answered).await }
     });
@@ -109,7 +111,7 @@ async fn split_tag_and_rollback_under_load_fail_no_request() {
 
     stop.store(true, Ordering::Relaxed);
     assert_eq!(
-        background.await.unwrap(),
+        background.join_next().await.unwrap().unwrap(),
         Vec::<u16>::new(),
         "requests that were not answered 200"
     );
