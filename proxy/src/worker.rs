@@ -32,7 +32,7 @@ pub(crate) struct Worker {
 /// The data plane of one worker. Clones share its pools.
 ///
 /// It is a [`tower::Service`] with `Send` futures, so it runs in anybody's runtime and under anybody's layers;
-/// [`Listener::serve`](crate::listener::Listener::serve) drives it without the box that this seam needs.
+/// [`Acceptor::serve`](crate::listener::Acceptor::serve) drives it without the box that this seam needs.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     worker: Arc<Worker>,
