@@ -3,7 +3,6 @@
 //! `answer` is the whole proxy without sockets: head, route among 1 000 hosts, and an answer of the route's own.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
@@ -62,14 +61,12 @@ fn request() -> Request<Body> {
 }
 
 fn answer(criterion: &mut Criterion) {
-    let mut hosts = fixture::virtual_hosts((0..fixture::HOSTS).map(fixture::host)).unwrap_or_default();
-    for host in &mut hosts {
-        host.routes = vec![Arc::new(Route {
-            matcher: Matcher::default(),
-            action: Action::Respond(StatusCode::NO_CONTENT, ""),
-            layers: None,
-        })];
-    }
+    let respond = || Route {
+        matcher: Matcher::default(),
+        action: Action::Respond(StatusCode::NO_CONTENT, ""),
+        layers: None,
+    };
+    let hosts = fixture::virtual_hosts((0..fixture::HOSTS).map(fixture::host), respond).unwrap_or_default();
     let (_drain, watch) = Drain::new();
     let mut proxy = Proxy::new(Handle::new(Snapshot::new(hosts, [])), watch);
     criterion.bench_function("head-to-answer", |bencher| {

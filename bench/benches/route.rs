@@ -11,7 +11,7 @@ const SIZES: [usize; 3] = [10, 1_000, 100_000];
 const ASKED: usize = 64;
 
 fn hosts(size: usize, name: impl Fn(usize) -> String) -> Vec<VirtualHost> {
-    fixture::virtual_hosts((0..size).map(name)).unwrap_or_default()
+    fixture::virtual_hosts((0..size).map(name), || fixture::forward(fixture::CLUSTER)).unwrap_or_default()
 }
 
 fn asked(size: usize, name: impl Fn(usize) -> String) -> Vec<String> {

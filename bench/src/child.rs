@@ -29,14 +29,14 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` on `core`.
+    /// Starts `program` on `core`, or wherever the system puts it.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn start<A: AsRef<OsStr>>(
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
-        core: usize,
+        core: Option<usize>,
     ) -> anyhow::Result<Self> {
         let name = program
             .file_name()
@@ -49,8 +49,10 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        // A process starts on the cores of the thread that starts it; this one has no other work.
-        proc::pin_to(core).with_context(|| format!("no core {core} to pin {name} to"))?;
+        if let Some(core) = core {
+            // A process starts on the cores of the thread that starts it; this one has no other work.
+            proc::pin_to(core).with_context(|| format!("no core {core} to pin {name} to"))?;
+        }
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
@@ -65,11 +67,14 @@ impl Process {
         })
     }
 
-    /// Starts another half of this program on `core`.
+    /// Starts another half of this program.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn own<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>, core: usize) -> anyhow::Result<Self> {
+    pub fn own<A: AsRef<OsStr>>(
+        arguments: impl IntoIterator<Item = A>,
+        core: Option<usize>,
+    ) -> anyhow::Result<Self> {
         Self::start(&std::env::current_exe()?, arguments, core)
     }
 

@@ -82,7 +82,7 @@ async fn compare(class: Class, repeats: usize, count: Duration) -> anyhow::Resul
     } else {
         OTHER_CORE
     };
-    let mut backend = Process::own(["backend"], other_core)?;
+    let mut backend = Process::own(["backend"], Some(other_core))?;
     let address = backend.address().await?;
     let mut subjects = subjects(address).await?;
     subjects.retain(|subject| !class.is_h2() || subject.h2.is_some());
@@ -103,7 +103,11 @@ async fn subjects(backend: SocketAddr) -> anyhow::Result<Vec<Subject>> {
         running: None,
         samples: Vec::new(),
     };
-    let mut subjects = vec![direct, Subject::proxy("tidegate", tidegate(backend).await?)];
+    let mut subjects = vec![direct];
+    // The second has the activator and the sidecar in its path, as `tidegate up` does.
+    for (name, chain) in [("tidegate", "plain"), ("revision", "revision")] {
+        subjects.push(Subject::proxy(name, tidegate(backend, chain).await?));
+    }
     for peer in Peer::ALL {
         match peer.find() {
             Some(program) => {
@@ -120,8 +124,10 @@ async fn subjects(backend: SocketAddr) -> anyhow::Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-async fn tidegate(backend: SocketAddr) -> anyhow::Result<Running> {
-    let mut process = Process::own(["serve-tidegate", "--backend", &backend.to_string()], PROXY_CORE)?;
+async fn tidegate(backend: SocketAddr, chain: &str) -> anyhow::Result<Running> {
+    let backend = backend.to_string();
+    let arguments = ["serve-tidegate", "--backend", &backend, "--chain", chain];
+    let mut process = Process::own(arguments, Some(PROXY_CORE))?;
     let address = process.address().await?;
     Ok(Running {
         process,
@@ -144,7 +150,7 @@ async fn measure(class: Class, subject: &Subject, count: Duration, core: usize) 
         format!("--warm-up-ms={}", WARM_UP.as_millis()),
         format!("--count-ms={}", count.as_millis()),
     ];
-    let mut generator = Process::own(arguments, core)?;
+    let mut generator = Process::own(arguments, Some(core))?;
     let line = generator.line().await?;
     anyhow::ensure!(line == MEASURING, "the load generator says '{line}'");
     let before = subject.cpu_time()?;

@@ -2,11 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use http::{HeaderName, HeaderValue};
+use http::{Extensions, HeaderName, HeaderValue, StatusCode};
+use tidegate_activator::reporter::Reporter;
+use tidegate_activator::{ActivatorLayer, Pod, Registry, Revision, RevisionSettings, Timeline};
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
 use tidegate_proxy::config::Snapshot;
-use tidegate_proxy::route::{Domain, InvalidDomain, Route, Split, VirtualHost};
+use tidegate_proxy::layers::Layers;
+use tidegate_proxy::route::{Action, Domain, InvalidDomain, Matcher, Route, Split, VirtualHost};
+use tidegate_queue_proxy::{QueueProxyLayer, Sidecar, Timeouts};
+use tower::layer::util::Stack;
 
 /// How many hosts the compared proxies know.
 pub const HOSTS: usize = 1_000;
@@ -30,25 +36,29 @@ pub fn suffix(number: usize) -> String {
     format!("*.tenant-{number:05}.example.org")
 }
 
-/// Virtual hosts that answer one of `domains` each and forward everything to [`CLUSTER`].
+/// Virtual hosts that answer one of `domains` each and do what `route` says.
 ///
 /// # Errors
 /// When a domain is none.
-pub fn virtual_hosts(domains: impl IntoIterator<Item = String>) -> Result<Vec<VirtualHost>, InvalidDomain> {
-    let edits: Arc<[_]> = EDITS
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-        .into();
+pub fn virtual_hosts(
+    domains: impl IntoIterator<Item = String>,
+    route: impl Fn() -> Route,
+) -> Result<Vec<VirtualHost>, InvalidDomain> {
     let host = |domain: String| {
         Ok(VirtualHost {
             domains: vec![Domain::parse(&domain)?],
             name: domain.into(),
-            routes: vec![Arc::new(Route::forward(Split::single(
-                CLUSTER,
-                Arc::clone(&edits),
-            )))],
+            routes: vec![Arc::new(route())],
         })
     };
     domains.into_iter().map(host).collect()
+}
+
+/// A route that sends everything to `cluster`, with [`EDITS`].
+#[must_use]
+pub fn forward(cluster: &str) -> Route {
+    let edit = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    Route::forward(Split::single(cluster, EDITS.map(edit).into()))
 }
 
 /// A snapshot with `hosts` exact hosts whose requests go to `backend`.
@@ -58,5 +68,100 @@ pub fn virtual_hosts(domains: impl IntoIterator<Item = String>) -> Result<Vec<Vi
 pub fn snapshot(hosts: usize, backend: SocketAddr) -> Result<Snapshot, InvalidDomain> {
     let cluster = Cluster::new(ClusterSettings::new(CLUSTER));
     cluster.set_endpoints(vec![Arc::new(Endpoint::new(backend))]);
-    Ok(Snapshot::new(virtual_hosts((0..hosts).map(host))?, [cluster]))
+    let hosts = virtual_hosts((0..hosts).map(host), || forward(CLUSTER))?;
+    Ok(Snapshot::new(hosts, [cluster]))
+}
+
+/// The path that the route of [`Activated`] answers by itself, without its revision.
+pub const DIRECT_PATH: &str = "/direct";
+/// How long a request may wait for a replica: longer than any measurement takes.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// A revision behind the activator, its replicas behind their sidecars: the chain of `tidegate up`.
+#[derive(Clone, Debug)]
+pub struct Activated {
+    /// The revision; without pods at first.
+    pub revision: Arc<Revision>,
+    /// Where it is registered.
+    pub registry: Arc<Registry>,
+    /// The layer in front of its cluster.
+    pub layer: ActivatorLayer,
+    /// Its cluster, which has its name.
+    pub cluster: Arc<Cluster>,
+}
+
+impl Activated {
+    /// A revision whose replicas take this many requests at a time; 0 for any number.
+    #[must_use]
+    pub fn new(container_concurrency: u32) -> Self {
+        let registry = Registry::new();
+        let revision = Revision::new(RevisionSettings {
+            namespace: "default".to_owned(),
+            name: "hello-00001".to_owned(),
+            service: "hello".to_owned(),
+            configuration: "hello".to_owned(),
+            container_concurrency,
+            timeout: WAIT_MAX,
+        });
+        registry.insert(&revision);
+        let reporter = Reporter::new(Arc::clone(&registry), "bench", |_: &Arc<Revision>, _| {});
+        Self {
+            layer: ActivatorLayer::new(Arc::clone(&registry), reporter, ()),
+            cluster: Cluster::new(ClusterSettings::new(Arc::clone(revision.key()))),
+            registry,
+            revision,
+        }
+    }
+
+    /// Makes exactly these replicas ready, each with a sidecar.
+    pub fn ready(&self, replicas: impl IntoIterator<Item = SocketAddr>) {
+        let now = Instant::now();
+        let timeline = Timeline {
+            launched: now,
+            listening: now,
+            ready: now,
+        };
+        let limit = self.revision.settings().container_concurrency;
+        let timeouts = Timeouts {
+            request: WAIT_MAX,
+            response_start: None,
+            idle: None,
+        };
+        let pod = |address| {
+            let mut metadata = Extensions::new();
+            metadata.insert(Arc::new(Sidecar::new(limit, timeouts)));
+            let endpoint = Endpoint::new(address).with_metadata(metadata);
+            Pod::new(Arc::new(endpoint), limit, timeline)
+        };
+        self.revision.set_pods(replicas.into_iter().map(pod).collect());
+    }
+
+    /// A snapshot with `hosts` exact hosts that lead to the revision, but for [`DIRECT_PATH`].
+    ///
+    /// # Errors
+    /// As [`snapshot`].
+    pub fn snapshot(&self, hosts: usize) -> Result<Snapshot, InvalidDomain> {
+        let layers = Layers::new(Stack::new(QueueProxyLayer, self.layer.clone()));
+        let activated = || Route {
+            layers: Some(layers.clone()),
+            ..forward(self.revision.key())
+        };
+        let mut hosts = virtual_hosts((0..hosts).map(host), activated)?;
+        for host in &mut hosts {
+            host.routes.insert(0, Arc::new(direct()));
+        }
+        Ok(Snapshot::new(hosts, [Arc::clone(&self.cluster)]))
+    }
+}
+
+/// Answers [`DIRECT_PATH`] without an upstream.
+fn direct() -> Route {
+    Route {
+        matcher: Matcher {
+            path_prefix: DIRECT_PATH.into(),
+            headers: Vec::new(),
+        },
+        action: Action::Respond(StatusCode::OK, "direct\n"),
+        layers: None,
+    }
 }

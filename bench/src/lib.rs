@@ -14,6 +14,8 @@ pub mod compare;
 #[cfg(target_os = "linux")]
 pub mod load;
 #[cfg(target_os = "linux")]
+pub mod park;
+#[cfg(target_os = "linux")]
 pub mod peers;
 #[cfg(target_os = "linux")]
 pub mod proc;

@@ -6,7 +6,7 @@ mod linux {
     use std::net::{Ipv4Addr, SocketAddr};
 
     use clap::{Parser, Subcommand};
-    use tidegate_bench::{backend, child, compare, load, serve};
+    use tidegate_bench::{backend, child, compare, load, park, serve};
     use tokio::net::TcpListener;
     use tokio::runtime::{Builder, Runtime};
 
@@ -25,12 +25,17 @@ mod linux {
     enum Command {
         /// Requests a second, latency and CPU time per request: direct, through us, and through the peers found here.
         Compare(compare::Options),
+        /// Memory of parked requests, and how soon they are on their way once a replica is ready.
+        Park(park::Options),
         /// The proxy that `compare` measures.
         #[command(hide = true)]
         ServeTidegate {
             /// Where requests go.
             #[arg(long)]
             backend: SocketAddr,
+            /// What stands before them.
+            #[arg(long, value_enum)]
+            chain: serve::Chain,
         },
         /// The backend of `compare`.
         #[command(hide = true)]
@@ -38,12 +43,21 @@ mod linux {
         /// The load generator of `compare`.
         #[command(hide = true)]
         Load(load::Plan),
+        /// The clients of `park`.
+        #[command(hide = true)]
+        ParkClient {
+            /// Where they connect.
+            #[arg(long)]
+            target: SocketAddr,
+        },
     }
 
     pub(super) fn run() -> anyhow::Result<()> {
         match Cli::parse().command {
             Command::Compare(options) => runtime()?.block_on(compare::run(options)),
-            Command::ServeTidegate { backend } => serve::run(backend),
+            Command::ServeTidegate { backend, chain } => serve::run(backend, chain),
+            Command::Park(options) => runtime()?.block_on(park::run(options)),
+            Command::ParkClient { target } => runtime()?.block_on(park::client::run(target)),
             Command::Backend => runtime()?.block_on(serve_backend()),
             Command::Load(plan) => runtime()?.block_on(load::run(plan)),
         }

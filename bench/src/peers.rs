@@ -115,7 +115,7 @@ impl Peer {
                 "--use-dynamic-base-id",
             ],
         };
-        let mut process = Process::start(program, arguments, core)?;
+        let mut process = Process::start(program, arguments, Some(core))?;
         for address in [addresses.h1, addresses.h2] {
             process.accepts(address).await?;
         }

@@ -18,16 +18,25 @@ use tidegate_proxy::normalize::edge::EdgePolicy;
 use tidegate_proxy::observe::metrics as names;
 use tidegate_proxy::process::Workers;
 
-use crate::fixture;
+use crate::fixture::{self, Activated};
 
 /// How often the recorder folds its samples, as any program of ours does.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// What stands between the routes and the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Chain {
+    /// Nothing: what an ingress is.
+    Plain,
+    /// The activator and the sidecar, as in `tidegate up`; the one replica takes any number of requests.
+    Revision,
+}
 
 /// Serves until the process is ended. Prints `listening on ADDRESS` when it takes connections.
 ///
 /// # Errors
 /// When it cannot listen or start.
-pub fn run(backend: SocketAddr) -> anyhow::Result<()> {
+pub fn run(backend: SocketAddr, chain: Chain) -> anyhow::Result<()> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Full(names::REQUEST_SECONDS.into()),
@@ -39,7 +48,15 @@ pub fn run(backend: SocketAddr) -> anyhow::Result<()> {
         .name("upkeep".into())
         .spawn(move || upkeep(&recorder))?;
 
-    let config = Handle::new(fixture::snapshot(fixture::HOSTS, backend)?);
+    let snapshot = match chain {
+        Chain::Plain => fixture::snapshot(fixture::HOSTS, backend)?,
+        Chain::Revision => {
+            let activated = Activated::new(0);
+            activated.ready([backend]);
+            activated.snapshot(fixture::HOSTS)?
+        }
+    };
+    let config = Handle::new(snapshot);
     let edge = EdgePolicy::removing(STRIPPED_AT_THE_EDGE.map(HeaderName::from_static));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = Listener::bind(address, NonZeroUsize::MIN, edge, Connections::default())?;
