@@ -29,11 +29,13 @@
 //! let (_drain, watch) = Drain::new();
 //! let workers = process::Workers::start(workers, move |index| {
 //!     let acceptor = acceptors[index].lock().ok().and_then(|mut slot| slot.take());
-//!     let proxy = Proxy::new(config.clone(), watch.clone());
+//!     let (proxy, over) = (Proxy::new(config.clone(), watch.clone()), watch.forced());
 //!     async move {
 //!         if let Some(acceptor) = acceptor {
 //!             acceptor.serve(proxy).await.expect("the socket fits this runtime");
 //!         }
+//!         // Connections live in the worker that accepted them: it stays until the drain is over.
+//!         over.await;
 //!     }
 //! })?;
 //! workers.join();

@@ -153,7 +153,10 @@ impl Listener {
 }
 
 impl Acceptor {
-    /// Accepts connections and serves them by `proxy` until the drain begins; connections go on after that.
+    /// Accepts connections and serves them by `proxy` until the drain begins.
+    ///
+    /// Connections go on after that, in tasks of the runtime that this is called in: keep it until
+    /// [`Watch::forced`](crate::drain::Watch::forced).
     ///
     /// # Errors
     /// When the socket cannot be used in the runtime that this is called in.

@@ -39,6 +39,7 @@ pub(crate) fn handle<'a>(
         match result {
             Ok(response) => observation.answered(response),
             Err(error) => {
+                tracing::debug!(reason = error.kind().name(), %error, "request failed");
                 observation.failed(error.kind());
                 respond::from_error(&error, dialect)
             }
