@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_held_goes_when_the_body_breaks() {
+        let token = Arc::new(());
+        let broken = futures_util::stream::iter([Err::<Frame<Bytes>, BoxError>("broken".into())]);
+        let mut body = Body::new(http_body_util::StreamBody::new(broken)).hold(Arc::clone(&token));
+        body.frame().await.unwrap().unwrap_err();
+        assert_eq!(Arc::strong_count(&token), 1);
+    }
+
+    #[tokio::test]
     async fn a_body_is_not_wrapped_twice_and_a_foreign_one_passes() {
         let ours = Body::new(Body::full("ours"));
         assert!(matches!(ours.source, Source::Full(_)));

@@ -8,16 +8,18 @@
 mod support;
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use h2::client::SendRequest;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use socket2::{Domain, Socket, Type};
 use support::{Front, GRACE, HOST};
 use tidegate_testkit::body::{fed, full};
 use tidegate_testkit::client::{Answer, Client, get_request, post_request};
 use tidegate_testkit::gate::Gate;
-use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
+use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream, nobody};
 use tidegate_testkit::wait::{eventually, soon};
 use tidegate_testkit::wire::Wire;
 use tokio::net::TcpStream;
@@ -105,12 +107,67 @@ async fn a_hundred_streams_run_at_once() {
 }
 
 #[tokio::test]
+async fn streams_beyond_what_one_connection_takes_get_another() {
+    let gate = Gate::closed();
+    let upstream = Upstream::held(&gate).await;
+    let front = Front::to_http2(upstream.address());
+    let mut client = Client::http2(front.address).await;
+    let answers = join_all((0..150).map(|_| client.send(get_request(HOST, "/"))));
+    let (answers, ()) = tokio::join!(answers, async {
+        upstream.runs(150).await;
+        gate.open();
+    });
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(upstream.counts().connections(), 2);
+}
+
+#[tokio::test]
+async fn a_dial_that_fails_fails_for_all_who_wait_for_it() {
+    let front = Front::to_http2(nobody().await);
+    let mut client = Client::http2(front.address).await;
+    for answer in join_all((0..50).map(|_| client.send(get_request(HOST, "/")))).await {
+        assert_eq!(answer.unwrap().status(), 503);
+    }
+}
+
+/// The kernel takes no connection until the one in its queue is accepted.
+#[tokio::test]
+async fn who_waits_for_a_dial_that_is_given_up_dials() {
+    let busy = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    busy.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    busy.listen(0).unwrap();
+    busy.set_nonblocking(true).unwrap();
+    let address = busy.local_addr().unwrap().as_socket().unwrap();
+    let _in_its_queue = Wire::connect(address).await;
+    let front = Front::to_http2(address);
+    let mut client = Client::http2(front.address).await;
+    let (first, second) = (
+        client.send(get_request(HOST, "/")),
+        client.send(get_request(HOST, "/")),
+    );
+    tokio::select! { _ = first => panic!("nobody accepts"), () = tokio::task::yield_now() => {} }
+    let listener = tokio::net::TcpListener::from_std(busy.into()).unwrap();
+    let upstream = Upstream::start_on(listener, async |_| Response::new(full("here")));
+    assert_eq!(Answer::read(second.await.unwrap()).await.unwrap().text(), "here");
+    drop(upstream);
+}
+
+#[tokio::test]
 async fn request_and_response_trailers_pass() {
     let upstream = Upstream::echo().await;
     let front = Front::to_http2(upstream.address());
     let mut client = Client::http2(front.address).await;
     let (feed, body) = fed();
-    let response = client.send(post_request(HOST, "/", body)).await.unwrap();
+    let mut request = post_request(HOST, "/", body);
+    request
+        .headers_mut()
+        .insert("te", HeaderValue::from_static("trailers"));
+    let response = client.send(request).await.unwrap();
+    assert_eq!(
+        upstream.seen()[0].header("te"),
+        Some("trailers"),
+        "gRPC insists on it"
+    );
     assert!(feed.data("hello").await);
     let (answer, _) = tokio::join!(Answer::read(response), feed.trailers(trailers()));
     let answer = answer.unwrap();

@@ -14,7 +14,7 @@ use tidegate_proxy::layers::Layers;
 use tidegate_proxy::upstream::{Target, Timing, Upstream as Sender};
 use tidegate_proxy::{Body, Error};
 use tidegate_testkit::body::full;
-use tidegate_testkit::client::{Client, get, post_request};
+use tidegate_testkit::client::{Client, get, get_request, post_request};
 use tidegate_testkit::upstream::Upstream;
 use tower::layer::layer_fn;
 use tower::util::{MapRequestLayer, MapResponseLayer};
@@ -219,4 +219,24 @@ async fn a_layer_may_answer_by_itself() {
             "there is nothing to switch to"
         );
     }
+}
+
+#[tokio::test]
+async fn a_layer_that_panics_takes_one_connection_with_it() {
+    let upstream = Upstream::echo().await;
+    let picky = MapRequestLayer::new(|request: Request<Body>| {
+        assert_ne!(request.uri().path(), "/panic", "this test wants it so");
+        request
+    });
+    let front = Front::through(Layers::new(picky), upstream.address());
+    let mut other = Client::http1(front.address).await;
+    assert_eq!(other.get(HOST, "/").await.status, 200);
+    for mut client in [
+        Client::http1(front.address).await,
+        Client::http2(front.address).await,
+    ] {
+        client.send(get_request(HOST, "/panic")).await.unwrap_err();
+    }
+    assert_eq!(other.get(HOST, "/").await.status, 200);
+    assert_eq!(front.finish(GRACE).await.forced, 0);
 }
