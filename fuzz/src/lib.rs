@@ -11,6 +11,7 @@
 
 pub mod head;
 pub mod host;
+pub mod yaml;
 
 /// A named fuzz target. Its corpus is `corpus/NAME`, its program `fuzz_targets/NAME.rs`.
 #[derive(Clone, Copy, Debug)]
@@ -30,5 +31,9 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "host",
         run: host::run,
+    },
+    Target {
+        name: "yaml",
+        run: yaml::run,
     },
 ];
