@@ -149,6 +149,8 @@ impl Visit {
     {
         async move {
             let (mut lease, mut waited) = match self.revision.try_lease() {
+                // It was started for this request, and came up before the request had looked for it.
+                Some(lease) if lease.pod().timeline().ready > self.target.received => (lease, true),
                 Some(lease) => (lease, false),
                 None => (self.wait(head_bytes(&request)).await?, true),
             };
