@@ -12,7 +12,6 @@ use arc_swap::ArcSwap;
 use tidegate_controller::ObjectName;
 use tidegate_controller::plan::PlannedRevision;
 use tidegate_knative::Object;
-use tidegate_knative::names::keys;
 use tidegate_knative::object::RevisionTemplate;
 use tidegate_queue_proxy::probe::ReadinessProbe;
 
@@ -153,14 +152,9 @@ impl Launcher {
 
     /// How long a replica may take to become ready (`serving.knative.dev/progress-deadline`).
     pub(crate) fn progress_deadline(&self) -> Duration {
-        let annotation = self
-            .revision
+        self.revision
             .template
-            .metadata
-            .annotations
-            .get(keys::PROGRESS_DEADLINE);
-        annotation
-            .and_then(|text| tidegate_knative::go_duration::parse(text).ok())
+            .progress_deadline()
             .unwrap_or(PROGRESS_DEADLINE)
     }
 

@@ -51,10 +51,6 @@ pub const SLOW_START_NOTICE: Duration = Duration::from_secs(10);
 pub const PORT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the load is reported to the autoscaler, also when there is none (Knative's activator: 1 s).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the autoscaler decides (Knative: 2 s).
-pub const SCALE_INTERVAL: Duration = Duration::from_secs(2);
-/// How long Ctrl-C waits for requests under way, by default.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long replicas may take to stop once their requests are done, at the end of `up`.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
 /// How many messages may wait for one revision's task.
@@ -63,13 +59,6 @@ pub const REVISION_MAILBOX: usize = 256;
 pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
 /// A replica that served for this long and then ended counts as a crash of its own, not as a failed start.
 pub const CRASH_FORGIVEN_AFTER: Duration = Duration::from_secs(10);
-/// How often a starting replica's port is tried in its first [`EAGER_POLL_FOR`]: often enough that readiness is known
-/// as soon as it is there.
-pub const EAGER_POLL: Duration = Duration::from_millis(1);
-/// For how long a starting replica is tried so often.
-pub const EAGER_POLL_FOR: Duration = Duration::from_secs(1);
-/// How often it is tried after that (Knative's queue-proxy: 50 ms).
-pub const PATIENT_POLL: Duration = Duration::from_millis(50);
 
 /// How long the container engine may take to answer a ping.
 pub const ENGINE_ANSWER: Duration = Duration::from_secs(2);
@@ -88,3 +77,5 @@ pub const FILES_POLL: Duration = Duration::from_secs(2);
 pub const FILES_MAX: usize = 10_000;
 /// Symbolic links that are followed to one file, as Linux does.
 pub const SYMLINKS_MAX: usize = 40;
+/// The most replicas that one revision has on this machine, whatever its load asks for and its maximum scale allows.
+pub const REPLICAS_MAX: u32 = 100;

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::exit::Exit;
 use crate::host::Host;
 use crate::launcher::Launcher;
-use crate::limits::{CRASH_FORGIVEN_AFTER, REPORT_INTERVAL, REVISION_MAILBOX, STOP_GRACE};
+use crate::limits::{CRASH_FORGIVEN_AFTER, REPLICAS_MAX, REPORT_INTERVAL, REVISION_MAILBOX, STOP_GRACE};
 use crate::replica::ReplicaName;
 
 use bring_up::{Candidate, Failed};
@@ -216,7 +216,13 @@ impl Keeper {
         if tick.replicas == 0 && self.wanted > 0 {
             self.event(format_args!("scaling to zero"));
         }
-        self.wanted = tick.replicas;
+        if tick.replicas > REPLICAS_MAX && self.wanted < REPLICAS_MAX {
+            self.event(format_args!(
+                "the load asks for {} replicas: {REPLICAS_MAX} are the most on one machine",
+                tick.replicas
+            ));
+        }
+        self.wanted = tick.replicas.min(REPLICAS_MAX);
     }
 
     /// Starts and stops replicas until as many run as are wanted.

@@ -14,9 +14,6 @@ pub const STANDARD_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the sidecar polls.
 pub const POLL: Duration = Duration::from_millis(50);
 
-/// How long the sidecar polls before it reports a failure.
-pub const POLL_FOR: Duration = Duration::from_secs(10);
-
 /// How often a local replica is polled at first, while nobody listens on its port.
 pub const EAGER_POLL: Duration = Duration::from_millis(1);
 

@@ -11,9 +11,7 @@ use tokio::net::TcpStream;
 
 use super::starts::Repeats;
 use crate::launcher::commands::Commands;
-use crate::limits::{
-    EAGER_POLL, EAGER_POLL_FOR, PATIENT_POLL, PORT_CHECK_INTERVAL, SLOW_START_NOTICE, WRONG_PORT_PATIENCE,
-};
+use crate::limits::{PORT_CHECK_INTERVAL, SLOW_START_NOTICE, WRONG_PORT_PATIENCE};
 use crate::ports::listening::Owner;
 use crate::replica::Replica;
 
@@ -108,8 +106,9 @@ impl Candidate {
                 return address;
             }
             // Eager at first, so that readiness is known as soon as it is there; then patient.
-            let is_young = self.replica.launched().elapsed() < EAGER_POLL_FOR;
-            tokio::time::sleep(if is_young { EAGER_POLL } else { PATIENT_POLL }).await;
+            let pace = Pace::LOCAL;
+            let is_young = self.replica.launched().elapsed() < pace.eager_for;
+            tokio::time::sleep(if is_young { pace.eager } else { pace.patient }).await;
         }
     }
 
