@@ -23,6 +23,7 @@ use crate::launcher::commands::Commands;
 use crate::limits::PROGRESS_DEADLINE;
 use crate::names::SERVING_CONTAINER_PATH;
 use crate::replica::{Launch, Replica, ReplicaName};
+use crate::revision::starts::Failed;
 
 /// What the launchers of all revisions share.
 #[derive(Clone)]
@@ -162,24 +163,29 @@ impl Launcher {
     ///
     /// # Errors
     /// What is in the way, and what to do about it.
-    pub(crate) fn launch(&self, name: ReplicaName, host: &Host) -> Result<Launched, String> {
+    pub(crate) fn launch(&self, name: ReplicaName, host: &Host) -> Result<Launched, Failed> {
         match &self.kind {
             LaunchKind::Process(plan) => self.launch_process(plan, name, host),
             LaunchKind::Container(plan) => self.launch_container(plan, name, host),
         }
     }
 
-    fn launch_process(&self, plan: &ProcessPlan, name: ReplicaName, host: &Host) -> Result<Launched, String> {
-        let port = host.ports.lease().map_err(|error| error.to_string())?;
+    fn launch_process(&self, plan: &ProcessPlan, name: ReplicaName, host: &Host) -> Result<Launched, Failed> {
+        let port = host
+            .ports
+            .lease()
+            .map_err(|error| Failed::perhaps(error.to_string()))?;
         let declared = self.declared(&name, port.port())?;
         let mut environment = BTreeMap::clone(&self.workshop.inherited);
         environment.extend(declared.iter().map(|(name, value)| (name.clone(), value.clone())));
         let command = plan
             .command_line(&declared, &self.workshop.program)
-            .ok_or("the command is empty once its $(NAME) references are filled in")?;
+            .ok_or_else(|| {
+                Failed::surely("the command is empty once its $(NAME) references are filled in")
+            })?;
         let environment: Vec<_> = environment.into_iter().collect();
         let working_dir = plan.working_dir.as_ref().map(PathBuf::from);
-        let commands = Commands::new(environment.clone(), working_dir.clone());
+        let commands = Commands::new(&host.instance, environment.clone(), working_dir.clone());
         let what = format!(
             "{} {} on port {}",
             command.program,
@@ -193,7 +199,7 @@ impl Launcher {
             working_dir,
             port,
         };
-        let replica = Replica::launch(launch, host).map_err(|error| error.to_string())?;
+        let replica = Replica::launch(launch, host).map_err(|error| Failed::to_launch(&error))?;
         Ok(Launched {
             replica,
             what,
@@ -207,12 +213,12 @@ impl Launcher {
         plan: &ContainerPlan,
         name: ReplicaName,
         host: &Host,
-    ) -> Result<Launched, String> {
+    ) -> Result<Launched, Failed> {
         let engine = self
             .workshop
             .engine
             .as_ref()
-            .ok_or("no container engine answers")?;
+            .ok_or_else(|| Failed::surely("no container engine answers"))?;
         let environment = self.declared(&name, plan.port)?;
         let replica = engine.launch(
             ContainerLaunch {
@@ -230,7 +236,7 @@ impl Launcher {
         })
     }
 
-    fn declared(&self, replica: &ReplicaName, port: u16) -> Result<BTreeMap<String, String>, String> {
+    fn declared(&self, replica: &ReplicaName, port: u16) -> Result<BTreeMap<String, String>, Failed> {
         let pod = format!("{}-{}", replica.revision, replica.index);
         let identity = Identity {
             namespace: &self.name.namespace,
@@ -245,11 +251,8 @@ impl Launcher {
         let objects = self.workshop.objects.load();
         let sources: Sources<'_> = objects.iter().collect();
         environment::declared(&self.revision.template.spec, &identity, &sources).map_err(|obstacles| {
-            obstacles
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; ")
+            let reasons: Vec<_> = obstacles.iter().map(ToString::to_string).collect();
+            Failed::surely(reasons.join("; "))
         })
     }
 }

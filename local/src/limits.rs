@@ -43,10 +43,11 @@ pub const START_FAILURES_MAX: u32 = 3;
 pub const START_BACKOFF_FIRST: Duration = Duration::from_millis(500);
 /// The longest pause between two starts.
 pub const START_BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// How long a replica may listen on other ports alone before its start counts as failed.
-pub const WRONG_PORT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a replica may listen on other ports alone before its start counts as failed. Some programs open a port for
+/// a debugger long before their own.
+pub const WRONG_PORT_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a replica may be silent about its port before a line says so.
-pub const SLOW_START_NOTICE: Duration = Duration::from_secs(10);
+pub const SLOW_START_NOTICE: Duration = Duration::from_secs(5);
 /// How often a starting replica's ports are looked at.
 pub const PORT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the load is reported to the autoscaler, also when there is none (Knative's activator: 1 s).
@@ -79,3 +80,5 @@ pub const FILES_MAX: usize = 10_000;
 pub const SYMLINKS_MAX: usize = 40;
 /// The most replicas that one revision has on this machine, whatever its load asks for and its maximum scale allows.
 pub const REPLICAS_MAX: u32 = 100;
+/// How often measurements are folded into their sums.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);

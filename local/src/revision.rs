@@ -6,7 +6,7 @@
 mod bring_up;
 mod members;
 mod report;
-mod starts;
+pub(crate) mod starts;
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use tidegate_controller::plan::Start;
 use tidegate_proxy::process;
 use tidegate_queue_proxy::Timeouts;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::board::Board;
 use crate::clock::Clock;
@@ -28,9 +28,9 @@ use crate::launcher::Launcher;
 use crate::limits::{CRASH_FORGIVEN_AFTER, REPLICAS_MAX, REPORT_INTERVAL, REVISION_MAILBOX, STOP_GRACE};
 use crate::replica::ReplicaName;
 
-use bring_up::{Candidate, Failed};
+use bring_up::Candidate;
 use members::Members;
-use starts::{Repeats, Starts, Verdict};
+use starts::{Failed, Starts, Verdict};
 
 pub(crate) use report::Report;
 
@@ -93,6 +93,7 @@ impl RevisionHandle {
             starts: Starts::default(),
             retry_at: None,
             reachability: Reachability::default(),
+            is_proving: false,
             was_ready: false,
             removing: false,
             wanted: 0,
@@ -120,6 +121,11 @@ impl RevisionHandle {
         let _full = self.mailbox.try_send(Message::Load(load)).is_err();
     }
 
+    /// Whether all its replicas are gone, after [`Message::Remove`].
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.has_changed().is_err()
+    }
+
     /// Resolves when all its replicas are gone, after [`Message::Remove`].
     pub(crate) async fn ended(mut self) {
         while self.ended.changed().await.is_ok() {}
@@ -135,6 +141,8 @@ struct Keeper {
     starts: Starts,
     retry_at: Option<Instant>,
     reachability: Reachability,
+    /// Whether one replica is to run whatever the load, until it was ready.
+    is_proving: bool,
     /// Whether a replica was ever ready.
     was_ready: bool,
     removing: bool,
@@ -146,6 +154,8 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         let mut seconds = tokio::time::interval(REPORT_INTERVAL);
+        // The seconds in which it rested are not made up for.
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.decide();
         loop {
             self.reconcile();
@@ -189,21 +199,28 @@ impl Keeper {
     }
 
     /// A revision that is to be proven begins with one replica, as Knative begins every revision: it becomes ready, and
-    /// stays for the traffic that moves here until a whole stable window was quiet.
+    /// stays for the traffic that moves here until a whole stable window was quiet. One that was overtaken before it
+    /// was ready is no longer tried.
     fn begin(&mut self, start: Start) {
-        if start == Start::Prove && !self.was_ready {
+        let is_to_be_proven = start == Start::Prove && !self.was_ready;
+        if is_to_be_proven != self.is_proving && !self.was_ready {
             let mut scale = self.identity.scale.clone();
-            scale.scaler.initial_scale = scale.scaler.initial_scale.max(1);
+            if is_to_be_proven {
+                scale.scaler.initial_scale = scale.scaler.initial_scale.max(1);
+            }
             self.scaler = autoscaler::Revision::new(scale, self.now());
             self.scaler.set_reachability(self.reachability);
         }
+        self.is_proving = is_to_be_proven;
         self.decide();
     }
 
     fn on_due(&mut self) {
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             self.retry_at = None;
-            self.identity.throttle.accept();
+            if !self.removing {
+                self.identity.throttle.accept();
+            }
         }
         if self.scaler.next_wakeup() <= self.now() {
             self.decide();
@@ -266,13 +283,7 @@ impl Keeper {
                 };
                 self.follow(index, candidate);
             }
-            Err(message) => self.on_start_failure(
-                index,
-                Failed {
-                    message,
-                    repeats: Repeats::Surely,
-                },
-            ),
+            Err(failed) => self.on_start_failure(index, failed),
         }
     }
 
@@ -302,7 +313,6 @@ impl Keeper {
         if !self.members.set_ready(index, ready, &self.identity) {
             return;
         }
-        self.starts.succeeded();
         self.retry_at = None;
         self.was_ready = true;
         self.identity.throttle.accept();
@@ -319,12 +329,17 @@ impl Keeper {
         }
     }
 
+    /// Several replicas that were started together and fail together are one failure. Requests are refused only when no
+    /// other replica serves or may still come up.
     fn on_start_failure(&mut self, index: u32, failed: Failed) {
         let Failed { message, repeats } = failed;
         self.event(format_args!("replica {index} failed to start: {message}"));
+        if self.retry_at.is_some() {
+            return;
+        }
         let (pause, gave_up) = match self.starts.failed(repeats) {
             Verdict::Retry(pause) => (pause, false),
-            Verdict::GiveUp(pause) => (pause, true),
+            Verdict::GiveUp(pause) => (pause, self.members.serving_count() == 0),
         };
         self.retry_at = Some(Instant::now() + pause);
         if gave_up {
@@ -345,15 +360,11 @@ impl Keeper {
         let Some(served) = member.served_for() else { return };
         let last_words = bring_up::last_words(member.replica());
         self.event(format_args!("replica {index} {exit} while it served{last_words}"));
-        if served < CRASH_FORGIVEN_AFTER {
+        if served >= CRASH_FORGIVEN_AFTER {
+            self.starts.succeeded();
+        } else {
             let message = format!("it {exit} soon after it was ready{last_words}");
-            self.on_start_failure(
-                index,
-                Failed {
-                    message,
-                    repeats: Repeats::Perhaps,
-                },
-            );
+            self.on_start_failure(index, Failed::perhaps(message));
         }
     }
 
@@ -362,6 +373,9 @@ impl Keeper {
         let Some(retired) = self.members.retire(index) else {
             return;
         };
+        if retired.served() {
+            self.starts.succeeded();
+        }
         self.publish();
         let (patience, guard) = (
             self.identity.timeouts.request,

@@ -8,6 +8,9 @@ use tidegate_queue_proxy::probe::RunCommand;
 use tokio::process::Command;
 
 use crate::exit::Exit;
+use crate::group::ProcessGroup;
+use crate::instance::Instance;
+use crate::names::INSTANCE_VARIABLE;
 
 /// Runs commands with a replica's environment, in its directory.
 #[derive(Clone, Debug)]
@@ -17,7 +20,13 @@ pub(crate) struct Commands {
 }
 
 impl Commands {
-    pub(crate) fn new(environment: Vec<(String, String)>, working_dir: Option<PathBuf>) -> Self {
+    /// They carry the instance's id, as replicas do: whatever is left of them is found.
+    pub(crate) fn new(
+        instance: &Instance,
+        mut environment: Vec<(String, String)>,
+        working_dir: Option<PathBuf>,
+    ) -> Self {
+        environment.push((INSTANCE_VARIABLE.to_owned(), instance.to_string()));
         Self {
             environment,
             working_dir,
@@ -42,11 +51,24 @@ impl Commands {
         if let Some(folder) = &self.working_dir {
             command.current_dir(folder);
         }
-        let status = command.status().await.map_err(|error| error.to_string())?;
+        let mut child = command.spawn().map_err(|error| error.to_string())?;
+        let _group = KillOnDrop(child.id().and_then(ProcessGroup::led_by));
+        let status = child.wait().await.map_err(|error| error.to_string())?;
         if status.success() {
             Ok(())
         } else {
             Err(Exit::from(status).to_string())
+        }
+    }
+}
+
+/// Ends a command with all that it has started, also when nobody waits for it any more.
+struct KillOnDrop(Option<ProcessGroup>);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if let Some(group) = &self.0 {
+            group.kill();
         }
     }
 }

@@ -9,7 +9,7 @@ use tidegate_activator::Timeline;
 use tidegate_queue_proxy::probe::{self, Pace, ReadinessProbe};
 use tokio::net::TcpStream;
 
-use super::starts::Repeats;
+use super::starts::Failed;
 use crate::launcher::commands::Commands;
 use crate::limits::{PORT_CHECK_INTERVAL, SLOW_START_NOTICE, WRONG_PORT_PATIENCE};
 use crate::ports::listening::Owner;
@@ -31,14 +31,6 @@ pub(crate) struct Ready {
     pub(super) timeline: Timeline,
 }
 
-/// A replica that did not become ready.
-#[derive(Clone, Debug)]
-pub(crate) struct Failed {
-    /// What happened and what to look at, in a sentence without its end.
-    pub(super) message: String,
-    pub(super) repeats: Repeats,
-}
-
 impl Ready {
     pub(super) fn took(self) -> Duration {
         self.timeline.ready.duration_since(self.timeline.launched)
@@ -53,7 +45,7 @@ impl Candidate {
             biased;
             exit = self.replica.exited() => {
                 let message = format!("it {exit} before it was ready{}", last_words(&self.replica));
-                Err(Failed { message, repeats: Repeats::Perhaps })
+                Err(Failed::perhaps(message))
             }
             ready = self.become_ready() => ready,
             failed = self.watch_ports(&notice) => Err(failed),
@@ -88,44 +80,44 @@ impl Candidate {
 
     fn too_late(&self, why: &str) -> Failed {
         let (seconds, last_words) = (self.deadline.as_secs(), last_words(&self.replica));
-        let message = format!("it was not ready within {seconds} s: {why}{last_words}");
-        Failed {
-            message,
-            repeats: Repeats::Surely,
-        }
+        Failed::surely(format!("it was not ready within {seconds} s: {why}{last_words}"))
     }
 
     /// Resolves with the replica's address when it accepts connections there: the replica itself, not another
     /// program that has taken the port.
     async fn accepts(&self) -> SocketAddr {
+        let pace = Pace::LOCAL;
         loop {
+            let is_young = self.replica.launched().elapsed() < pace.eager_for;
+            let mut pause = if is_young { pace.eager } else { pace.patient };
             if let Some(address) = self.replica.endpoint()
                 && TcpStream::connect(address).await.is_ok()
-                && self.replica.port_owner() != Owner::Stranger
             {
-                return address;
+                if matches!(self.replica.port_owner(), Owner::Replica | Owner::Unknown) {
+                    return address;
+                }
+                // Looking for the owner costs more than connecting.
+                pause = pace.patient;
             }
-            // Eager at first, so that readiness is known as soon as it is there; then patient.
-            let pace = Pace::LOCAL;
-            let is_young = self.replica.launched().elapsed() < pace.eager_for;
-            tokio::time::sleep(if is_young { pace.eager } else { pace.patient }).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
-    /// Resolves when the replica listens on other ports than its own and does not change its mind.
+    /// Resolves when the replica plainly listens elsewhere, or somebody else listens in its place, and neither changes.
+    /// A developer is told at once; some programs open another port first, for a debugger say.
     async fn watch_ports(&self, notice: &impl Fn(&str)) -> Failed {
         let mut stray_since: Option<Instant> = None;
         let mut is_silent = true;
         loop {
             tokio::time::sleep(PORT_CHECK_INTERVAL).await;
-            match (self.replica.port_advice(), stray_since) {
+            match (self.stray(), stray_since) {
                 (Some(message), Some(since)) if since.elapsed() >= WRONG_PORT_PATIENCE => {
-                    return Failed {
-                        message,
-                        repeats: Repeats::Surely,
-                    };
+                    return Failed::surely(message);
                 }
-                (Some(_), None) => stray_since = Some(Instant::now()),
+                (Some(message), None) => {
+                    notice(&format!("is not ready: {message}"));
+                    stray_since = Some(Instant::now());
+                }
                 (None, Some(_)) => stray_since = None,
                 (Some(_), Some(_)) | (None, None) => {}
             }
@@ -137,6 +129,18 @@ impl Candidate {
                 ));
             }
         }
+    }
+
+    /// What is wrong about who listens where, if anything.
+    fn stray(&self) -> Option<String> {
+        if self.replica.port_owner() == Owner::Stranger {
+            let port = self.replica.endpoint().map_or(0, |address| address.port());
+            return Some(format!(
+                "$PORT ({port}) is held by a process that is not the replica's own: does it start its server through a \
+                 daemon?"
+            ));
+        }
+        self.replica.port_advice()
     }
 }
 

@@ -42,6 +42,11 @@ pub(super) struct Retired {
 }
 
 impl Retired {
+    /// Whether it had become ready.
+    pub(super) fn served(&self) -> bool {
+        self.pod.is_some()
+    }
+
     /// Waits until its requests are done, at most for `patience`.
     pub(super) async fn drained(&self, patience: Duration) {
         if let Some(pod) = &self.pod {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits::{START_BACKOFF_FIRST, START_BACKOFF_MAX, START_FAILURES_MAX};
+use crate::replica::LaunchError;
 
 /// The starts of one revision that failed in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,42 @@ pub(crate) enum Repeats {
     Perhaps,
     /// Nothing but a change of the revision mends it.
     Surely,
+}
+
+/// A start that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    /// What happened and what to look at, in a sentence without its end.
+    pub(crate) message: String,
+    pub(crate) repeats: Repeats,
+}
+
+impl Failed {
+    /// Another start may go better.
+    pub(crate) fn perhaps(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            repeats: Repeats::Perhaps,
+        }
+    }
+
+    /// Every start will fail like this.
+    pub(crate) fn surely(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            repeats: Repeats::Surely,
+        }
+    }
+
+    /// A process that the system did not start.
+    pub(crate) fn to_launch(error: &LaunchError) -> Self {
+        match error {
+            LaunchError::BeingWritten(_) | LaunchError::AlreadyGone | LaunchError::Refused { .. } => {
+                Self::perhaps(error.to_string())
+            }
+            _ => Self::surely(error.to_string()),
+        }
+    }
 }
 
 impl Starts {
