@@ -32,7 +32,7 @@ use crate::guardian::{Guardian, GuardianProgram, GuardianTask};
 use crate::host::Host;
 use crate::instance::Instance;
 use crate::launcher::Workshop;
-use crate::limits::STOP_GRACE;
+use crate::limits::{METRICS_UPKEEP, STOP_GRACE};
 use crate::output::Terminal;
 use crate::ports::Ports;
 use crate::revision::Surroundings;
@@ -47,17 +47,28 @@ use site::Site;
 pub use error::UpError;
 pub use settings::Settings;
 
+/// What `up` needs of the recorder that the program has installed.
+pub struct Metrics {
+    /// Renders the page `/metrics`.
+    pub render: Box<dyn Fn() -> String + Send + Sync>,
+    /// Folds what was measured into the recorder's sums: without it memory grows with each measurement until
+    /// somebody looks at the page.
+    pub upkeep: Box<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
 /// Serves until it is asked to stop.
 ///
-/// `metrics` renders the page `/metrics`; its recorder has to be installed already.
+/// The recorder of `metrics` has to be installed already.
 ///
 /// # Errors
 /// When it could not start, or was asked a second time to stop.
-pub fn run(
-    settings: Settings,
-    terminal: &Terminal,
-    metrics: impl Fn() -> String + Send + Sync + 'static,
-) -> Result<(), UpError> {
+pub fn run(settings: Settings, terminal: &Terminal, metrics: Metrics) -> Result<(), UpError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -67,11 +78,7 @@ pub fn run(
     ended
 }
 
-async fn up(
-    settings: Settings,
-    terminal: Terminal,
-    metrics: impl Fn() -> String + Send + Sync + 'static,
-) -> Result<(), UpError> {
+async fn up(settings: Settings, terminal: Terminal, metrics: Metrics) -> Result<(), UpError> {
     let mut signals = Signals::listen()?;
     let opened = Watcher::open(&settings.paths, settings.defaults()).await;
     let (mut watcher, objects) = opened.map_err(UpError::Objects)?;
@@ -104,15 +111,7 @@ async fn up(
     let addresses = (front.port(), admin.local_addr()?);
     let workers = front.serve(&config, &traffic_watch)?;
     let readiness = Readiness::default();
-    let pages = Admin::new(readiness.clone()).metrics(metrics).json("/services", {
-        let board = board.clone();
-        move || board.json()
-    });
-    process::spawn(
-        "admin",
-        traffic_watch.unguarded(),
-        pages.serve(admin, traffic_watch.clone()),
-    );
+    watch_over(admin, &readiness, &board, metrics, &traffic_watch);
     process::spawn("reporter", traffic_watch.unguarded(), async move {
         reporter.run().await;
     });
@@ -212,6 +211,29 @@ fn fleet(
         switchboard,
     };
     (Fleet::new(parts), reporter)
+}
+
+/// Serves the admin pages, and keeps the metrics small.
+fn watch_over(
+    admin: std::net::TcpListener,
+    readiness: &Readiness,
+    board: &Board,
+    metrics: Metrics,
+    drain: &Watch,
+) {
+    let Metrics { render, upkeep } = metrics;
+    let board = board.clone();
+    let pages = Admin::new(readiness.clone())
+        .metrics(render)
+        .json("/services", move || board.json());
+    process::spawn("admin", drain.unguarded(), pages.serve(admin, drain.clone()));
+    process::spawn("metrics-upkeep", drain.unguarded(), async move {
+        let mut turns = tokio::time::interval(METRICS_UPKEEP);
+        loop {
+            turns.tick().await;
+            upkeep();
+        }
+    });
 }
 
 fn welcome(terminal: &Terminal, board: &Board, http: &ListenAddress, addresses: (u16, std::net::SocketAddr)) {

@@ -14,7 +14,7 @@ use tidegate_local::address::ListenAddress;
 use tidegate_local::launch::RunMapping;
 use tidegate_local::limits;
 use tidegate_local::output::Terminal;
-use tidegate_local::up::{self, Settings, UpError};
+use tidegate_local::up::{self, Metrics, Settings, UpError};
 
 /// What `tidegate up --help` says about exit codes.
 pub(crate) const EXIT_CODES: &str = "\
@@ -157,18 +157,21 @@ pub(crate) fn main(args: UpArgs) -> ExitCode {
 }
 
 /// Installs the recorder of metrics; has to come before anything is measured.
-fn metrics() -> anyhow::Result<impl Fn() -> String + Send + Sync + 'static> {
+fn metrics() -> anyhow::Result<Metrics> {
     use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-    use tidegate_proxy::observe::metrics as names;
-    let recorder = PrometheusBuilder::new().set_buckets_for_metric(
-        Matcher::Full(names::REQUEST_SECONDS.to_owned()),
-        names::REQUEST_SECONDS_BUCKETS,
-    )?;
+    use tidegate_activator::names as activator;
+    use tidegate_proxy::observe::metrics as proxy;
+    let full = |name: &str| Matcher::Full(name.to_owned());
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(full(proxy::REQUEST_SECONDS), proxy::REQUEST_SECONDS_BUCKETS)?
+        .set_buckets_for_metric(full(activator::WAIT_SECONDS), activator::WAIT_SECONDS_BUCKETS)?;
     let handle = recorder.install_recorder()?;
-    names::describe();
-    Ok(move || {
-        handle.run_upkeep();
-        handle.render()
+    proxy::describe();
+    activator::describe();
+    let page = handle.clone();
+    Ok(Metrics {
+        render: Box::new(move || page.render()),
+        upkeep: Box::new(move || handle.run_upkeep()),
     })
 }
 

@@ -11,6 +11,7 @@ use tidegate_controller::plan::{Plan, PlannedRevision, Start};
 use tidegate_controller::snapshot::Clusters;
 use tidegate_controller::state::RoutingState;
 use tidegate_knative::autoscaling::{AutoscalerConfig, ScaleAnnotations};
+use tidegate_knative::object::RevisionTemplate;
 use tidegate_knative::stat::Stat;
 use tidegate_proxy::config::Handle;
 use tidegate_proxy::layers::Layers;
@@ -43,6 +44,7 @@ pub(crate) struct Switchboard {
 struct Kept {
     handle: RevisionHandle,
     throttle: Arc<Throttle>,
+    template: Arc<RevisionTemplate>,
     /// What it was told last.
     told: Option<(RoutingState, Start)>,
 }
@@ -98,6 +100,17 @@ impl Fleet {
     /// Starts what is new, routes as planned, then ends what is gone: in that order, so that no request meets a
     /// revision that is not there.
     pub(crate) async fn apply(&mut self, plan: &Plan) {
+        let replaced = |(name, kept): (&ObjectName, &Kept)| {
+            // The same name and another template: its Service was removed and came back in one edit.
+            let planned = plan.revisions.get(name);
+            planned
+                .is_some_and(|planned| planned.template != kept.template)
+                .then(|| name.clone())
+        };
+        let replaced: Vec<ObjectName> = self.revisions.iter().filter_map(replaced).collect();
+        for name in replaced {
+            self.end(&name).await;
+        }
         for (name, planned) in &plan.revisions {
             let is_needed = planned.routing != RoutingState::Reserve || planned.start == Start::Prove;
             if is_needed && !self.revisions.contains_key(name) {
@@ -176,6 +189,7 @@ impl Fleet {
         Kept {
             handle,
             throttle,
+            template: Arc::clone(&planned.template),
             told: None,
         }
     }
@@ -202,6 +216,7 @@ impl Fleet {
         };
         self.registry.remove(kept.throttle.key());
         kept.handle.tell(Message::Remove).await;
+        self.leaving.retain(|handle| !handle.has_ended());
         self.leaving.push(kept.handle);
     }
 

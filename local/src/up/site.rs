@@ -27,6 +27,8 @@ pub(crate) struct Site {
     dir: StateDir,
     board: Board,
     state: State,
+    /// Whether `state` is on disk.
+    is_saved: bool,
     objects: Arc<Vec<Object>>,
     observed: Observed,
     /// What was said about the services last, to say it once.
@@ -45,6 +47,7 @@ impl Site {
             dir,
             board,
             state,
+            is_saved: true,
             objects: Arc::default(),
             observed: Observed::new(),
             said: BTreeMap::new(),
@@ -73,7 +76,9 @@ impl Site {
         self.say_removed(&objects);
         self.objects = Arc::new(objects);
         let (plan, state) = self.plan();
-        self.say_problems(&plan.problems);
+        for problem in &plan.problems {
+            self.event(&format!("{problem}"));
+        }
         self.apply(plan, state).await;
     }
 
@@ -113,12 +118,17 @@ impl Site {
 
     async fn apply(&mut self, plan: Plan, state: State) {
         if state != self.state {
-            if let Err(error) = self.dir.save(&state) {
-                self.event(&format!(
-                    "the state could not be saved, a restart would not know it: {error}"
-                ));
-            }
             self.state = state;
+            self.is_saved = false;
+        }
+        if !self.is_saved {
+            match self.dir.save(&self.state) {
+                Ok(()) => self.is_saved = true,
+                // Tried again with the next change.
+                Err(error) => self.event(&format!(
+                    "the state could not be saved, a restart would not know it: {error}"
+                )),
+            }
         }
         self.observed.retain(|name, _| plan.revisions.contains_key(name));
         self.fleet.workshop.set_objects(&self.objects);
