@@ -9,6 +9,7 @@
 mod support;
 
 use support::{Up, script};
+use tidegate_testkit::wire::Wire;
 
 async fn refused(name: &str, command: &str, said: &[&str]) {
     let up = Up::start(&script(name, command), &[]).await;
@@ -51,7 +52,31 @@ async fn a_program_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn another_port_than_the_given_one_is_named() {
-    refused("stray", "exec env PORT=0 tidegate sample hello", &["$PORT"]).await;
+    let mut up = Up::start(&script("stray", "exec env PORT=0 tidegate sample hello"), &[]).await;
+    let mut client = Wire::connect(up.http).await;
+    client
+        .send("GET / HTTP/1.1\r\nhost: stray.default.localhost\r\n\r\n")
+        .await;
+    let line = up.program.line_with("is not ready").await;
+    assert!(
+        line.contains("stray opened port") && line.contains("$PORT"),
+        "{line}"
+    );
+    drop(client);
+    assert_eq!(up.stop().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_port_that_never_opens_is_told() {
+    let mut up = Up::start(&script("mute", "exec sleep 60"), &[]).await;
+    let mut client = Wire::connect(up.http).await;
+    client
+        .send("GET / HTTP/1.1\r\nhost: mute.default.localhost\r\n\r\n")
+        .await;
+    let line = up.program.line_with("is not ready after").await;
+    assert!(line.contains("does it listen on $PORT"), "{line}");
+    drop(client);
+    assert_eq!(up.stop().await, Some(0));
 }
 
 #[tokio::test]

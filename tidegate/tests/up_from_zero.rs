@@ -66,3 +66,21 @@ async fn an_unknown_host_is_404_and_others_go_on() {
     assert_eq!(up.get("HELLO.default.localhost.:80", "/").await.status, 200);
     assert_eq!(up.stop().await, Some(0));
 }
+
+#[tokio::test]
+async fn an_image_runs_as_the_process_that_stands_in_for_it() {
+    let yaml = service("app", "hello", "").replace(
+        "- command: [tidegate, sample, hello]",
+        "- image: example.org/app:1",
+    );
+    let flags = [
+        "--run=example.org/app=tidegate sample hello",
+        "--domain=127.0.0.1.sslip.io",
+    ];
+    let up = Up::start(&yaml, &flags).await;
+    assert_eq!(
+        up.get("app.default.127.0.0.1.sslip.io", "/").await.text(),
+        "Hello World!\n"
+    );
+    assert_eq!(up.stop().await, Some(0));
+}

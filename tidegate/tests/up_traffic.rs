@@ -138,3 +138,18 @@ async fn an_unknown_revision_is_an_error_that_lists_the_known_ones() {
     up.program.line_with("hello-00001").await;
     assert_eq!(client::get(up.http, HOST, "/").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_restart_knows_the_revisions_for_a_rollback() {
+    let state = tempfile::tempdir().unwrap();
+    let flag = format!("--state-dir={}", state.path().display());
+    let up = Up::start(&hello("one", ""), &[&flag]).await;
+    becomes(&up, HOST, "Hello one!\n").await;
+    up.edit(&hello("two", ""));
+    becomes(&up, HOST, "Hello two!\n").await;
+    assert_eq!(up.stop().await, Some(0));
+
+    let up = Up::start(&hello("two", BACK), &[&flag]).await;
+    assert_eq!(up.get(HOST, "/").await.text(), "Hello one!\n");
+    assert_eq!(up.stop().await, Some(0));
+}
