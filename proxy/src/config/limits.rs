@@ -26,6 +26,9 @@ pub const H2_SEND_BUFFER_BYTES: usize = 256 * 1024;
 pub const H2_PENDING_RESETS_MAX: usize = 50;
 /// Streams that this side resets for the peer's faults before the connection ends (MadeYouReset).
 pub const H2_LOCAL_RESETS_MAX: usize = 500;
+/// How long a client may leave a response that is under way without reading a byte of it; then its stream or
+/// connection is cut, and whatever it occupied is free (slow read).
+pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an upstream may take to accept a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an upstream connection may lie idle in a pool: shorter than the 5 s after which many

@@ -9,16 +9,19 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::Sleep;
 
 use socket2::SockRef;
 
 use super::detect::Prefix;
+use crate::config::limits::WRITE_STALL_TIMEOUT;
 
 /// The connection for whoever speaks HTTP on it. Bytes that detection has read are read again.
 pub(crate) struct Socket {
     pub(super) prefix: Prefix,
     read: OwnedReadHalf,
     write: Arc<OwnedWriteHalf>,
+    stall: Stall,
 }
 
 /// Sees whether the client is still there, and whether it has sent something that nobody has read.
@@ -36,6 +39,7 @@ impl Socket {
                 prefix: Prefix::default(),
                 read,
                 write: Arc::clone(&write),
+                stall: Stall::default(),
             },
             Presence { stream: write },
         )
@@ -92,16 +96,18 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.write_with(cx, |stream| stream.try_write(bytes))
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = self.write_with(cx, |stream| stream.try_write(bytes));
+        self.stall.limit(cx, written)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.write_with(cx, |stream| stream.try_write_vectored(slices))
+        let written = self.write_with(cx, |stream| stream.try_write_vectored(slices));
+        self.stall.limit(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -133,5 +139,55 @@ impl Socket {
                 result => return Poll::Ready(result),
             }
         }
+    }
+}
+
+/// The deadline of a client that does not read. Nothing is set up as long as the kernel takes what is written.
+#[derive(Default)]
+struct Stall {
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stall {
+    /// Passes the outcome of a write on; one that has been waiting for too long has failed.
+    fn limit(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.deadline = None;
+            return written;
+        }
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_STALL_TIMEOUT)));
+        ready!(deadline.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not read its response",
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_cut_and_one_that_reads_now_and_then_is_not() {
+        let mut stall = Stall::default();
+        let almost = WRITE_STALL_TIMEOUT - Duration::from_secs(1);
+        for _slow_read in 0..3 {
+            let waiting = poll_fn(|cx| stall.limit(cx, Poll::Pending));
+            assert!(tokio::time::timeout(almost, waiting).await.is_err());
+            let written = poll_fn(|cx| stall.limit(cx, Poll::Ready(Ok(1)))).await;
+            assert_eq!(written.unwrap(), 1);
+        }
+        let since = Instant::now();
+        let error = poll_fn(|cx| stall.limit(cx, Poll::Pending)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(since.elapsed().as_secs(), WRITE_STALL_TIMEOUT.as_secs());
     }
 }

@@ -15,6 +15,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::body::Body;
+use crate::config::limits::WRITE_STALL_TIMEOUT;
 use crate::connection::{Exchange, RequestBody};
 use crate::error::{Error, Kind};
 use crate::respond::{self, Dialect};
@@ -155,9 +156,14 @@ async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, ends: bool) 
     }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
-        let granted = match poll_fn(|cx| stream.poll_capacity(cx)).await {
-            Some(granted) => granted?,
-            None => return Err(Reason::CANCEL.into()),
+        let capacity = poll_fn(|cx| stream.poll_capacity(cx));
+        let granted = match tokio::time::timeout(WRITE_STALL_TIMEOUT, capacity).await {
+            Ok(Some(granted)) => granted?,
+            Ok(None) => return Err(Reason::CANCEL.into()),
+            Err(_the_client_does_not_read) => {
+                stream.send_reset(Reason::CANCEL);
+                return Err(Reason::CANCEL.into());
+            }
         };
         let chunk = data.split_to(granted.min(data.len()));
         stream.send_data(chunk, ends && data.is_empty())?;
