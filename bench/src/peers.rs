@@ -203,6 +203,9 @@ http {{
     location / {{
       proxy_pass http://app;
       proxy_http_version 1.1;
+      proxy_buffer_size 64k;
+      proxy_buffers 16 64k;
+      proxy_busy_buffers_size 256k;
       proxy_set_header Connection \"\";
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr;
