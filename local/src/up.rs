@@ -267,7 +267,10 @@ impl Ending {
                 outcome.forced
             ));
         }
+        let instance = self.site.instance();
         self.site.end().await;
+        // What left its process group is no replica's any more; it carries our mark all the same.
+        crate::guardian::sweep(&instance).await;
         self.guardian.finish().await;
         self.tasks.finish(STOP_GRACE).await;
         let panicked = self.workers.join();

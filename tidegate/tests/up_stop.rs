@@ -89,3 +89,14 @@ async fn a_removed_service_drains_and_goes() {
     assert_eq!(up.get("one.default.localhost", "/").await.status, 200);
     assert_eq!(up.stop().await, Some(0));
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_orderly_stop_finds_what_has_left_its_process_group() {
+    let yaml = marked("away", "hello").replace("sleep 600 &", "setsid sleep 600 &");
+    let up = Up::start(&yaml, &[]).await;
+    assert_eq!(up.get("marked.default.localhost", "/").await.status, 200);
+    assert_eq!(processes_with(&format!("{MARKER}=away")).len(), 2);
+    assert_eq!(up.stop().await, Some(0));
+    assert_eq!(processes_with(&format!("{MARKER}=away")), Vec::<u32>::new());
+}

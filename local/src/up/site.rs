@@ -17,6 +17,7 @@ use super::error::UpError;
 use super::fleet::Fleet;
 use crate::board::{Board, ServiceLine};
 use crate::files::Change;
+use crate::instance::Instance;
 use crate::revision::Report;
 use crate::state::StateDir;
 
@@ -98,6 +99,11 @@ impl Site {
             let (plan, state) = self.plan();
             self.apply(plan, state).await;
         }
+    }
+
+    /// The id that everything started here carries.
+    pub(crate) fn instance(&self) -> Instance {
+        self.fleet.surroundings.host.instance.clone()
     }
 
     /// Ends all revisions.
