@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Args, Command};
 use tidegate_knative::autoscaling::{AutoscalerConfig, KEYS};
 use tidegate_knative::go_duration;
-use tidegate_local::address::ListenAddress;
+use tidegate_local::address::{InvalidAddress, ListenAddress};
 use tidegate_local::launch::RunMapping;
 use tidegate_local::limits;
 use tidegate_local::output::Terminal;
@@ -48,6 +48,7 @@ pub(crate) struct UpArgs {
     /// Where /metrics, /ready and /services answer.
     #[arg(
         long,
+        value_parser = one_address,
         default_value = "127.0.0.1:9901",
         env = "TIDEGATE_ADMIN",
         value_name = "ADDRESS"
@@ -128,6 +129,16 @@ pub(crate) fn autoscaler_flags(matches: &ArgMatches) -> Vec<(String, String)> {
         Some((key.name.to_owned(), value.clone()))
     });
     given.collect()
+}
+
+/// As `--http` reads it; of two addresses the first.
+fn one_address(text: &str) -> Result<SocketAddr, String> {
+    let address: ListenAddress = text.parse().map_err(|error: InvalidAddress| error.to_string())?;
+    address
+        .addresses()
+        .first()
+        .copied()
+        .ok_or_else(|| "there is no address".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
