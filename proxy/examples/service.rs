@@ -11,6 +11,7 @@
 )]
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .ok_or("usage: service ADDRESS, such as 127.0.0.1:3000")?;
     let cluster = Cluster::new(ClusterSettings::new("app"));
-    cluster.set_endpoints(vec![Arc::new(Endpoint::new(upstream.parse()?))]);
+    cluster.set_endpoints(vec![Arc::new(Endpoint::new(upstream.parse::<SocketAddr>()?))]);
     let host = VirtualHost {
         name: "everything".into(),
         domains: vec![Domain::parse("*")?],

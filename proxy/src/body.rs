@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::connection;
+use crate::connection::interim::Interim;
 use crate::error::{BoxError, Error};
 use crate::exchange;
 
@@ -72,6 +73,15 @@ impl Body {
     pub fn hold(mut self, value: impl Send + 'static) -> Self {
         self.held.push(Box::new(value));
         self
+    }
+
+    #[allow(dead_code, reason = "for the exchanges that pass interim responses on")]
+    /// Where interim responses to the request of this body go, while it is the client's own.
+    pub(crate) fn interim(&self) -> Option<&Interim> {
+        match &self.source {
+            Source::Downstream(body) => body.interim(),
+            _ => None,
+        }
     }
 
     pub(crate) fn downstream(body: connection::RequestBody) -> Self {

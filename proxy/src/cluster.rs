@@ -1,7 +1,6 @@
 //! Where a request can go: endpoints and the state about them that outlives snapshots.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +11,10 @@ use http::Extensions;
 use crate::config::limits;
 use crate::observe::metrics::ClusterMetrics;
 
+pub mod address;
 pub mod balance;
+
+pub use address::Address;
 
 /// What an upstream port speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -120,7 +122,7 @@ impl fmt::Debug for Cluster {
 /// One address that serves a cluster.
 #[derive(Debug)]
 pub struct Endpoint {
-    address: SocketAddr,
+    address: Address,
     metadata: Extensions,
     in_flight: AtomicUsize,
 }
@@ -128,9 +130,9 @@ pub struct Endpoint {
 impl Endpoint {
     /// The endpoint at `address`.
     #[must_use]
-    pub fn new(address: SocketAddr) -> Self {
+    pub fn new(address: impl Into<Address>) -> Self {
         Self {
-            address,
+            address: address.into(),
             metadata: Extensions::new(),
             in_flight: AtomicUsize::new(0),
         }
@@ -145,8 +147,8 @@ impl Endpoint {
 
     /// Where it listens.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// What was attached.

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use crate::cluster::Cluster;
 use crate::route::{VirtualHost, VirtualHosts};
 
+pub mod http;
 pub mod limits;
 
 /// Everything that decides about a request, at one point in time. A request is routed by exactly one.

@@ -14,15 +14,16 @@ use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
 use crate::body::Body;
+use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::drain::Guard;
 use crate::error::{Error, Kind};
-use crate::normalize::edge::EdgePolicy;
 use crate::worker::Proxy;
 
 mod detect;
 mod h1;
 mod h2;
+pub(crate) mod interim;
 mod socket;
 
 use socket::{Presence, Socket};
@@ -30,7 +31,7 @@ use socket::{Presence, Socket};
 /// What the requests of one connection know about who sent them.
 pub(crate) struct Peer {
     ip_text: Option<HeaderValue>,
-    edge: Arc<EdgePolicy>,
+    http: Arc<HttpSettings>,
     presence: Option<Presence>,
 }
 
@@ -39,7 +40,7 @@ impl Peer {
     pub(crate) fn unknown() -> Self {
         Self {
             ip_text: None,
-            edge: Arc::default(),
+            http: Arc::default(),
             presence: None,
         }
     }
@@ -53,8 +54,8 @@ impl Peer {
         }
     }
 
-    fn with_edge(self, edge: Arc<EdgePolicy>) -> Self {
-        Self { edge, ..self }
+    fn with_settings(self, http: Arc<HttpSettings>) -> Self {
+        Self { http, ..self }
     }
 
     fn with_presence(self, presence: Presence) -> Self {
@@ -69,9 +70,9 @@ impl Peer {
         self.ip_text.as_ref()
     }
 
-    /// Which fields of its requests are not believed.
-    pub(crate) fn edge(&self) -> &EdgePolicy {
-        &self.edge
+    /// How the filter chain that it came in by speaks HTTP.
+    pub(crate) fn http(&self) -> &Arc<HttpSettings> {
+        &self.http
     }
 
     /// Resolves when the client has closed its side, also while nothing reads the connection; never where
@@ -132,7 +133,7 @@ fn run<E: Exchange>(
 pub(crate) async fn serve(
     stream: TcpStream,
     remote: SocketAddr,
-    edge: Arc<EdgePolicy>,
+    http: Arc<HttpSettings>,
     proxy: Proxy,
     guard: Guard,
 ) {
@@ -148,7 +149,7 @@ pub(crate) async fn serve(
             detected = detected => detected??,
             () = asked_to_end(&proxy, &presence) => return Ok(()),
         };
-        let peer = Peer::at(remote).with_edge(edge);
+        let peer = Peer::at(remote).with_settings(http);
         match protocol {
             Some(detect::Protocol::Http1) => {
                 let proxy = proxy.for_peer(peer.with_presence(presence.clone()));
@@ -192,6 +193,12 @@ impl RequestBody {
                 .map(|frame| frame.map(|frame| frame.map_err(lost))),
             Self::H2(body) => body.poll_frame(cx),
         }
+    }
+
+    #[allow(dead_code, reason = "for the exchanges that pass interim responses on")]
+    /// Where interim responses to this request go.
+    pub(crate) fn interim(&self) -> Option<&interim::Interim> {
+        None
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {

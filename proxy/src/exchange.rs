@@ -162,7 +162,7 @@ fn switch(
     if !asked.as_bytes().eq_ignore_ascii_case(switched.as_bytes()) {
         return Err(Error::new(Kind::UpstreamProtocol).with_source("a 101 to another protocol"));
     }
-    let half = upgrade::Half::new(hyper::upgrade::on(&mut response));
+    let half = upgrade::Half::upgrading(hyper::upgrade::on(&mut response));
     let (mut head, _no_body) = response.into_parts();
     normalize::drop_hop_by_hop(&mut head.headers);
     head.headers

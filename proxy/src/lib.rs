@@ -13,7 +13,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let app = Cluster::new(ClusterSettings::new("app"));
-//! app.set_endpoints(vec![Endpoint::new("127.0.0.1:3000".parse()?).into()]);
+//! app.set_endpoints(vec![Endpoint::new("127.0.0.1:3000".parse::<std::net::SocketAddr>()?).into()]);
 //! let host = VirtualHost {
 //!     name: "everything".into(),
 //!     domains: vec![Domain::parse("*")?],

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::connection;
 use crate::normalize::edge::EdgePolicy;
@@ -33,7 +34,7 @@ pub struct Acceptor {
 
 #[derive(Debug)]
 struct Shared {
-    edge: Arc<EdgePolicy>,
+    http: Arc<HttpSettings>,
     connections: Connections,
 }
 
@@ -129,7 +130,10 @@ impl Listener {
         Ok(Self {
             address,
             shared: Arc::new(Shared {
-                edge: Arc::new(edge),
+                http: Arc::new(HttpSettings {
+                    edge,
+                    ..HttpSettings::default()
+                }),
                 connections,
             }),
             sockets,
@@ -205,9 +209,9 @@ fn start(stream: TcpStream, remote: SocketAddr, shared: &Shared, proxy: &Proxy) 
         return ProxyMetrics::connection_refused(metrics::REFUSED_TOO_MANY);
     };
     let guard = proxy.worker().drain.guard();
-    let (edge, proxy) = (Arc::clone(&shared.edge), proxy.clone());
+    let (http, proxy) = (Arc::clone(&shared.http), proxy.clone());
     process::spawn("connection", guard.clone(), async move {
-        connection::serve(stream, remote, edge, proxy, guard).await;
+        connection::serve(stream, remote, http, proxy, guard).await;
         drop(admission);
     });
 }

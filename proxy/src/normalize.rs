@@ -50,7 +50,7 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Box<str>,
     if request.version() == Version::HTTP_2 {
         join_cookies(request.headers_mut());
     }
-    peer.edge().apply(request.headers_mut());
+    peer.http().edge.apply(request.headers_mut());
     forwarded(request.headers_mut(), peer);
     request.headers_mut().insert(HOST, authority);
     Ok(host)

@@ -1,7 +1,7 @@
 //! Which upstream connection a request takes: one that waits in this worker's pool, or a new one.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use hyper::client::conn::{http1, http2};
 use tokio::sync::watch;
 
 use crate::body::Body;
-use crate::cluster::{Cluster, Endpoint, Protocol};
+use crate::cluster::{Address, Cluster, Endpoint, Protocol};
 use crate::config::limits;
 use crate::drain::Watch;
 use crate::error::{Error, Kind};
@@ -33,7 +33,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Places {
-    by_address: HashMap<SocketAddr, Place>,
+    by_address: HashMap<Address, Place>,
     /// Whether the task runs that closes what has been idle for too long.
     swept: bool,
 }
@@ -97,7 +97,7 @@ pub(crate) enum Checkout {
 #[derive(Debug)]
 pub(crate) struct WayBack {
     pool: Pool,
-    address: SocketAddr,
+    address: Address,
     idle_timeout: Duration,
 }
 
@@ -118,7 +118,7 @@ enum Turn {
 /// dial to the next of them.
 struct Dialling {
     pool: Pool,
-    address: SocketAddr,
+    address: Address,
     outcome: watch::Sender<Dialled>,
 }
 
@@ -156,7 +156,7 @@ impl Pool {
     async fn connection(
         &self,
         cluster: &Cluster,
-        address: SocketAddr,
+        address: &Address,
         freshness: Freshness,
     ) -> Result<Checkout, Error> {
         let pooled = match freshness {
@@ -171,7 +171,7 @@ impl Pool {
         };
         let back = WayBack {
             pool: self.clone(),
-            address,
+            address: address.clone(),
             idle_timeout: cluster.settings().idle_timeout,
         };
         Ok(Checkout::H1 { sender, back, reused })
@@ -181,7 +181,7 @@ impl Pool {
     async fn stream(
         &self,
         cluster: &Cluster,
-        address: SocketAddr,
+        address: &Address,
         freshness: Freshness,
     ) -> Result<(StreamSlot, bool), Error> {
         let mut dialling = None;
@@ -210,9 +210,9 @@ impl Pool {
     }
 
     /// The connection that was used last, so that the others grow old together.
-    fn take_idle(&self, address: SocketAddr) -> Option<http1::SendRequest<Body>> {
+    fn take_idle(&self, address: &Address) -> Option<http1::SendRequest<Body>> {
         let mut places = self.places();
-        let idle = &mut places.by_address.get_mut(&address)?.idle;
+        let idle = &mut places.by_address.get_mut(address)?.idle;
         let now = Instant::now();
         for at in (0..idle.len()).rev() {
             let Idle { sender, retire_at } = idle.get(at)?;
@@ -226,9 +226,9 @@ impl Pool {
         None
     }
 
-    fn turn(&self, address: SocketAddr) -> Turn {
+    fn turn(&self, address: &Address) -> Turn {
         let mut places = self.places();
-        let place = places.by_address.entry(address).or_default();
+        let place = places.by_address.entry(address.clone()).or_default();
         place
             .multiplexed
             .retain(|connection| !connection.sender.is_closed());
@@ -244,7 +244,7 @@ impl Pool {
                 place.dialling = Some(dial);
                 Turn::Dials(Dialling {
                     pool: self.clone(),
-                    address,
+                    address: address.clone(),
                     outcome,
                 })
             }
@@ -254,7 +254,7 @@ impl Pool {
     fn add_multiplexed(
         &self,
         cluster: &Cluster,
-        address: SocketAddr,
+        address: &Address,
         sender: http2::SendRequest<Body>,
     ) -> StreamSlot {
         let connection = Arc::new(Multiplexed {
@@ -267,7 +267,7 @@ impl Pool {
         StreamSlot::open(&connection)
     }
 
-    fn check_in(&self, address: SocketAddr, sender: http1::SendRequest<Body>, idle_timeout: Duration) {
+    fn check_in(&self, address: &Address, sender: http1::SendRequest<Body>, idle_timeout: Duration) {
         if self.shared.drain.is_draining() || sender.is_closed() {
             return;
         }
@@ -279,9 +279,9 @@ impl Pool {
         });
     }
 
-    fn insert(&self, address: SocketAddr, add: impl FnOnce(&mut Place)) {
+    fn insert(&self, address: &Address, add: impl FnOnce(&mut Place)) {
         let mut places = self.places();
-        add(places.by_address.entry(address).or_default());
+        add(places.by_address.entry(address.clone()).or_default());
         if !std::mem::replace(&mut places.swept, true) {
             let pool = self.clone();
             process::spawn("pool-sweep", self.shared.drain.unguarded(), async move {
@@ -334,7 +334,7 @@ impl Checkout {
 impl WayBack {
     /// Gives the connection back, for the next request; hyper says later whether it is ready for one.
     pub(crate) fn check_in(self, sender: http1::SendRequest<Body>) {
-        self.pool.check_in(self.address, sender, self.idle_timeout);
+        self.pool.check_in(&self.address, sender, self.idle_timeout);
     }
 }
 

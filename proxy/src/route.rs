@@ -10,6 +10,7 @@ use crate::config::Snapshot;
 use crate::layers::Layers;
 
 pub mod domain;
+pub mod policy;
 pub mod split;
 
 pub use domain::{Domain, InvalidDomain};

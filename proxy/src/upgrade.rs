@@ -1,7 +1,12 @@
 //! What happens to two connections that have left HTTP: a WebSocket's bytes, both ways, to the end.
 
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::body::Body;
 use crate::config::limits;
@@ -9,14 +14,59 @@ use crate::upstream::TunnelEnd;
 
 /// One side of a tunnel that is about to open. The upstream's travels in the extensions of its 101 response, so
 /// that a layer may wrap the response's body.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Half {
-    ready: OnUpgrade,
+    // Extensions want clones; the first to open it has it.
+    side: Arc<Mutex<Option<Side>>>,
 }
 
+enum Side {
+    /// An HTTP/1.1 connection of hyper's, which lets go of it once the switch is complete.
+    Upgrading(OnUpgrade),
+    /// Bytes that flow already.
+    Ready(Box<dyn Duplex>),
+}
+
+/// Bytes both ways.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
 impl Half {
-    pub(crate) fn new(ready: OnUpgrade) -> Self {
-        Self { ready }
+    /// A side that hyper still holds.
+    pub(crate) fn upgrading(connection: OnUpgrade) -> Self {
+        Self::of(Side::Upgrading(connection))
+    }
+
+    /// A side whose connection has left HTTP.
+    #[allow(dead_code, reason = "for the codec of our own and for streams of HTTP/2")]
+    pub(crate) fn ready(connection: impl Duplex + 'static) -> Self {
+        Self::of(Side::Ready(Box::new(connection)))
+    }
+
+    fn of(side: Side) -> Self {
+        Self {
+            side: Arc::new(Mutex::new(Some(side))),
+        }
+    }
+
+    /// The bytes of this side, once it has left HTTP.
+    async fn open(self) -> io::Result<Box<dyn Duplex>> {
+        let side = self.side.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match side {
+            Some(Side::Ready(connection)) => Ok(connection),
+            Some(Side::Upgrading(connection)) => {
+                let upgraded = connection.await.map_err(io::Error::other)?;
+                Ok(Box::new(TokioIo::new(upgraded)))
+            }
+            None => Err(io::Error::other("this side of the tunnel is open already")),
+        }
+    }
+}
+
+impl fmt::Debug for Half {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Half").finish_non_exhaustive()
     }
 }
 
@@ -46,11 +96,11 @@ impl Tunnel {
 
     /// Moves bytes until both sides have ended, or one broke.
     pub(crate) async fn run(self) {
-        let (downstream, upstream) = match tokio::try_join!(self.downstream.ready, self.upstream.ready) {
-            Ok(sides) => sides,
-            Err(error) => return tracing::debug!(%error, "a side left before the tunnel opened"),
-        };
-        let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
+        let (mut downstream, mut upstream) =
+            match tokio::try_join!(self.downstream.open(), self.upstream.open()) {
+                Ok(sides) => sides,
+                Err(error) => return tracing::debug!(%error, "a side left before the tunnel opened"),
+            };
         let buffer = limits::TUNNEL_BUFFER_BYTES;
         let copy = tokio::io::copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer);
         let copied = match self.end {

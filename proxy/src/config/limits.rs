@@ -2,11 +2,27 @@
 
 use std::time::Duration;
 
-/// The longest a connection may take to send a complete request head, counted from its start or from the end of the
-/// exchange before (slowloris): so also how long an HTTP/1.1 connection may lie idle.
+/// The longest a connection may take to send a complete request head, counted from its first byte (slowloris); then 408
+/// and the connection is closed.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a downstream HTTP/2 connection may be without a stream.
+/// How long a downstream connection may be without a request; then it is closed.
 pub const DOWNSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long a request may be under way without a byte moving in either direction; then it ends with 408 or 504, or its
+/// started response is cut.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a connection that is being closed gracefully waits for what is under way on it; then it is cut.
+pub const CONNECTION_DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
+/// The longest request target that is read, in bytes; above it 414.
+pub const REQUEST_TARGET_BYTES_MAX: usize = 32 * 1024;
+/// The most interim (1xx) responses that are passed on for one request; further ones are dropped.
+pub const INTERIM_RESPONSES_MAX: usize = 16;
+/// How long a client that expects `100 Continue` is left waiting for the upstream's, once the upstream has the head of the
+/// request; then it gets one of ours (RFC 9110 §10.1.1).
+pub const EXPECT_CONTINUE_WAIT: Duration = Duration::from_secs(1);
+/// The first pause before another try under a retry policy (Envoy's 25 ms).
+pub const RETRY_BACKOFF_BASE: Duration = Duration::from_millis(25);
+/// How often another endpoint is asked for before a retry goes to one that has failed already.
+pub const HOST_RESELECTIONS_MAX: u32 = 3;
 /// The largest request head (request line and fields) that is read, in bytes; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another

@@ -87,7 +87,7 @@ impl<'a> OneRequest<'a> {
 
     fn switch(self, response: &mut Response<Body>) -> Option<()> {
         let upstream = response.extensions_mut().remove::<Half>()?;
-        let downstream = Half::new(self.upgrade?);
+        let downstream = Half::upgrading(self.upgrade?);
         let end = response.extensions_mut().remove::<TunnelEnd>();
         let held = mem::take(response.body_mut());
         let mut slot = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,6 @@
 //! Its tasks keep no drain open: whatever they have to finish, a downstream connection waits for.
 
 use std::io;
-use std::net::SocketAddr;
 
 use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
@@ -11,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use crate::body::Body;
-use crate::cluster::Cluster;
+use crate::cluster::{Address, Cluster};
 use crate::config::limits;
 use crate::drain::{Guard, Watch};
 use crate::error::{Error, Kind};
@@ -20,7 +19,7 @@ use crate::process;
 /// Dials and starts HTTP/1.1. The connection's task ends when the last sender is gone.
 pub(crate) async fn http1(
     cluster: &Cluster,
-    address: SocketAddr,
+    address: &Address,
     drain: &Watch,
 ) -> Result<http1::SendRequest<Body>, Error> {
     let stream = dial(cluster, address).await?;
@@ -29,6 +28,7 @@ pub(crate) async fn http1(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
+    let address = address.clone();
     process::spawn("upstream-h1", drain.unguarded(), async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%address, %error, "upstream connection ended");
@@ -40,7 +40,7 @@ pub(crate) async fn http1(
 /// Dials and starts HTTP/2 by prior knowledge.
 pub(crate) async fn http2(
     cluster: &Cluster,
-    address: SocketAddr,
+    address: &Address,
     drain: &Watch,
 ) -> Result<http2::SendRequest<Body>, Error> {
     let stream = dial(cluster, address).await?;
@@ -53,6 +53,7 @@ pub(crate) async fn http2(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
+    let address = address.clone();
     tasks.execute(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%address, %error, "upstream connection ended");
@@ -71,9 +72,17 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     }
 }
 
-async fn dial(cluster: &Cluster, address: SocketAddr) -> Result<TcpStream, Error> {
+/// Unix domain sockets are not dialled yet.
+async fn connect(address: &Address) -> io::Result<TcpStream> {
+    match address {
+        Address::Tcp(address) => TcpStream::connect(address).await,
+        Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+async fn dial(cluster: &Cluster, address: &Address) -> Result<TcpStream, Error> {
     cluster.metrics().connects.increment(1);
-    let dialled = tokio::time::timeout(cluster.settings().connect_timeout, TcpStream::connect(address)).await;
+    let dialled = tokio::time::timeout(cluster.settings().connect_timeout, connect(address)).await;
     let failed = |kind, source: io::Error| {
         cluster.metrics().connect_failures.increment(1);
         Error::new(kind).with_source(source)

@@ -1,0 +1,151 @@
+//! How one listener, or one filter chain of it, speaks HTTP to its clients.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::limits;
+use crate::normalize::edge::EdgePolicy;
+
+/// What holds for every connection of a filter chain. The defaults are meant for clients that nobody knows.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// The route table that requests are looked up in; empty names the snapshot's default table.
+    pub route_table: Arc<str>,
+    /// Which fields of a client are not believed. Default: all are forwarded.
+    pub edge: EdgePolicy,
+    /// How long a client may take. Defaults: [`limits`].
+    pub timeouts: DownstreamTimeouts,
+    /// How large a head may be. Defaults: [`limits`].
+    pub head: HeadLimits,
+    /// HTTP/1 alone.
+    pub http1: Http1Settings,
+    /// HTTP/2 alone.
+    pub http2: Http2Settings,
+    /// After how many requests a connection is closed, gracefully. Default: never.
+    pub requests_per_connection_max: Option<NonZeroU32>,
+    /// Which protocols an HTTP/1.1 `Upgrade`, or an extended CONNECT (RFC 8441), may switch to, in lower case. Other
+    /// offers are ignored, as RFC 9110 §7.8 allows. `h2c` is never switched to. Default: `websocket`.
+    pub upgrades: Vec<Box<str>>,
+    /// What the end of a client's input means while its request is under way.
+    pub half_close: HalfClose,
+}
+
+/// How long a client may take for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DownstreamTimeouts {
+    /// For a complete request head, counted from its first byte, however it drips (slowloris).
+    /// Default: [`limits::REQUEST_HEAD_TIMEOUT`].
+    pub request_head: Duration,
+    /// How long a connection without a request stays open. Default: [`limits::DOWNSTREAM_IDLE_TIMEOUT`].
+    pub idle: Duration,
+    /// How long a request may be under way without a byte moving in either direction; `None` never ends it.
+    /// Default: [`limits::STREAM_IDLE_TIMEOUT`].
+    pub stream_idle: Option<Duration>,
+    /// How long a request may take to arrive whole, its body included. Default: none.
+    pub request: Option<Duration>,
+    /// How long a connection may live at most; then it is drained. Default: none.
+    pub connection_max: Option<Duration>,
+    /// How long a draining connection waits for what is under way; the whole process' drain may end it before.
+    /// Default: [`limits::CONNECTION_DRAIN_TIMEOUT`].
+    pub drain: Duration,
+}
+
+/// How large a request head may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Request line and fields, in bytes; HTTP/2 counts 32 more for each field (RFC 9113 §6.5.2). Above it: 431.
+    /// Default: [`limits::REQUEST_HEAD_BYTES_MAX`].
+    pub bytes_max: usize,
+    /// The request target, in bytes; above it: 414. Default: [`limits::REQUEST_TARGET_BYTES_MAX`].
+    pub target_bytes_max: usize,
+    /// Fields, also each crumb of a split cookie; above it: 431. Default: [`limits::HEADER_FIELDS_MAX`].
+    pub fields_max: usize,
+}
+
+/// What HTTP/1 clients may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Http1Settings {
+    /// Whether HTTP/1.0 is spoken. Off, it gets 426.
+    pub http_10: Http10,
+}
+
+/// Whether HTTP/1.0 requests are served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http10 {
+    /// They get 426 and the connection is closed.
+    #[default]
+    Refused,
+    /// They are served; their connection is closed afterwards unless they ask for `keep-alive`.
+    Accepted,
+}
+
+/// The bounds of one HTTP/2 connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Settings {
+    /// `SETTINGS_MAX_CONCURRENT_STREAMS`. Default: [`limits::H2_STREAMS_MAX`].
+    pub streams_max: u32,
+    /// The receive window of a stream, in bytes. Default: [`limits::H2_STREAM_WINDOW_BYTES`].
+    pub stream_window_bytes: u32,
+    /// The receive window of the connection, in bytes. Default: [`limits::H2_CONNECTION_WINDOW_BYTES`].
+    pub connection_window_bytes: u32,
+}
+
+/// What the end of a client's input means while its request is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HalfClose {
+    /// The client has left: its request is cancelled.
+    #[default]
+    Abort,
+    /// The client has only finished sending, and still reads its response.
+    Serve,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            route_table: "".into(),
+            edge: EdgePolicy::default(),
+            timeouts: DownstreamTimeouts::default(),
+            head: HeadLimits::default(),
+            http1: Http1Settings::default(),
+            http2: Http2Settings::default(),
+            requests_per_connection_max: None,
+            upgrades: vec!["websocket".into()],
+            half_close: HalfClose::default(),
+        }
+    }
+}
+
+impl Default for DownstreamTimeouts {
+    fn default() -> Self {
+        Self {
+            request_head: limits::REQUEST_HEAD_TIMEOUT,
+            idle: limits::DOWNSTREAM_IDLE_TIMEOUT,
+            stream_idle: Some(limits::STREAM_IDLE_TIMEOUT),
+            request: None,
+            connection_max: None,
+            drain: limits::CONNECTION_DRAIN_TIMEOUT,
+        }
+    }
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            bytes_max: limits::REQUEST_HEAD_BYTES_MAX,
+            target_bytes_max: limits::REQUEST_TARGET_BYTES_MAX,
+            fields_max: limits::HEADER_FIELDS_MAX,
+        }
+    }
+}
+
+impl Default for Http2Settings {
+    fn default() -> Self {
+        Self {
+            streams_max: limits::H2_STREAMS_MAX,
+            stream_window_bytes: limits::H2_STREAM_WINDOW_BYTES,
+            connection_window_bytes: limits::H2_CONNECTION_WINDOW_BYTES,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a route asks of the way to its upstream: deadlines, further tries.
+
+use std::time::Duration;
+
+use http::{HeaderName, StatusCode};
+
+use crate::config::limits;
+
+/// How a request is forwarded, beyond where to. The default: no deadline, and a second try only where it is always safe.
+#[derive(Clone, Debug, Default)]
+pub struct ForwardPolicy {
+    /// How long the exchange may take.
+    pub timeouts: RouteTimeouts,
+    /// When it is tried again; without a policy only what decision 6 of the design allows.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// The deadlines of a route; `None` is no deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteTimeouts {
+    /// From the complete request to the complete response, all tries included (Envoy's `timeout`).
+    pub request: Option<Duration>,
+    /// How long no byte may move in either direction (Envoy's `idle_timeout`); overrides the listener's.
+    pub idle: Option<Duration>,
+    /// From the head of the request to the end of the stream, tunnels included (Envoy's `max_stream_duration`).
+    pub stream_max: Option<Duration>,
+    /// Whether the client's `grpc-timeout` shortens the deadline, and the longest it may ask for.
+    pub grpc_timeout_max: Option<Duration>,
+}
+
+/// When a failed try is followed by another (Envoy's `retry_policy`).
+#[derive(Clone, Debug)]
+pub struct RetryPolicy {
+    /// What counts as a failure that is tried again.
+    pub on: Vec<RetryOn>,
+    /// How many tries may follow the first. Default: 1.
+    pub retries_max: u32,
+    /// How long one try may take until the head of its response; `None`: as long as the route allows.
+    pub per_try: Option<Duration>,
+    /// How long the first pause is; it doubles, with full jitter. Default: [`limits::RETRY_BACKOFF_BASE`].
+    pub backoff_base: Duration,
+    /// The longest pause. Default: ten times the base.
+    pub backoff_max: Duration,
+    /// How many requests of the same cluster may be in a retry at once; above it a failure stands.
+    pub budget: RetryBudget,
+    /// How many other endpoints are asked for before one that failed already may be picked again. Default: 3.
+    pub host_reselections_max: u32,
+}
+
+/// A failure that a [`RetryPolicy`] tries again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryOn {
+    /// Any 5xx, or no response at all (`5xx`).
+    ServerError,
+    /// 502, 503 or 504 (`gateway-error`).
+    GatewayError,
+    /// The connection broke before a response (`reset`).
+    Reset,
+    /// The connection broke before the request was sent (`reset-before-request`).
+    ResetBeforeRequest,
+    /// No connection (`connect-failure`).
+    ConnectFailure,
+    /// The upstream refused the stream with `REFUSED_STREAM` (`refused-stream`).
+    RefusedStream,
+    /// 409 (`retriable-4xx`).
+    RetriableClientError,
+    /// One of these statuses (`retriable-status-codes`).
+    Status(StatusCode),
+    /// A response with this field (`retriable-headers`).
+    Header(HeaderName),
+    /// This `grpc-status` in the head of the response (`cancelled`, `deadline-exceeded`, `internal`,
+    /// `resource-exhausted`, `unavailable`).
+    Grpc(u8),
+}
+
+/// How many retries a cluster bears at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryBudget {
+    /// Share of the requests in flight that may be retries, in percent. Default: 20.
+    pub percent: f64,
+    /// What is allowed whatever the share is. Default: 3.
+    pub retries_min: u32,
+}
+
+impl RetryPolicy {
+    /// A policy for these failures, otherwise with the defaults.
+    #[must_use]
+    pub fn on(on: impl IntoIterator<Item = RetryOn>) -> Self {
+        Self {
+            on: on.into_iter().collect(),
+            retries_max: 1,
+            per_try: None,
+            backoff_base: limits::RETRY_BACKOFF_BASE,
+            backoff_max: limits::RETRY_BACKOFF_BASE * 10,
+            budget: RetryBudget::default(),
+            host_reselections_max: limits::HOST_RESELECTIONS_MAX,
+        }
+    }
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self {
+            percent: 20.0,
+            retries_min: 3,
+        }
+    }
+}
