@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -82,7 +83,18 @@ impl Client {
     /// # Panics
     /// When nobody listens at `address`.
     pub async fn http1(address: SocketAddr) -> Self {
-        let (sender, connection) = http1::handshake(dial(address).await)
+        Self::http1_over(dial(address).await).await
+    }
+
+    /// HTTP/1.1 over a connection that stands: TLS, a unix socket.
+    ///
+    /// # Panics
+    /// Never: nothing is sent yet.
+    pub async fn http1_over<S>(stream: S) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .expect("an HTTP/1 handshake sends nothing");
         let mut driver = JoinSet::new();
@@ -101,7 +113,18 @@ impl Client {
     /// # Panics
     /// When nobody listens at `address`.
     pub async fn http2(address: SocketAddr) -> Self {
-        let handshake = http2::Builder::new(TokioExecutor::new()).handshake(dial(address).await);
+        Self::http2_over(dial(address).await).await
+    }
+
+    /// HTTP/2 over a connection that stands: TLS, a unix socket.
+    ///
+    /// # Panics
+    /// When the connection is gone already.
+    pub async fn http2_over<S>(stream: S) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
         let (sender, connection) = soon("the HTTP/2 handshake", handshake)
             .await
             .expect("a preface is sent");
@@ -204,13 +227,13 @@ pub fn post_request(host: &str, path: &str, body: Body) -> Request<Body> {
         .expect("host and path fit a URI")
 }
 
-async fn dial(address: SocketAddr) -> TokioIo<TcpStream> {
+async fn dial(address: SocketAddr) -> TcpStream {
     let connected = soon("a connection", TcpStream::connect(address)).await;
     let stream = connected.unwrap_or_else(|error| panic!("connect to {address}: {error}"));
     stream
         .set_nodelay(true)
         .expect("a fresh socket takes TCP_NODELAY");
-    TokioIo::new(stream)
+    stream
 }
 
 fn origin_form(mut request: Request<Body>) -> Request<Body> {

@@ -10,9 +10,11 @@
 )]
 
 pub mod body;
+pub mod certificates;
 pub mod client;
 pub mod gate;
 pub mod program;
+pub mod tls;
 pub mod upstream;
 pub mod wait;
 pub mod websocket;

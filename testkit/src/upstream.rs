@@ -1,8 +1,9 @@
 //! Which servers do tests stand behind the program under test? Scripted ones, on a free loopback port.
 //!
-//! [`Upstream`] speaks HTTP/1.1, h2c and WebSocket on one port and counts what runs at once; [`RawUpstream`] hands the bare
+//! [`Upstream`] speaks HTTP/1.1, h2c and WebSocket on one port (over TLS too) and counts what runs at once; [`RawUpstream`] hands the bare
 //! connection to a script and keeps every byte.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -19,6 +22,7 @@ pub use self::counts::{Counts, Seen};
 pub use self::raw::{RawConnection, RawUpstream};
 use crate::body::{self, Body};
 use crate::gate::Gate;
+use crate::tls::{self, Handshake};
 use crate::wait::eventually;
 
 mod counts;
@@ -69,16 +73,36 @@ impl Upstream {
         H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
+        Self::start_as(listener, None, handler)
+    }
+
+    /// [`Upstream::start`] over TLS; HTTP/1.1 or HTTP/2 by the client's first bytes, which follow the ALPN list of `config`.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start_tls<H, F>(config: ServerConfig, handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::start_as(bind().await, Some(Arc::new(config)), handler)
+    }
+
+    fn start_as<H, F>(listener: TcpListener, tls: Option<Arc<ServerConfig>>, handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
         let address = listener.local_addr().expect("a bound listener has an address");
         let counts = Arc::new(Counts::default());
         let cut = Arc::new(Notify::new());
+        let server = Server {
+            handler: Arc::new(handler),
+            counts: Arc::clone(&counts),
+            tls,
+        };
         let mut acceptor = JoinSet::new();
-        acceptor.spawn(accept(
-            listener,
-            Arc::new(handler),
-            Arc::clone(&counts),
-            Arc::clone(&cut),
-        ));
+        acceptor.spawn(server.accept(listener, Arc::clone(&cut)));
         Self {
             address,
             counts,
@@ -90,6 +114,14 @@ impl Upstream {
     /// Streams each request's body (and trailers) back; `content-type` comes back too. What it saw: [`Upstream::seen`].
     pub async fn echo() -> Self {
         Self::start(async |request: Request<Incoming>| echo::stream_back(request)).await
+    }
+
+    /// [`Upstream::echo`] over TLS.
+    pub async fn echo_tls(config: ServerConfig) -> Self {
+        Self::start_tls(config, async |request: Request<Incoming>| {
+            echo::stream_back(request)
+        })
+        .await
     }
 
     /// Answers everything with `status` and `text`.
@@ -189,46 +221,66 @@ pub fn answer(status: StatusCode, text: &'static str) -> Response<Body> {
     response
 }
 
-async fn accept<H, F>(listener: TcpListener, handler: Arc<H>, counts: Arc<Counts>, cut: Arc<Notify>)
-where
-    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
-{
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, Arc::clone(&handler), Arc::clone(&counts)));
-                }
-            }
-            () = cut.notified() => connections.abort_all(),
-            Some(_) = connections.join_next() => {}
-        }
-    }
+/// What every connection of an [`Upstream`] shares.
+struct Server<H> {
+    handler: Arc<H>,
+    counts: Arc<Counts>,
+    tls: Option<Arc<ServerConfig>>,
 }
 
-async fn serve<H, F>(stream: TcpStream, handler: Arc<H>, counts: Arc<Counts>)
+impl<H, F> Server<H>
 where
     H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    stream
-        .set_nodelay(true)
-        .expect("a fresh socket takes TCP_NODELAY");
-    let connection = counts.connected();
-    let service = service_fn(|request: Request<Incoming>| {
-        let running = counts.started(&request, connection.number());
-        let response = handler(request);
-        async move { Ok::<_, std::convert::Infallible>(response.await.map(|body| running.until_end_of(body))) }
-    });
-    // A peer that breaks off is part of many tests; what it did shows at its own end.
-    let builder = auto::Builder::new(TokioExecutor::new());
-    drop(
-        builder
-            .serve_connection_with_upgrades(TokioIo::new(stream), service)
-            .await,
-    );
+    async fn accept(self, listener: TcpListener, cut: Arc<Notify>) {
+        let server = Arc::new(self);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => {
+                    if let Ok((stream, _)) = accepted {
+                        connections.spawn(Arc::clone(&server).connection(stream));
+                    }
+                }
+                () = cut.notified() => connections.abort_all(),
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+
+    async fn connection(self: Arc<Self>, stream: TcpStream) {
+        stream
+            .set_nodelay(true)
+            .expect("a fresh socket takes TCP_NODELAY");
+        let Some(config) = &self.tls else {
+            return self.serve(stream, None).await;
+        };
+        // A handshake that fails shows at the client's end.
+        if let Ok(stream) = tls::accept(stream, config).await {
+            let handshake = Arc::new(Handshake::of(&stream));
+            self.serve(stream, Some(handshake)).await;
+        }
+    }
+
+    async fn serve<S>(&self, stream: S, tls: Option<Arc<Handshake>>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let connection = self.counts.connected(tls);
+        let service = service_fn(|request: Request<Incoming>| {
+            let running = self.counts.started(&request, &connection);
+            let response = (self.handler)(request);
+            async move { Ok::<_, Infallible>(response.await.map(|body| running.until_end_of(body))) }
+        });
+        // A peer that breaks off is part of many tests; what it did shows at its own end.
+        let builder = auto::Builder::new(TokioExecutor::new());
+        drop(
+            builder
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                .await,
+        );
+    }
 }
 
 #[cfg(test)]

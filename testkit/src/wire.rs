@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub use self::message::{Head, Message};
@@ -14,15 +14,16 @@ mod message;
 /// How much one read takes from the socket at most.
 const READ_BYTES: usize = 16 * 1024;
 
-/// A TCP connection that sends exactly the given bytes and keeps what it received until a test takes it.
+/// A connection that sends exactly the given bytes and keeps what it received until a test takes it: TCP, or whatever
+/// [`Wire::over`] is given, such as TLS.
 #[derive(Debug)]
-pub struct Wire {
-    stream: TcpStream,
+pub struct Wire<S = TcpStream> {
+    stream: S,
     unread: Vec<u8>,
     ended: bool,
 }
 
-impl Wire {
+impl Wire<TcpStream> {
     /// Connects to a server.
     ///
     /// # Panics
@@ -41,11 +42,7 @@ impl Wire {
         stream
             .set_nodelay(true)
             .expect("a fresh socket takes TCP_NODELAY");
-        Self {
-            stream,
-            unread: Vec::new(),
-            ended: false,
-        }
+        Self::over(stream)
     }
 
     /// This end's address.
@@ -57,6 +54,33 @@ impl Wire {
         self.stream
             .local_addr()
             .expect("a connected socket has an address")
+    }
+
+    /// Drops the connection with a reset.
+    ///
+    /// # Panics
+    /// When the socket refuses.
+    pub fn reset(self) {
+        self.stream
+            .set_zero_linger()
+            .expect("a TCP socket can linger zero seconds");
+    }
+
+    /// The socket itself, for what this type does not do. What was received and not read is lost.
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Wraps a stream of any kind.
+    pub fn over(stream: S) -> Self {
+        Self {
+            stream,
+            unread: Vec::new(),
+            ended: false,
+        }
     }
 
     /// Writes exactly these bytes.
@@ -200,22 +224,6 @@ impl Wire {
     /// When the connection is gone already.
     pub async fn half_close(&mut self) {
         self.stream.shutdown().await.expect("the connection stands");
-    }
-
-    /// Drops the connection with a reset.
-    ///
-    /// # Panics
-    /// When the socket refuses.
-    pub fn reset(self) {
-        self.stream
-            .set_zero_linger()
-            .expect("a TCP socket can linger zero seconds");
-    }
-
-    /// The socket itself, for what this type does not do. What was received and not read is lost.
-    #[must_use]
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
     }
 
     async fn chunks(&mut self) -> (Vec<u8>, Vec<String>) {

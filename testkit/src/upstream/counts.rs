@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::BoxError;
 use crate::body::{self, Body};
+use crate::tls::Handshake;
 
 /// The head of one request, as the upstream got it.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// Which connection brought it: 1 for the first that was accepted.
     pub connection: usize,
+    /// What that connection's handshake told, if it was TLS.
+    pub tls: Option<Arc<Handshake>>,
 }
 
 impl Seen {
@@ -80,22 +83,24 @@ impl Counts {
         self.lock().clone()
     }
 
-    pub(super) fn connected(self: &Arc<Self>) -> Connected {
+    pub(super) fn connected(self: &Arc<Self>, tls: Option<Arc<Handshake>>) -> Connected {
         let number = self.connections.fetch_add(1, Ordering::SeqCst) + 1;
         self.connections_open.fetch_add(1, Ordering::SeqCst);
         Connected {
             number,
+            tls,
             counts: Arc::clone(self),
         }
     }
 
-    pub(super) fn started<B>(self: &Arc<Self>, request: &Request<B>, connection: usize) -> Running {
+    pub(super) fn started<B>(self: &Arc<Self>, request: &Request<B>, connection: &Connected) -> Running {
         self.lock().push(Seen {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
             headers: request.headers().clone(),
-            connection,
+            connection: connection.number,
+            tls: connection.tls.clone(),
         });
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.running_max.fetch_max(running, Ordering::SeqCst);
@@ -112,13 +117,8 @@ impl Counts {
 /// Counts one connection while it lives.
 pub(super) struct Connected {
     number: usize,
+    tls: Option<Arc<Handshake>>,
     counts: Arc<Counts>,
-}
-
-impl Connected {
-    pub(super) fn number(&self) -> usize {
-        self.number
-    }
 }
 
 impl Drop for Connected {
