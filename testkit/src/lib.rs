@@ -12,6 +12,7 @@
 pub mod body;
 pub mod certificates;
 pub mod client;
+pub mod frames;
 pub mod gate;
 pub mod program;
 pub mod tls;
