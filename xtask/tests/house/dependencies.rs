@@ -45,17 +45,7 @@ const FOR_TESTS: [&str; 4] = ["testkit", "bench", "fuzz", "xtask"];
 
 /// What a package keeps away from, however long the way to it.
 const KEPT_AWAY: [(&str, &[&str]); 5] = [
-    (
-        "proxy",
-        &[
-            "envoy-types",
-            "tonic",
-            "kube",
-            "k8s-openapi",
-            "prost",
-            "serde_json",
-        ],
-    ),
+    ("proxy", &["envoy-types", "tonic", "kube", "k8s-openapi"]),
     ("knative", &["tokio", "hyper", "h2", "kube"]),
     ("queue-proxy", &["tonic", "kube", "k8s-openapi"]),
     ("activator", &["tonic", "kube", "k8s-openapi"]),
