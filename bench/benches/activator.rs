@@ -53,6 +53,7 @@ fn request(activated: &Activated) -> Request<Body> {
         route: Arc::new(Route::forward(Split::single("unused", [].into()))),
         cluster: Arc::clone(&activated.cluster),
         endpoint: None,
+        hash: None,
         received: Instant::now(),
     });
     request

@@ -65,6 +65,7 @@ fn answer(criterion: &mut Criterion) {
         matcher: Matcher::default(),
         action: Action::Respond(StatusCode::NO_CONTENT, ""),
         layers: None,
+        policy: None,
     };
     let hosts = fixture::virtual_hosts((0..fixture::HOSTS).map(fixture::host), respond).unwrap_or_default();
     let (_drain, watch) = Drain::new();

@@ -163,5 +163,6 @@ fn direct() -> Route {
         },
         action: Action::Respond(StatusCode::OK, "direct\n"),
         layers: None,
+        policy: None,
     }
 }

@@ -91,6 +91,7 @@ fn virtual_host(route: &ObjectName, target: &RouteTarget, layers: Option<Layers>
         matcher: Matcher::default(),
         action,
         layers,
+        policy: None,
     };
     VirtualHost {
         name: name.to_string().into(),

@@ -15,10 +15,23 @@ use crate::error::{Error, Kind};
 use crate::exchange::{self, Failure};
 use crate::pool::Freshness;
 use crate::respond::Dialect;
+use crate::route::ForwardPolicy;
 use crate::upstream::Timing;
 use crate::worker::Worker;
 
-/// Sends `request` to `endpoint`, or to the one that the cluster picks.
+/// Where a request goes, and what its route says about the way.
+#[allow(dead_code, reason = "policy and hash are followed by the tries to come")]
+pub(crate) struct Errand<'a> {
+    pub(crate) cluster: &'a Arc<Cluster>,
+    /// The endpoint, once somebody has chosen one; otherwise the cluster's balancer does.
+    pub(crate) endpoint: Option<Arc<Endpoint>>,
+    /// Deadlines and further tries.
+    pub(crate) policy: Option<&'a ForwardPolicy>,
+    /// What ring hash and maglev go by.
+    pub(crate) hash: Option<u64>,
+}
+
+/// Sends `request` to the endpoint of `errand`, or to the one that the cluster picks.
 ///
 /// Without a retry policy there is one second try, on a connection of its own, and only where a *reused*
 /// connection died and either nothing was written yet, or the method is idempotent, there is no body to
@@ -27,10 +40,12 @@ use crate::worker::Worker;
 /// The request is taken out of `request`, unless it turns out before that it cannot be sent.
 pub(crate) async fn run(
     worker: &Worker,
-    cluster: &Arc<Cluster>,
-    endpoint: Option<Arc<Endpoint>>,
+    errand: Errand<'_>,
     request: &mut Request<Body>,
 ) -> Result<(Response<Body>, Timing), Error> {
+    let Errand {
+        cluster, endpoint, ..
+    } = errand;
     let Some(endpoint) = endpoint.or_else(|| cluster.pick()) else {
         return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(mem::take(request)));
     };

@@ -13,8 +13,11 @@ use crate::observe::metrics::ClusterMetrics;
 
 pub mod address;
 pub mod balance;
+pub mod breaker;
 
 pub use address::Address;
+
+use self::breaker::{BreakerSettings, Breakers};
 
 /// What an upstream port speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,6 +40,8 @@ pub struct ClusterSettings {
     pub connect_timeout: Duration,
     /// How long a connection lies idle before it is closed. Default: [`limits::UPSTREAM_IDLE_TIMEOUT`].
     pub idle_timeout: Duration,
+    /// How much of it may be busy at once. Default: no bound of its own.
+    pub breakers: BreakerSettings,
     /// Anything that layers want to find on the cluster of a request; opaque to the proxy.
     pub metadata: Extensions,
 }
@@ -50,6 +55,7 @@ impl ClusterSettings {
             protocol: Protocol::default(),
             connect_timeout: limits::CONNECT_TIMEOUT,
             idle_timeout: limits::UPSTREAM_IDLE_TIMEOUT,
+            breakers: BreakerSettings::default(),
             metadata: Extensions::new(),
         }
     }
@@ -61,6 +67,7 @@ pub struct Cluster {
     settings: ClusterSettings,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     metrics: ClusterMetrics,
+    breakers: Breakers,
     turn: AtomicUsize,
 }
 
@@ -69,10 +76,12 @@ impl Cluster {
     #[must_use]
     pub fn new(settings: ClusterSettings) -> Arc<Self> {
         let metrics = ClusterMetrics::new(&settings.name);
+        let breakers = Breakers::new(&settings.name, settings.breakers);
         Arc::new(Self {
             settings,
             endpoints: ArcSwap::default(),
             metrics,
+            breakers,
             turn: AtomicUsize::new(0),
         })
     }
@@ -104,6 +113,12 @@ impl Cluster {
     #[must_use]
     pub fn pick(&self) -> Option<Arc<Endpoint>> {
         balance::round_robin(&self.endpoints.load(), &self.turn).cloned()
+    }
+
+    /// The circuit breakers, for whoever dials, waits or sends.
+    #[must_use]
+    pub fn breakers(&self) -> &Breakers {
+        &self.breakers
     }
 
     pub(crate) fn metrics(&self) -> &ClusterMetrics {

@@ -27,6 +27,8 @@ pub enum Kind {
     NoHealthyUpstream,
     /// A bounded waiting queue is full.
     QueueFull,
+    /// A circuit breaker of the cluster is open: as much of it is busy as may be. Nothing was sent.
+    BreakerOpen,
     /// Waiting is pointless: what the request waits for has said that it will not come.
     CapacityRefused,
     /// The upstream did not accept the connection. Nothing was sent.
@@ -149,6 +151,7 @@ impl Kind {
                 Safe,
                 "pending request queue full",
             ),
+            Self::BreakerOpen => (503, UNAVAILABLE, "UO", Overload, Safe, "upstream overloaded"),
             Self::CapacityRefused => (
                 503,
                 UNAVAILABLE,
@@ -239,6 +242,7 @@ impl Kind {
             Self::ClusterMissing => "cluster_missing",
             Self::NoHealthyUpstream => "no_healthy_upstream",
             Self::QueueFull => "queue_full",
+            Self::BreakerOpen => "breaker_open",
             Self::CapacityRefused => "capacity_refused",
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",

@@ -7,7 +7,7 @@ use std::time::Instant;
 use http::{Request, Response};
 use tower::ServiceExt;
 
-use crate::attempt;
+use crate::attempt::{self, Errand};
 use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
@@ -70,7 +70,13 @@ async fn forward(
         request.headers_mut().insert(name, value.clone());
     }
     let Some(layers) = &found.route.layers else {
-        let (response, _timing) = attempt::run(worker, &cluster, None, request).await?;
+        let errand = Errand {
+            cluster: &cluster,
+            endpoint: None,
+            policy: found.route.policy.as_deref(),
+            hash: None,
+        };
+        let (response, _timing) = attempt::run(worker, errand, request).await?;
         return Ok(response);
     };
     let stack = worker.stacks.get(layers, || Upstream::new(worker));
@@ -78,6 +84,7 @@ async fn forward(
         route: Arc::clone(&found.route),
         cluster,
         endpoint: None,
+        hash: None,
         received: Instant::now(),
     });
     let answer = stack.oneshot(mem::take(request));

@@ -14,6 +14,7 @@ pub mod policy;
 pub mod split;
 
 pub use domain::{Domain, InvalidDomain};
+pub use policy::ForwardPolicy;
 pub use split::{InvalidSplit, Split, WeightedCluster};
 
 /// The hosts of a snapshot: exact names, then the longest `*.suffix`, then `*`.
@@ -44,6 +45,8 @@ pub struct Route {
     pub action: Action,
     /// Foreign layers between the route and the upstream; most routes have none and pay nothing.
     pub layers: Option<Layers>,
+    /// Deadlines and further tries; `None` costs nothing and is the default of [`ForwardPolicy`].
+    pub policy: Option<Arc<ForwardPolicy>>,
 }
 
 /// The requests that a route takes: every condition has to hold.
@@ -160,6 +163,7 @@ impl Route {
             matcher: Matcher::default(),
             action: Action::Forward(split),
             layers: None,
+            policy: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tower::Service;
 
-use crate::attempt;
+use crate::attempt::{self, Errand};
 use crate::body::Body;
 use crate::cluster::{Cluster, Endpoint};
 use crate::error::{BoxError, Error, Kind};
@@ -26,6 +26,8 @@ pub struct Target {
     pub cluster: Arc<Cluster>,
     /// The endpoint, once a layer has chosen one; otherwise the cluster's balancer does.
     pub endpoint: Option<Arc<Endpoint>>,
+    /// What its route's hash policy made of it; ring hash and maglev go by it.
+    pub hash: Option<u64>,
     /// When its head was complete.
     pub received: Instant,
 }
@@ -82,8 +84,13 @@ where
                 let gone = "a layer removed the request's Target, or outlived the proxy";
                 return Err(Error::new(Kind::LayerFailed).with_source(gone).into());
             };
-            let endpoint = target.endpoint.clone();
-            match attempt::run(&worker, &target.cluster, endpoint, &mut request).await {
+            let errand = Errand {
+                cluster: &target.cluster,
+                endpoint: target.endpoint.clone(),
+                policy: target.route.policy.as_deref(),
+                hash: target.hash,
+            };
+            match attempt::run(&worker, errand, &mut request).await {
                 Ok((mut response, timing)) => {
                     response.extensions_mut().insert(timing);
                     Ok(response)

@@ -23,6 +23,7 @@ async fn front() -> (Front, Upstream) {
         matcher: Matcher::default(),
         action: Action::Respond(StatusCode::IM_A_TEAPOT, "short and stout"),
         layers: None,
+        policy: None,
     };
     let hosts = [
         host(HOST, vec![route(None)]),

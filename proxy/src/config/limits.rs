@@ -23,6 +23,16 @@ pub const EXPECT_CONTINUE_WAIT: Duration = Duration::from_secs(1);
 pub const RETRY_BACKOFF_BASE: Duration = Duration::from_millis(25);
 /// How often another endpoint is asked for before a retry goes to one that has failed already.
 pub const HOST_RESELECTIONS_MAX: u32 = 3;
+/// Envoy's usual bound of open connections to one cluster and priority; above it none is dialled. Only where a cluster asks
+/// for it ([`Thresholds::usual`](crate::cluster::breaker::Thresholds::usual)): by default a cluster has no bound of its own,
+/// since [`CONNECTIONS_MAX`] bounds what comes in.
+pub const BREAKER_CONNECTIONS_USUAL: usize = 1024;
+/// Envoy's usual bound of requests that wait for a connection to one cluster; above it 503. Only where a cluster asks for it.
+pub const BREAKER_PENDING_USUAL: usize = 1024;
+/// Envoy's usual bound of requests under way to one cluster; above it 503. Only where a cluster asks for it.
+pub const BREAKER_REQUESTS_USUAL: usize = 1024;
+/// Envoy's usual bound of retries under way to one cluster; above it a failure stands. Only where a cluster asks for it.
+pub const BREAKER_RETRIES_USUAL: usize = 3;
 /// The largest request head (request line and fields) that is read, in bytes; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another

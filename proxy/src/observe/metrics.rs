@@ -34,6 +34,9 @@ pub const UPSTREAM_CONNECTS: &str = "tidegate_upstream_connects_total";
 pub const UPSTREAM_CONNECT_FAILURES: &str = "tidegate_upstream_connect_failures_total";
 /// Requests sent again because their reused connection had died (counter; label `cluster`).
 pub const UPSTREAM_RETRIES: &str = "tidegate_upstream_retries_total";
+/// What a circuit breaker turned away (counter; labels `cluster`, `priority`: `default` or `high`, `breaker`: `connections`,
+/// `pending`, `requests` or `retries`).
+pub const UPSTREAM_OVERFLOWS: &str = "tidegate_upstream_overflows_total";
 
 /// The upper bounds of [`REQUEST_SECONDS`]'s buckets, in seconds.
 pub const REQUEST_SECONDS_BUCKETS: &[f64] = &[
@@ -61,6 +64,7 @@ pub fn describe() {
             UPSTREAM_RETRIES,
             "Requests sent again because their reused connection had died",
         ),
+        (UPSTREAM_OVERFLOWS, "What a circuit breaker turned away"),
     ];
     for (name, help) in counters {
         metrics::describe_counter!(name, Unit::Count, help);
@@ -148,4 +152,10 @@ impl ClusterMetrics {
             retries: counter!(UPSTREAM_RETRIES, "cluster" => label),
         }
     }
+}
+
+/// The counter of what one circuit breaker turns away.
+pub(crate) fn breaker_overflow(cluster: &str, priority: &'static str, breaker: &'static str) -> Counter {
+    let cluster = cluster.to_owned();
+    counter!(UPSTREAM_OVERFLOWS, "cluster" => cluster, "priority" => priority, "breaker" => breaker)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 
+use crate::cluster::breaker::RequestPriority;
 use crate::config::limits;
 
 /// How a request is forwarded, beyond where to. The default: no deadline, and a second try only where it is always safe.
@@ -13,6 +14,8 @@ pub struct ForwardPolicy {
     pub timeouts: RouteTimeouts,
     /// When it is tried again; without a policy only what decision 6 of the design allows.
     pub retry: Option<RetryPolicy>,
+    /// Which bounds of the cluster it counts against.
+    pub priority: RequestPriority,
 }
 
 /// The deadlines of a route; `None` is no deadline.
