@@ -12,47 +12,122 @@ use crate::body::Body;
 /// An error of a foreign layer, as tower spells it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What happened. Each variant has one row in [`Kind::row`]; there is no catch-all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+/// Declares [`Kind`] and what each kind means, in one table: a kind without a complete row does not compile.
+///
+/// name = label: status, gRPC code, flag, response code details, blame, retry, text
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal:
+        $status:expr, $grpc:ident, $flag:literal, $details:literal, $blame:ident, $retry:ident, $text:literal;)+) => {
+        /// What happened. Each variant has one row in the table; there is no catch-all.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl Kind {
+            /// Every kind, in the order of the table; [`Kind::index`] is the place in it.
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// What a kind means.
+            #[must_use]
+            pub fn row(self) -> Row {
+                let (status, grpc, flag, details, blame, retry, text) = match self {
+                    $(Self::$kind =>
+                        ($status, grpc::$grpc, $flag, $details, Blame::$blame, Retry::$retry, $text),)+
+                };
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Row { status, grpc, flag, details, blame, retry, text }
+            }
+
+            /// The kind's name as the `reason` label of metrics.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// The request breaks a rule that everything behind the edge relies on (RFC 9112 §3.2, RFC 9110 §4.2).
-    BadRequest,
+    BadRequest = "bad_request":
+        400, INTERNAL, "DPE", "bad_request", Client, Never, "bad request";
     /// The client used CONNECT, which no route allows.
-    ConnectRefused,
+    ConnectRefused = "connect_refused":
+        405, UNIMPLEMENTED, "DPE", "connect_refused", Client, Never, "CONNECT is not allowed here";
+    /// The process holds as much as it may: the request was turned away before anything was done for it.
+    Overloaded = "overloaded":
+        503, UNAVAILABLE, "OM", "overload", Overload, Safe, "overloaded";
     /// No virtual host or no route matches the request.
-    NoRoute,
+    NoRoute = "no_route":
+        404, UNIMPLEMENTED, "NR", "route_not_found", Client, Never, "no route matches this host and path";
     /// The route names a cluster that the snapshot does not have.
-    ClusterMissing,
+    ClusterMissing = "cluster_missing":
+        503, UNAVAILABLE, "NC", "cluster_not_found", Config, Never, "the route names a cluster that does not exist";
     /// The cluster has no endpoint to send to.
-    NoHealthyUpstream,
+    NoHealthyUpstream = "no_healthy_upstream":
+        503, UNAVAILABLE, "UH", "no_healthy_upstream", Upstream, Safe, "no healthy upstream";
     /// A bounded waiting queue is full.
-    QueueFull,
+    QueueFull = "queue_full":
+        503, UNAVAILABLE, "UO", "upstream_reset_before_response_started{overflow}", Overload, Safe,
+        "pending request queue full";
     /// A circuit breaker of the cluster is open: as much of it is busy as may be. Nothing was sent.
-    BreakerOpen,
+    BreakerOpen = "breaker_open":
+        503, UNAVAILABLE, "UO", "upstream_reset_before_response_started{overflow}", Overload, Safe,
+        "upstream overloaded";
     /// Waiting is pointless: what the request waits for has said that it will not come.
-    CapacityRefused,
+    CapacityRefused = "capacity_refused":
+        503, UNAVAILABLE, "UH", "capacity_refused", Upstream, Never, "the upstream is not coming up";
     /// The upstream did not accept the connection. Nothing was sent.
-    ConnectFailed,
+    ConnectFailed = "connect_failed":
+        503, UNAVAILABLE, "UF", "upstream_reset_before_response_started{remote_connection_failure}", Upstream, Safe,
+        "upstream connect failed";
     /// The upstream did not accept the connection in time. Nothing was sent.
-    ConnectTimeout,
+    ConnectTimeout = "connect_timeout":
+        503, UNAVAILABLE, "UF", "upstream_reset_before_response_started{connection_timeout}", Upstream, Safe,
+        "upstream connect timed out";
     /// The upstream closed or reset the connection before its response was complete.
-    UpstreamReset,
+    UpstreamReset = "upstream_reset":
+        502, UNAVAILABLE, "UC", "upstream_reset_before_response_started{connection_termination}", Upstream, Idempotent,
+        "upstream closed the connection early";
     /// The upstream broke HTTP.
-    UpstreamProtocol,
+    UpstreamProtocol = "upstream_protocol":
+        502, UNAVAILABLE, "UPE", "upstream_reset_before_response_started{protocol_error}", Upstream, Never,
+        "upstream sent an invalid response";
     /// The client and the upstream port speak protocols that cannot be mapped on each other.
-    ProtocolMismatch,
+    ProtocolMismatch = "protocol_mismatch":
+        502, UNIMPLEMENTED, "UPE", "protocol_mismatch", Config, Never, "the upstream port does not speak this protocol";
     /// The whole exchange took longer than the route allows.
-    RequestTimeout,
+    RequestTimeout = "request_timeout":
+        504, DEADLINE_EXCEEDED, "UT", "response_timeout", Upstream, Never, "request timeout";
     /// The response did not start in the time that the route allows.
-    ResponseStartTimeout,
+    ResponseStartTimeout = "response_start_timeout":
+        504, DEADLINE_EXCEEDED, "UT", "response_start_timeout", Upstream, Never, "response start timeout";
     /// No byte of the response moved for the time that the route allows.
-    IdleTimeout,
+    IdleTimeout = "idle_timeout":
+        504, DEADLINE_EXCEEDED, "SI", "stream_idle_timeout", Upstream, Never, "idle timeout";
     /// The request waited for capacity until its deadline.
-    CapacityTimeout,
-    /// The client went away before it had its response.
-    ClientClosed,
+    CapacityTimeout = "capacity_timeout":
+        504, DEADLINE_EXCEEDED, "UT", "capacity_timeout", Overload, Never, "timed out waiting for capacity";
+    /// The client went away before it had its response. Its status is nginx's; only logs and metrics see it.
+    ClientClosed = "client_closed":
+        499, CANCELLED, "DC", "downstream_remote_disconnect", Client, Never, "client closed the request";
+    /// The stop's grace period was over while the request was still under way.
+    DrainCut = "drain_cut":
+        503, UNAVAILABLE, "DC", "downstream_local_disconnect", Overload, Never, "cut at the end of the drain";
     /// A foreign layer failed with an error of its own.
-    LayerFailed,
+    LayerFailed = "layer_failed":
+        500, INTERNAL, "-", "layer_failed", Config, Never, "a layer of this route failed";
+}
+
+impl Kind {
+    /// The kind's place in [`Kind::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// Who has to act when an error of this kind shows.
@@ -88,6 +163,8 @@ pub struct Row {
     pub grpc: u8,
     /// Envoy's response flag in access logs and metrics.
     pub flag: &'static str,
+    /// What access logs say beside the status (Envoy's response code details, by its names where it has one for it).
+    pub details: &'static str,
     /// Who has to act.
     pub blame: Blame,
     /// Whether another try is safe.
@@ -96,7 +173,7 @@ pub struct Row {
     pub text: &'static str,
 }
 
-/// gRPC status codes (gRPC core, `statuscodes.md`), as far as the table below needs them.
+/// gRPC status codes (gRPC core, `statuscodes.md`), as far as the table above needs them.
 mod grpc {
     pub(super) const CANCELLED: u8 = 1;
     pub(super) const DEADLINE_EXCEEDED: u8 = 4;
@@ -105,165 +182,12 @@ mod grpc {
     pub(super) const UNAVAILABLE: u8 = 14;
 }
 
-/// nginx's status for a client that left; only logs and metrics see it.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
-
-impl Kind {
-    /// The one table: what a kind means.
-    #[must_use]
-    #[expect(clippy::too_many_lines, reason = "one table, with a row for each kind")]
-    pub fn row(self) -> Row {
-        use Blame::{Client, Config, Overload, Upstream};
-        use Retry::{Idempotent, Never, Safe};
-        use grpc::{CANCELLED, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, UNIMPLEMENTED};
-        let (status, grpc, flag, blame, retry, text) = match self {
-            Self::BadRequest => (400, INTERNAL, "DPE", Client, Never, "bad request"),
-            Self::ConnectRefused => (
-                405,
-                UNIMPLEMENTED,
-                "DPE",
-                Client,
-                Never,
-                "CONNECT is not allowed here",
-            ),
-            Self::NoRoute => (
-                404,
-                UNIMPLEMENTED,
-                "NR",
-                Client,
-                Never,
-                "no route matches this host and path",
-            ),
-            Self::ClusterMissing => (
-                503,
-                UNAVAILABLE,
-                "NC",
-                Config,
-                Never,
-                "the route names a cluster that does not exist",
-            ),
-            Self::NoHealthyUpstream => (503, UNAVAILABLE, "UH", Upstream, Safe, "no healthy upstream"),
-            Self::QueueFull => (
-                503,
-                UNAVAILABLE,
-                "UO",
-                Overload,
-                Safe,
-                "pending request queue full",
-            ),
-            Self::BreakerOpen => (503, UNAVAILABLE, "UO", Overload, Safe, "upstream overloaded"),
-            Self::CapacityRefused => (
-                503,
-                UNAVAILABLE,
-                "UH",
-                Upstream,
-                Never,
-                "the upstream is not coming up",
-            ),
-            Self::ConnectFailed => (503, UNAVAILABLE, "UF", Upstream, Safe, "upstream connect failed"),
-            Self::ConnectTimeout => (
-                503,
-                UNAVAILABLE,
-                "UF",
-                Upstream,
-                Safe,
-                "upstream connect timed out",
-            ),
-            Self::UpstreamReset => (
-                502,
-                UNAVAILABLE,
-                "UC",
-                Upstream,
-                Idempotent,
-                "upstream closed the connection early",
-            ),
-            Self::UpstreamProtocol => (
-                502,
-                UNAVAILABLE,
-                "UPE",
-                Upstream,
-                Never,
-                "upstream sent an invalid response",
-            ),
-            Self::ProtocolMismatch => (
-                502,
-                UNIMPLEMENTED,
-                "UPE",
-                Config,
-                Never,
-                "the upstream port does not speak this protocol",
-            ),
-            Self::RequestTimeout => (504, DEADLINE_EXCEEDED, "UT", Upstream, Never, "request timeout"),
-            Self::ResponseStartTimeout => (
-                504,
-                DEADLINE_EXCEEDED,
-                "UT",
-                Upstream,
-                Never,
-                "response start timeout",
-            ),
-            Self::IdleTimeout => (504, DEADLINE_EXCEEDED, "SI", Upstream, Never, "idle timeout"),
-            Self::CapacityTimeout => (
-                504,
-                DEADLINE_EXCEEDED,
-                "UT",
-                Overload,
-                Never,
-                "timed out waiting for capacity",
-            ),
-            Self::ClientClosed => (
-                CLIENT_CLOSED_REQUEST,
-                CANCELLED,
-                "DC",
-                Client,
-                Never,
-                "client closed the request",
-            ),
-            Self::LayerFailed => (500, INTERNAL, "-", Config, Never, "a layer of this route failed"),
-        };
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Row {
-            status,
-            grpc,
-            flag,
-            blame,
-            retry,
-            text,
-        }
-    }
-
-    /// The kind's name as the `reason` label of metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::ConnectRefused => "connect_refused",
-            Self::NoRoute => "no_route",
-            Self::ClusterMissing => "cluster_missing",
-            Self::NoHealthyUpstream => "no_healthy_upstream",
-            Self::QueueFull => "queue_full",
-            Self::BreakerOpen => "breaker_open",
-            Self::CapacityRefused => "capacity_refused",
-            Self::ConnectFailed => "connect_failed",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::UpstreamReset => "upstream_reset",
-            Self::UpstreamProtocol => "upstream_protocol",
-            Self::ProtocolMismatch => "protocol_mismatch",
-            Self::RequestTimeout => "request_timeout",
-            Self::ResponseStartTimeout => "response_start_timeout",
-            Self::IdleTimeout => "idle_timeout",
-            Self::CapacityTimeout => "capacity_timeout",
-            Self::ClientClosed => "client_closed",
-            Self::LayerFailed => "layer_failed",
-        }
-    }
-}
-
 /// A failed exchange: what happened, and what is known beyond that.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
     detail: Option<Cow<'static, str>>,
+    code_details: Option<&'static str>,
     retry_after: Option<Duration>,
     source: Option<BoxError>,
     // Errors have to be `Sync`, bodies are not: the mutex is never locked, only taken apart.
@@ -277,6 +201,7 @@ impl Error {
         Self {
             kind,
             detail: None,
+            code_details: None,
             retry_after: None,
             source: None,
             unsent: None,
@@ -287,6 +212,13 @@ impl Error {
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Replaces what access logs say beside the status: [`Row::details`] of its kind, unless something more precise is known.
+    #[must_use]
+    pub fn with_code_details(mut self, details: &'static str) -> Self {
+        self.code_details = Some(details);
         self
     }
 
@@ -337,6 +269,12 @@ impl Error {
         self.detail.as_deref().unwrap_or(self.kind.row().text)
     }
 
+    /// What access logs say beside the status; never has a blank in it.
+    #[must_use]
+    pub fn code_details(&self) -> &'static str {
+        self.code_details.unwrap_or(self.kind.row().details)
+    }
+
     /// After how long the client may try again, where that is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -384,6 +322,18 @@ mod tests {
         let foreign = Error::from_boxed("boom".into());
         assert_eq!(foreign.kind(), Kind::LayerFailed);
         assert_eq!(foreign.to_string(), "a layer of this route failed: boom");
+    }
+
+    #[test]
+    fn every_kind_has_its_place_and_words_that_fit_a_log_line() {
+        for (index, kind) in Kind::ALL.iter().enumerate() {
+            let row = kind.row();
+            assert_eq!(kind.index(), index, "{}", kind.name());
+            assert!(row.status.is_client_error() || row.status.is_server_error());
+            for word in [row.details, row.flag, kind.name()] {
+                assert!(!word.is_empty() && !word.contains(char::is_whitespace), "{word}");
+            }
+        }
     }
 
     #[test]
