@@ -54,6 +54,15 @@ kinds! {
     /// The request breaks a rule that everything behind the edge relies on (RFC 9112 §3.2, RFC 9110 §4.2).
     BadRequest = "bad_request":
         400, INTERNAL, "DPE", "bad_request", Client, Never, "bad request";
+    /// The request's head has more bytes or fields than a head may have (RFC 6585 §5).
+    HeadTooLarge = "head_too_large":
+        431, INTERNAL, "DPE", "request_headers_too_large", Client, Never, "request header fields too large";
+    /// The request target is longer than one may be (RFC 9110 §15.5.15).
+    TargetTooLong = "target_too_long":
+        414, INTERNAL, "DPE", "path_too_long", Client, Never, "request target too long";
+    /// The client took too long to send its request whole, its body included (RFC 9110 §15.5.9).
+    RequestIncomplete = "request_incomplete":
+        408, DEADLINE_EXCEEDED, "DPE", "request_overall_timeout", Client, Never, "the request did not arrive in time";
     /// The client used CONNECT, which no route allows.
     ConnectRefused = "connect_refused":
         405, UNIMPLEMENTED, "DPE", "connect_refused", Client, Never, "CONNECT is not allowed here";
