@@ -14,6 +14,7 @@ pub mod certificates;
 pub mod client;
 pub mod frames;
 pub mod gate;
+pub mod peers;
 pub mod program;
 pub mod tls;
 pub mod upstream;

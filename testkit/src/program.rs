@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinSet;
 
 use crate::wait::{eventually, soon};
@@ -19,6 +19,7 @@ use crate::wait::{eventually, soon};
 pub struct Program {
     name: String,
     child: Child,
+    input: Option<ChildStdin>,
     output: Arc<Mutex<Vec<String>>>,
     looked: usize,
     readers: JoinSet<()>,
@@ -30,6 +31,7 @@ pub struct Program {
 pub struct Start {
     name: String,
     command: Command,
+    input: Stdio,
     folder: TempDir,
 }
 
@@ -71,6 +73,7 @@ impl Program {
         Start {
             name: name.to_string_lossy().into_owned(),
             command,
+            input: Stdio::null(),
             folder,
         }
     }
@@ -139,6 +142,20 @@ impl Program {
             line.contains(text).then(|| line.to_owned())
         })
         .await
+    }
+
+    /// Writes a line to its standard input; it was started with [`Start::listening_to_the_test`].
+    ///
+    /// # Panics
+    /// When it does not listen, or is gone.
+    pub async fn tell(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("it listens to the test");
+        let told = soon(
+            "the program to read",
+            input.write_all(format!("{line}\n").as_bytes()),
+        )
+        .await;
+        told.unwrap_or_else(|error| panic!("tell {} `{line}`: {error}", self.name));
     }
 
     /// Sends a signal.
@@ -245,6 +262,13 @@ impl Start {
         self.folder.path()
     }
 
+    /// Makes its standard input the test's, for [`Program::tell`]; without, it reads nothing.
+    #[must_use]
+    pub fn listening_to_the_test(mut self) -> Self {
+        self.input = Stdio::piped();
+        self
+    }
+
     /// Starts the program.
     ///
     /// # Panics
@@ -252,7 +276,7 @@ impl Start {
     #[must_use]
     pub fn start(mut self) -> Program {
         self.command
-            .stdin(Stdio::null())
+            .stdin(self.input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = self
@@ -269,6 +293,7 @@ impl Start {
         }
         Program {
             name: self.name,
+            input: child.stdin.take(),
             child,
             output,
             looked: 0,
@@ -333,6 +358,15 @@ mod tests {
             .display()
             .to_string();
         assert_eq!(program.output().last(), Some(&folder));
+    }
+
+    #[tokio::test]
+    async fn it_hears_what_it_is_told() {
+        let mut program = shell("read word; echo heard $word")
+            .listening_to_the_test()
+            .start();
+        program.tell("hello").await;
+        assert_eq!(program.line_with("heard").await, "heard hello");
     }
 
     #[tokio::test]

@@ -70,11 +70,12 @@ pub(crate) fn report(command: &mut Command) -> anyhow::Result<String> {
 
 /// Whether a program can be run at all, as told by a harmless call of it.
 pub(crate) fn works(program: impl AsRef<OsStr>, argument: &str) -> bool {
-    let quiet = Command::new(program)
-        .arg(argument)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    succeeds(Command::new(program).arg(argument))
+}
+
+/// Whether a program succeeds, without a word of it.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }
 
@@ -90,6 +91,22 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
 pub(crate) fn may_install_packages() -> bool {
     let is_root = read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     is_root && is_file(Path::new("/etc/debian_version"))
+}
+
+/// Installs Debian packages; the list of what there is is fetched only when it is needed.
+///
+/// # Errors
+/// When apt-get cannot.
+pub(crate) fn install_packages(names: &[&str]) -> anyhow::Result<()> {
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "--yes", "--no-install-recommends"])
+        .args(names)
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    if run(&mut apt).is_err() {
+        run(Command::new("apt-get").arg("update"))?;
+        run(&mut apt)?;
+    }
+    Ok(())
 }
 
 fn is_file(path: &Path) -> bool {

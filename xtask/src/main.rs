@@ -20,7 +20,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [ARGUMENTS OF CARGO TEST]   every test, with the set-up it needs
        cargo xtask check [STAGE…]                   fmt, clippy, doc, deny, house; all without a word
        cargo xtask fuzz --smoke                     each fuzz target for a bounded number of runs
-       cargo xtask peers                            installs what the load comparison runs beside us
+       cargo xtask peers [NAME…]                    installs what tests and the load comparison run beside us
 
 TIDEGATE_REQUIRE_PEERS=1 makes a program that cannot be had a failure, instead of a line `not run: X, because Y`";
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         ["test", arguments @ ..] => test::run(arguments),
         ["check", stages @ ..] => check::run(stages).map(|()| ExitCode::SUCCESS),
         ["fuzz", "--smoke"] => fuzz::smoke().map(|()| ExitCode::SUCCESS),
-        ["peers"] => peers::install_all().map(|()| ExitCode::SUCCESS),
+        ["peers", names @ ..] => peers::install_named(names).map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

