@@ -22,6 +22,8 @@ use tidegate_proxy::process::{self, Workers};
 use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
 use tidegate_testkit::wait::soon;
 
+pub(crate) mod interop;
+
 /// The host that [`Front::to`] serves.
 pub(crate) const HOST: &str = "app.example";
 /// The only cluster of most tests.
