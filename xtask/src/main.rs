@@ -11,6 +11,7 @@ use std::process::ExitCode;
 mod check;
 mod command;
 mod fuzz;
+mod limits;
 mod metadata;
 mod peers;
 mod place;
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [ARGUMENTS OF CARGO TEST]   every test, with the set-up it needs
        cargo xtask check [STAGE…]                   fmt, clippy, doc, deny, house; all without a word
        cargo xtask fuzz --smoke                     each fuzz target for a bounded number of runs
+       cargo xtask limits [--check]                 writes docs/limits.md from the `limits.rs` files, or compares it
        cargo xtask peers [NAME…]                    installs what tests and the load comparison run beside us
 
 TIDEGATE_REQUIRE_PEERS=1 makes a program that cannot be had a failure, instead of a line `not run: X, because Y`";
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
         ["test", arguments @ ..] => test::run(arguments),
         ["check", stages @ ..] => check::run(stages).map(|()| ExitCode::SUCCESS),
         ["fuzz", "--smoke"] => fuzz::smoke().map(|()| ExitCode::SUCCESS),
+        ["limits"] => limits::write().map(|()| ExitCode::SUCCESS),
+        ["limits", "--check"] => limits::check().map(|()| ExitCode::SUCCESS),
         ["peers", names @ ..] => peers::install_named(names).map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -1,6 +1,7 @@
-//! Do the paths that documents name exist?
+//! Do documents say what is so? The paths they name exist, and the bounds are those of the sources.
 
 use std::path::Path;
+use std::process::Command;
 
 use super::tree::{files, none, read, root};
 
@@ -56,6 +57,19 @@ fn paths_that_documents_name_exist() {
         }
     }
     none(&missing, "a path in a document exists");
+}
+
+#[test]
+fn bounds_and_defaults_are_documented_as_they_are() {
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["limits", "--check"])
+        .output()
+        .expect("a chore can be run");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
