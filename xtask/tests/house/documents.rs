@@ -1,4 +1,4 @@
-//! Do documents say what is so? The paths they name exist, and the bounds are those of the sources.
+//! Do documents say what is so? The paths and tests they name exist, and the bounds are those of the sources.
 
 use std::path::Path;
 use std::process::Command;
@@ -57,6 +57,50 @@ fn paths_that_documents_name_exist() {
         }
     }
     none(&missing, "a path in a document exists");
+}
+
+/// The tests that a text names, as `path/file.rs::name` between backticks.
+fn named_tests(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted
+        .filter(|word| word.contains(".rs::"))
+        .filter_map(|word| word.rsplit_once("::"))
+}
+
+#[test]
+fn tests_that_documents_name_exist() {
+    let mut missing = Vec::new();
+    for document in files("md") {
+        let text = read(&document);
+        for (path, name) in named_tests(&text) {
+            let source = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+            let is_test = |(before, _): (&str, &str)| {
+                let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+                attributes.contains("#[test]") || attributes.contains("::test")
+            };
+            if !source.split_once(&format!("fn {name}(")).is_some_and(is_test) {
+                missing.push(format!("{}: {path}::{name}", document.display()));
+            }
+        }
+    }
+    none(&missing, "a test that a document names exists");
+}
+
+#[test]
+fn each_attack_and_fault_has_a_test() {
+    let document = read(Path::new("docs/conformance.md"));
+    let (_, section) = document
+        .split_once("\n## Attacks and faults\n")
+        .expect("there is such a section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section
+        .lines()
+        .filter(|line| line.starts_with("| ") && *line != "| case | behaviour | test |");
+    let untested: Vec<_> = rows
+        .filter(|row| named_tests(row).next().is_none())
+        .map(str::to_owned)
+        .collect();
+    none(&untested, "a row names the test that holds it");
 }
 
 #[test]
