@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -71,6 +71,11 @@ impl Drain {
 
     /// Waits until every guard is gone, at most for `grace`; after that everything is cut.
     pub async fn finish(self, grace: Duration) -> Outcome {
+        self.end(grace).await
+    }
+
+    /// [`Drain::finish`] for an owner that shares the drain. Cancelled, the drain has begun and is not forced.
+    pub(crate) async fn end(&self, grace: Duration) -> Outcome {
         self.start();
         let forced = match tokio::time::timeout(grace, self.busy.wait_idle()).await {
             Ok(()) => 0,
@@ -117,6 +122,23 @@ impl Watch {
         Guard::new(&Arc::default())
     }
 
+    /// Makes `part` a part of this drain: it begins and ends with it at the latest, and what is busy there is busy
+    /// here. To be called before the part is used; what has been adopted stays with whom it has.
+    pub(crate) fn adopt(&self, part: &Self) {
+        if part.busy.whole.set(Arc::clone(&self.busy)).is_ok() {
+            let mut waiting = self.signal.waiting();
+            waiting.parts.retain(|part| part.strong_count() > 0);
+            waiting.parts.push(Arc::downgrade(&part.signal));
+            drop(waiting);
+            // A phase that began in between has passed the part by; the lock orders its store before this look.
+            for phase in [Phase::Draining, Phase::Forced] {
+                if self.signal.reached(phase) {
+                    part.signal.advance(phase);
+                }
+            }
+        }
+    }
+
     fn reached(&self, wanted: Phase) -> Reached {
         Reached {
             signal: Arc::clone(&self.signal),
@@ -128,9 +150,13 @@ impl Watch {
 
 impl Guard {
     fn new(busy: &Arc<Busy>) -> Self {
-        busy.guards.fetch_add(1, Ordering::AcqRel);
+        let whole = busy.whole.get().cloned();
+        for counted in [Some(busy), whole.as_ref()].into_iter().flatten() {
+            counted.guards.fetch_add(1, Ordering::AcqRel);
+        }
         Self(Arc::new(Token {
             busy: Arc::clone(busy),
+            whole,
         }))
     }
 }
@@ -139,12 +165,15 @@ impl Guard {
 #[derive(Debug)]
 struct Token {
     busy: Arc<Busy>,
+    whole: Option<Arc<Busy>>,
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
-        if self.busy.guards.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.busy.idle.notify_waiters();
+        for busy in [Some(&self.busy), self.whole.as_ref()].into_iter().flatten() {
+            if busy.guards.fetch_sub(1, Ordering::AcqRel) == 1 {
+                busy.idle.notify_waiters();
+            }
         }
     }
 }
@@ -153,6 +182,8 @@ impl Drop for Token {
 struct Busy {
     guards: AtomicUsize,
     idle: Notify,
+    /// Who adopted this drain, and waits for its guards too.
+    whole: OnceLock<Arc<Busy>>,
 }
 
 impl Busy {
@@ -184,6 +215,7 @@ struct Signal {
 struct Waiting {
     next: u64,
     wakers: HashMap<u64, Waker>,
+    parts: Vec<Weak<Signal>>,
 }
 
 impl Waiting {
@@ -200,8 +232,12 @@ impl Signal {
 
     fn advance(&self, to: Phase) {
         if self.phase.fetch_max(to as u8, Ordering::AcqRel) < to as u8 {
-            let wakers: Vec<Waker> = self.waiting().wakers.values().cloned().collect();
+            let waiting = self.waiting();
+            let wakers: Vec<Waker> = waiting.wakers.values().cloned().collect();
+            let parts: Vec<_> = waiting.parts.iter().filter_map(Weak::upgrade).collect();
+            drop(waiting);
             wakers.into_iter().for_each(Waker::wake);
+            parts.into_iter().for_each(|part| part.advance(to));
         }
     }
 
@@ -314,6 +350,25 @@ mod tests {
         let ((), _) = tokio::join!(async { drain.start() }, draining);
         assert!(forced.as_mut().now_or_never().is_none());
         let (_, ()) = tokio::join!(forced, async { drop(drain) });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_ends_with_the_whole_or_alone_and_the_whole_waits_for_it() {
+        let ((drain, watch), (part, of_part)) = (Drain::new(), Drain::new());
+        let ((_other, of_other), (late, of_late)) = (Drain::new(), Drain::new());
+        watch.adopt(&of_part);
+        watch.adopt(&of_other);
+        let guards = [of_part.guard(), of_other.guard(), watch.guard()];
+        assert_eq!((drain.busy(), part.busy()), (3, 1));
+        assert_eq!(part.end(Duration::ZERO).await, Outcome { forced: 1 });
+        assert!(!of_other.is_draining() && !watch.is_draining());
+        drain.start();
+        of_other.draining().await;
+        drop(guards);
+        assert_eq!(drain.finish(Duration::ZERO).await, Outcome { forced: 0 });
+        watch.adopt(&of_late);
+        of_late.forced().await;
+        drop(late);
     }
 
     #[tokio::test]
