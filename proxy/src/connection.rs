@@ -25,8 +25,10 @@ mod h1;
 mod h2;
 pub(crate) mod interim;
 mod socket;
+mod stream;
 
-use socket::{Presence, Socket};
+use socket::Socket;
+use stream::{Presence, Stream};
 
 /// What the requests of one connection know about who sent them.
 pub(crate) struct Peer {
@@ -142,7 +144,9 @@ pub(crate) async fn serve(
     let served = async {
         // Without it small responses would wait for the client's delayed acknowledgements.
         stream.set_nodelay(true)?;
-        let (mut socket, presence) = Socket::new(stream);
+        let stream = Stream::from(stream);
+        let presence = stream.presence();
+        let mut socket = Socket::plain(stream);
         let detected = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, detect::protocol(&mut socket));
         let protocol = tokio::select! {
             biased;

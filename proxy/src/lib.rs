@@ -45,6 +45,7 @@
 pub mod config;
 
 pub mod listener;
+pub mod tls;
 mod connection;
 mod request;
 pub mod normalize;

@@ -17,7 +17,8 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::socket::{Presence, Socket};
+use super::socket::Socket;
+use super::stream::Presence;
 use super::{Exchange, RequestBody};
 use crate::body::Body;
 use crate::config::limits;

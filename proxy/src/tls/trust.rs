@@ -1,0 +1,206 @@
+//! Whose certificates are believed: trust anchors, revocation lists, and which names are wanted.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::TlsError;
+use super::certificate::{Facts, SubjectName};
+use super::identity::certificates;
+
+/// Whom to believe. Clones share the trust anchors.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    roots: Arc<RootCertStore>,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
+    /// A peer needs a name that one of these matches; empty asks for no name beyond the signature.
+    pub names: Vec<NameMatch>,
+}
+
+/// What a subject alternative name has to be like. Which kinds of name it looks at is part of it: a URI that is spelt like
+/// a host name does not pass for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameMatch {
+    /// The kind of name; `None` looks at all of them.
+    pub kind: Option<NameKind>,
+    /// What its text has to be like.
+    pub text: TextMatch,
+}
+
+/// The kinds of subject alternative names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// Host names.
+    Dns,
+    /// URIs.
+    Uri,
+    /// Addresses, as text.
+    Ip,
+    /// Mail addresses.
+    Email,
+}
+
+/// What a text has to be like. Host names are compared without case, everything else byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextMatch {
+    /// Equal. A `*.` host name of a certificate matches every name one label below.
+    Exact(Box<str>),
+    /// Beginning with this.
+    Prefix(Box<str>),
+    /// Ending with this.
+    Suffix(Box<str>),
+    /// Holding this.
+    Contains(Box<str>),
+}
+
+impl Trust {
+    /// Believes what these certificates (PEM text) have signed.
+    ///
+    /// # Errors
+    /// When there is none, or one of them cannot be used.
+    pub fn in_pem(anchors: &[u8]) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for (index, certificate) in certificates("trust anchors", anchors)?.into_iter().enumerate() {
+            roots.add(certificate).map_err(|error| TlsError::Certificate {
+                what: "trust anchors",
+                index,
+                detail: error.to_string(),
+            })?;
+        }
+        if roots.is_empty() {
+            return Err(TlsError::NoTrustAnchor);
+        }
+        Ok(Self {
+            roots: Arc::new(roots),
+            revoked: Vec::new(),
+            names: Vec::new(),
+        })
+    }
+
+    /// Refuses what these lists (PEM text, `BEGIN X509 CRL`) revoke, and every certificate whose issuer has no list here.
+    ///
+    /// # Errors
+    /// When there is none, or one cannot be read.
+    pub fn with_revoked(mut self, lists: &[u8]) -> Result<Self, TlsError> {
+        let lists = CertificateRevocationListDer::pem_slice_iter(lists).collect::<Result<Vec<_>, _>>();
+        let lists = lists.map_err(|error| TlsError::RevocationList(error.to_string()))?;
+        if lists.is_empty() {
+            return Err(TlsError::RevocationList("there is none in the text".to_owned()));
+        }
+        self.revoked.extend(lists);
+        Ok(self)
+    }
+
+    /// Asks for a name that one of `names` matches.
+    #[must_use]
+    pub fn with_names(self, names: Vec<NameMatch>) -> Self {
+        Self { names, ..self }
+    }
+
+    pub(crate) fn roots(&self) -> &Arc<RootCertStore> {
+        &self.roots
+    }
+
+    pub(crate) fn revoked(&self) -> &[CertificateRevocationListDer<'static>] {
+        &self.revoked
+    }
+
+    /// Whether a certificate has one of the names that are asked for.
+    pub(crate) fn has_name(&self, certificate: &[u8]) -> bool {
+        if self.names.is_empty() {
+            return true;
+        }
+        let Some(facts) = Facts::read(certificate) else {
+            return false;
+        };
+        let wanted = |name: &SubjectName| self.names.iter().any(|rule| rule.matches(name));
+        facts.names.iter().any(wanted)
+    }
+}
+
+impl NameMatch {
+    /// Exactly this host name.
+    pub fn dns(name: impl Into<Box<str>>) -> Self {
+        Self {
+            kind: Some(NameKind::Dns),
+            text: TextMatch::Exact(name.into()),
+        }
+    }
+
+    /// Exactly this URI.
+    pub fn uri(uri: impl Into<Box<str>>) -> Self {
+        Self {
+            kind: Some(NameKind::Uri),
+            text: TextMatch::Exact(uri.into()),
+        }
+    }
+
+    /// Whether a name is as it has to be.
+    #[must_use]
+    pub fn matches(&self, name: &SubjectName) -> bool {
+        let (kind, text) = match name {
+            SubjectName::Dns(host) => (NameKind::Dns, host.to_ascii_lowercase()),
+            SubjectName::Uri(uri) => (NameKind::Uri, uri.clone()),
+            SubjectName::Ip(address) => (NameKind::Ip, address.to_string()),
+            SubjectName::Email(address) => (NameKind::Email, address.clone()),
+        };
+        if self.kind.is_some_and(|wanted| wanted != kind) {
+            return false;
+        }
+        let lower = |rule: &str| match kind {
+            NameKind::Dns => rule.to_ascii_lowercase(),
+            _ => rule.to_owned(),
+        };
+        match &self.text {
+            TextMatch::Exact(rule) => {
+                let rule = lower(rule);
+                rule == text || kind == NameKind::Dns && one_label_below(&rule, &text)
+            }
+            TextMatch::Prefix(rule) => text.starts_with(&lower(rule)),
+            TextMatch::Suffix(rule) => text.ends_with(&lower(rule)),
+            TextMatch::Contains(rule) => text.contains(&lower(rule)),
+        }
+    }
+}
+
+/// Whether `pattern` is `*.` and `host` has exactly one label more than what follows (RFC 6125 §6.4.3).
+pub(crate) fn one_label_below(host: &str, pattern: &str) -> bool {
+    let Some(parent) = pattern.strip_prefix("*.") else {
+        return false;
+    };
+    host.split_once('.')
+        .is_some_and(|(label, rest)| !label.is_empty() && rest == parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(rule: &NameMatch, name: &SubjectName, expected: bool) {
+        assert_eq!(rule.matches(name), expected, "{rule:?} {name}");
+    }
+
+    #[test]
+    fn a_name_matches_by_kind_and_text() {
+        let dns = |name: &str| SubjectName::Dns(name.into());
+        check(&NameMatch::dns("A.example"), &dns("a.Example"), true);
+        check(&NameMatch::dns("a.b.example"), &dns("*.b.example"), true);
+        check(&NameMatch::dns("b.example"), &dns("*.b.example"), false);
+        check(&NameMatch::dns("x.a.b.example"), &dns("*.b.example"), false);
+        check(
+            &NameMatch::dns("a.example"),
+            &SubjectName::Uri("a.example".into()),
+            false,
+        );
+        let text = |text| NameMatch { kind: None, text };
+        let spiffe = SubjectName::Uri("spiffe://one/ns/a".into());
+        check(&text(TextMatch::Prefix("spiffe://one/".into())), &spiffe, true);
+        check(&text(TextMatch::Prefix("spiffe://ONE/".into())), &spiffe, false);
+        check(&text(TextMatch::Suffix("/a".into())), &spiffe, true);
+        check(&text(TextMatch::Contains("/ns/".into())), &spiffe, true);
+        let ip = SubjectName::Ip("::1".parse().unwrap());
+        check(&text(TextMatch::Exact("::1".into())), &ip, true);
+    }
+}
