@@ -14,6 +14,7 @@ use crate::connection;
 use crate::connection::interim::Interim;
 use crate::error::{BoxError, Error};
 use crate::exchange;
+use crate::observe::{Account, Observation, Received};
 
 /// A request or response body. It streams: no variant collects what it carries.
 ///
@@ -21,7 +22,8 @@ use crate::exchange;
 /// has passed, when the body is dropped, or, for a 101 response, when the tunnel has ended.
 pub struct Body {
     source: Source,
-    held: Vec<Box<dyn Any + Send>>,
+    held: Option<Box<dyn Any + Send>>,
+    account: Account,
 }
 
 enum Source {
@@ -71,8 +73,32 @@ impl Body {
     /// Keeps `value` until this body has ended or is dropped.
     #[must_use]
     pub fn hold(mut self, value: impl Send + 'static) -> Self {
-        self.held.push(Box::new(value));
+        self.held = Some(match self.held.take() {
+            // One pair in the other: most bodies hold one thing, and all have room for this field.
+            Some(others) => Box::new((others, value)),
+            None => Box::new(value),
+        });
         self
+    }
+
+    /// The response body with which an exchange ends.
+    pub(crate) fn observed(self, observation: Observation) -> Self {
+        // The answer of a proxy behind this one has an exchange of its own to end.
+        let mut body = match self.account {
+            Account::Response(_) => {
+                Self::from_source(Source::Foreign(self.map_err(Into::into).boxed_unsync()))
+            }
+            Account::None | Account::Request(_) => self,
+        };
+        body.account = Account::Response(observation);
+        body
+    }
+
+    /// Counts what passes of a request's body.
+    pub(crate) fn count(&mut self, received: Received) {
+        if matches!(self.account, Account::None) {
+            self.account = Account::Request(received);
+        }
     }
 
     #[allow(dead_code, reason = "for the exchanges that pass interim responses on")]
@@ -95,7 +121,8 @@ impl Body {
     fn from_source(source: Source) -> Self {
         Self {
             source,
-            held: Vec::new(),
+            held: None,
+            account: Account::None,
         }
     }
 }
@@ -122,8 +149,14 @@ impl HttpBody for Body {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Error::from_boxed))
             }
         };
+        match &frame {
+            Some(Ok(frame)) => this.account.moved(frame),
+            Some(Err(error)) => this.account.broke(error),
+            None => {}
+        }
         if frame.as_ref().is_none_or(Result::is_err) || this.is_end_stream() {
-            this.held.clear();
+            this.held = None;
+            this.account.complete();
         }
         Poll::Ready(frame)
     }
@@ -145,6 +178,15 @@ impl HttpBody for Body {
             Source::Downstream(body) => body.size_hint(),
             Source::Upstream(body) => body.size_hint(),
             Source::Foreign(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for Body {
+    /// A codec does not ask for the rest of a body that says that it has none.
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.account.complete();
         }
     }
 }
@@ -184,7 +226,7 @@ impl fmt::Debug for Body {
         };
         f.debug_struct("Body")
             .field("source", &source)
-            .field("held", &self.held.len())
+            .field("holds", &self.held.is_some())
             .finish()
     }
 }

@@ -110,6 +110,12 @@ impl Watch {
         self.signal.reached(Phase::Draining)
     }
 
+    /// Whether the stop is over and what still runs is being cut.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        self.signal.reached(Phase::Forced)
+    }
+
     /// Counts one more piece of work until the guard is dropped.
     #[must_use]
     pub fn guard(&self) -> Guard {

@@ -1,54 +1,234 @@
 //! What was recorded about a request: a guard that accounts for it on every way out.
 
-use std::time::Instant;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use http::Response;
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{Method, Response, StatusCode};
+use http_body::{Body as _, Frame};
 
 use crate::body::Body;
-use crate::error::Kind;
+use crate::error::{Error, Kind};
+use crate::observe::ledger::Ending;
 use crate::observe::metrics::ProxyMetrics;
 
+pub mod ledger;
 pub mod metrics;
 
-/// One accepted request. Ends as answered, as failed with a reason, or, when it is dropped before either, as
-/// aborted by its client: accepted = answered + failed + aborted, always.
-pub(crate) struct Observation<'a> {
-    metrics: &'a ProxyMetrics,
-    started: Instant,
-    open: bool,
+/// One accepted request, until the last byte of its response, the end of its tunnel, or whatever cuts it off.
+///
+/// It begins with the head of the request and travels in the body of the response. Ends as answered, as failed with a
+/// reason, or as aborted by its client: accepted = answered + failed + aborted, always and once.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    metrics: Arc<ProxyMetrics>,
+    started: Moment,
+    state: State,
+    /// Whether the response has no body on the wire, whatever its fields say (RFC 9110 §9.3.2).
+    head_only: bool,
+    /// Bytes of the response's body so far.
+    sent: u64,
+    /// Bytes that the head of the response has promised and that are still to come, where it has.
+    promised: Option<NonZeroU64>,
 }
 
-impl<'a> Observation<'a> {
-    pub(crate) fn begin(metrics: &'a ProxyMetrics) -> Self {
-        metrics.accepted.increment(1);
+/// A point in time as a worker counts it: half of an `Instant`, as every body has room for one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    nanos: u64,
+}
+
+impl Moment {
+    /// Now, counted from `epoch`.
+    pub(crate) fn since(epoch: Instant) -> Self {
+        let nanos = u64::try_from(epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Self { nanos }
+    }
+
+    /// The time from this moment to `later`.
+    pub(crate) fn until(self, later: Self) -> Duration {
+        Duration::from_nanos(later.nanos.saturating_sub(self.nanos))
+    }
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// There is no response yet.
+    Open,
+    /// An upstream or the route has answered; `whole` says that nothing of the answer is left to wait for.
+    Answering { status: StatusCode, whole: bool },
+    /// The answer is an error of ours.
+    Failing(Kind),
+    /// It is in the books.
+    Settled,
+}
+
+impl Observation {
+    /// A request whose head is complete.
+    pub(crate) fn begin(metrics: &Arc<ProxyMetrics>, method: &Method) -> Self {
+        metrics.began();
         Self {
-            metrics,
-            started: Instant::now(),
-            open: true,
+            metrics: Arc::clone(metrics),
+            started: metrics.now(),
+            state: State::Open,
+            head_only: *method == Method::HEAD,
+            sent: 0,
+            promised: None,
         }
     }
 
-    /// An upstream or the route itself answered.
+    /// A request that was answered with an error before it could be routed: what a codec refuses counts too.
+    #[allow(dead_code, reason = "for the codecs of our own")]
+    pub(crate) fn refused(metrics: &Arc<ProxyMetrics>, kind: Kind) {
+        Self::begin(metrics, &Method::GET).settle(Ending::Failed(kind));
+    }
+
+    /// An upstream or the route itself answered: the rest depends on the body.
     pub(crate) fn answered(mut self, response: Response<Body>) -> Response<Body> {
-        self.open = false;
-        self.metrics.answered(response.status(), self.started.elapsed());
-        response
+        let status = response.status();
+        self.metrics.head_sent(self.started);
+        let length = response.headers().get(CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        self.promised = length.and_then(NonZeroU64::new);
+        let bodiless = status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED
+            || length == Some(0);
+        self.state = State::Answering {
+            status,
+            whole: bodiless || self.head_only,
+        };
+        response.map(|body| body.observed(self))
     }
 
     /// The answer is an error of ours.
-    pub(crate) fn failed(mut self, kind: Kind) {
-        self.open = false;
-        match kind {
-            Kind::ClientClosed => self.metrics.aborted.increment(1),
-            _ => self.metrics.failed(kind, self.started.elapsed()),
+    pub(crate) fn failed(mut self, error: &Error, response: Response<Body>) -> Response<Body> {
+        self.metrics.head_sent(self.started);
+        self.state = State::Failing(error.kind());
+        response.map(|body| body.observed(self))
+    }
+
+    /// A part of the response was taken to be sent.
+    pub(crate) fn sent(&mut self, frame: &Frame<Bytes>) {
+        let Some(data) = frame.data_ref() else { return };
+        self.sent += data.len() as u64;
+        if self.promised.is_some_and(|promised| promised.get() == self.sent) {
+            // A codec need not ask for the end of what it knows the length of.
+            self.complete();
+        }
+    }
+
+    /// The last byte of the response was taken to be sent.
+    pub(crate) fn complete(&mut self) {
+        let ending = match self.state {
+            State::Failing(kind) => ended_by(kind),
+            State::Open | State::Answering { .. } | State::Settled => Ending::Answered,
+        };
+        self.settle(ending);
+    }
+
+    /// The response broke off.
+    pub(crate) fn broke(&mut self, error: &Error) {
+        self.settle(ended_by(error.kind()));
+    }
+
+    fn settle(&mut self, ending: Ending) {
+        let status = match self.state {
+            State::Settled => return,
+            State::Answering { status, .. } => Some(status),
+            State::Open | State::Failing(_) => None,
+        };
+        self.state = State::Settled;
+        self.metrics.ended(ending, status, self.sent);
+    }
+}
+
+fn ended_by(kind: Kind) -> Ending {
+    match kind {
+        Kind::ClientClosed => Ending::Aborted,
+        kind => Ending::Failed(kind),
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        let ending = match self.state {
+            State::Settled => return,
+            State::Answering { whole: true, .. } => Ending::Answered,
+            State::Failing(kind) => ended_by(kind),
+            State::Open | State::Answering { .. } if thread::panicking() => Ending::Failed(Kind::LayerFailed),
+            State::Open | State::Answering { .. } if self.metrics.is_forced() => {
+                Ending::Failed(Kind::DrainCut)
+            }
+            State::Open | State::Answering { .. } => Ending::Aborted,
+        };
+        self.settle(ending);
+    }
+}
+
+/// What counts the bytes of a body.
+#[derive(Debug, Default)]
+pub(crate) enum Account {
+    /// Nobody.
+    #[default]
+    None,
+    /// The body of a request.
+    Request(Received),
+    /// The body of a response, whose exchange ends with it.
+    Response(Observation),
+}
+
+impl Account {
+    pub(crate) fn moved(&mut self, frame: &Frame<Bytes>) {
+        match self {
+            Self::None => {}
+            Self::Request(received) => received.add(frame),
+            Self::Response(observation) => observation.sent(frame),
+        }
+    }
+
+    pub(crate) fn complete(&mut self) {
+        if let Self::Response(observation) = self {
+            observation.complete();
+        }
+    }
+
+    pub(crate) fn broke(&mut self, error: &Error) {
+        if let Self::Response(observation) = self {
+            observation.broke(error);
         }
     }
 }
 
-impl Drop for Observation<'_> {
-    fn drop(&mut self) {
-        if self.open {
-            self.metrics.aborted.increment(1);
+/// How much of a request's body has come; in the books when the body is over or dropped.
+#[derive(Debug)]
+pub(crate) struct Received {
+    metrics: Arc<ProxyMetrics>,
+    bytes: u64,
+}
+
+impl Received {
+    /// Counts `body`, unless there is nothing to count.
+    pub(crate) fn count(metrics: &Arc<ProxyMetrics>, body: &mut Body) {
+        if !body.is_end_stream() {
+            body.count(Self {
+                metrics: Arc::clone(metrics),
+                bytes: 0,
+            });
         }
+    }
+
+    fn add(&mut self, frame: &Frame<Bytes>) {
+        self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.metrics.received(self.bytes);
     }
 }

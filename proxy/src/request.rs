@@ -12,14 +12,15 @@ use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::normalize;
-use crate::observe::Observation;
+use crate::observe::{Observation, Received};
 use crate::respond::{self, Dialect};
 use crate::route::{self, Destination, Found};
 use crate::upstream::{Target, Upstream};
 use crate::worker::Worker;
 
-/// Answers a request. Whatever goes wrong on the way becomes a response, and everything is accounted for,
-/// also when this future is dropped because the client left.
+/// Answers a request. Whatever goes wrong on the way becomes a response, and everything is accounted for, also when
+/// this future is dropped because the client left. What became of the request is known when its response has ended,
+/// so the [`Observation`] leaves in the response's body, outside of every layer.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would hold the request twice, and each idle connection has room for this future"
@@ -30,7 +31,8 @@ pub(crate) fn handle<'a>(
     mut request: Request<Body>,
 ) -> impl Future<Output = Response<Body>> + Send + 'a {
     async move {
-        let observation = Observation::begin(&worker.metrics);
+        let observation = Observation::begin(&worker.metrics, request.method());
+        Received::count(&worker.metrics, request.body_mut());
         let dialect = Dialect::of(request.headers());
         let result = match prepare(worker, peer, &mut request) {
             Ok(found) => forward(worker, peer, found, &mut request).await,
@@ -40,8 +42,7 @@ pub(crate) fn handle<'a>(
             Ok(response) => observation.answered(response),
             Err(error) => {
                 tracing::debug!(reason = error.kind().name(), %error, "request failed");
-                observation.failed(error.kind());
-                respond::from_error(&error, dialect)
+                observation.failed(&error, respond::from_error(&error, dialect))
             }
         }
     }

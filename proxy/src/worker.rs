@@ -15,6 +15,7 @@ use crate::connection::Peer;
 use crate::drain::Watch;
 use crate::error::BoxError;
 use crate::layers::Stacks;
+use crate::observe::ledger::Ledger;
 use crate::observe::metrics::ProxyMetrics;
 use crate::pool::Pool;
 use crate::request;
@@ -25,7 +26,7 @@ pub(crate) struct Worker {
     pub(crate) config: Handle,
     pub(crate) pool: Pool,
     pub(crate) stacks: Stacks,
-    pub(crate) metrics: ProxyMetrics,
+    pub(crate) metrics: Arc<ProxyMetrics>,
     pub(crate) drain: Watch,
 }
 
@@ -49,7 +50,7 @@ impl Proxy {
             config,
             pool: Pool::new(drain.clone()),
             stacks: Stacks::default(),
-            metrics: ProxyMetrics::new(),
+            metrics: Arc::new(ProxyMetrics::new(drain.clone())),
             drain,
         };
         Self {
@@ -65,6 +66,12 @@ impl Proxy {
             worker: Arc::clone(&self.worker),
             peer: Arc::new(peer),
         }
+    }
+
+    /// The books of this worker, which its clones share: what became of every request that it took up.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.worker.metrics.ledger().clone()
     }
 
     /// Answers one request; never fails, an error becomes a response.

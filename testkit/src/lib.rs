@@ -9,6 +9,7 @@
     reason = "a test tool reports by panicking: the test fails there, with its message"
 )]
 
+pub mod audit;
 pub mod body;
 pub mod certificates;
 pub mod client;

@@ -26,7 +26,7 @@ use tidegate_proxy::{
     process,
     route::{Domain, Route, Split, VirtualHost},
 };
-use tidegate_testkit::{client, client::Answer, wait::eventually};
+use tidegate_testkit::{audit, client, client::Answer, wait::eventually};
 use tokio::task::JoinSet;
 
 /// The host that everything is sent to.
@@ -68,6 +68,7 @@ impl Front {
         let config = Handle::new(Snapshot::new([host], [Arc::clone(&cluster)]));
         let (drain, watch) = Drain::new();
         let proxy = Proxy::new(config, watch.clone());
+        audit_books(&proxy);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::bind(
             any,
@@ -131,6 +132,18 @@ impl Front {
         })
         .await;
     }
+}
+
+/// However a test ends: when its tasks are gone, every request that was accepted is accounted for.
+fn audit_books(proxy: &Proxy) {
+    let ledger = proxy.ledger();
+    audit::at_end_of_test("accepted = answered + aborted + failed", move || {
+        let totals = ledger.totals();
+        totals
+            .is_at_rest()
+            .then_some(())
+            .ok_or_else(|| format!("{totals:?}"))
+    });
 }
 
 pub(crate) fn settings(container_concurrency: u32) -> RevisionSettings {

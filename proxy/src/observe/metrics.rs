@@ -1,21 +1,29 @@
 //! Every metric of the data plane: names, labels, and the handles that the request path keeps.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::Instant;
 
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
 
-use crate::error::Kind;
+use crate::drain::Watch;
+use crate::observe::Moment;
+use crate::observe::ledger::{Ending, Ledger};
 
-/// Requests whose head was complete (counter).
+/// Requests that were taken up, those that were refused before they could be routed included (counter).
+///
+/// At rest: accepted = answered + failed + aborted. Each ends with the last byte of its response.
 pub const REQUESTS_ACCEPTED: &str = "tidegate_requests_accepted_total";
-/// Requests that an upstream or a route answered (counter; label `code_class`: `1xx` to `5xx`).
+/// Requests that an upstream or a route answered, to the end (counter; label `code_class`: `1xx` to `5xx`).
 pub const REQUESTS_ANSWERED: &str = "tidegate_requests_answered_total";
-/// Requests that this program answered with an error (counter; label `reason`: [`Kind::name`]).
+/// Requests that this program answered with an error, or whose response broke off (counter; label `reason`: [`Kind::name`]).
 pub const REQUESTS_FAILED: &str = "tidegate_requests_failed_total";
-/// Requests whose client left before it had a response head (counter).
+/// Requests whose client left before it had the whole response (counter).
 pub const REQUESTS_ABORTED: &str = "tidegate_requests_aborted_total";
+/// Bytes of request bodies that were passed on (counter).
+pub const REQUEST_BYTES: &str = "tidegate_request_body_bytes_total";
+/// Bytes of response bodies that were passed on (counter).
+pub const RESPONSE_BYTES: &str = "tidegate_response_body_bytes_total";
 /// Seconds from the head of a request to the head of its response (histogram).
 pub const REQUEST_SECONDS: &str = "tidegate_request_head_duration_seconds";
 /// Downstream connections that are open now (gauge).
@@ -49,9 +57,11 @@ pub fn describe() {
         (REQUESTS_ACCEPTED, "Requests whose head was complete"),
         (REQUESTS_ANSWERED, "Requests answered by an upstream or a route"),
         (REQUESTS_FAILED, "Requests answered with an error of the proxy"),
+        (REQUEST_BYTES, "Bytes of request bodies passed on"),
+        (RESPONSE_BYTES, "Bytes of response bodies passed on"),
         (
             REQUESTS_ABORTED,
-            "Requests whose client left before the response head",
+            "Requests whose client left before it had the whole response",
         ),
         (CONNECTIONS_REFUSED, "Connections refused or not accepted"),
         (UPSTREAM_REQUESTS, "Requests sent to a cluster"),
@@ -73,39 +83,84 @@ pub fn describe() {
     metrics::describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Request head to response head");
 }
 
-/// The handles that every request uses.
+/// The books of a worker, and the handles that every request uses.
 pub(crate) struct ProxyMetrics {
-    pub(crate) accepted: Counter,
-    pub(crate) aborted: Counter,
+    ledger: Ledger,
+    drain: Watch,
+    epoch: Instant,
+    accepted: Counter,
+    aborted: Counter,
     connections: Gauge,
     answered: [Counter; 5],
+    request_bytes: Counter,
+    response_bytes: Counter,
     seconds: Histogram,
 }
 
 impl ProxyMetrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(drain: Watch) -> Self {
         Self {
+            ledger: Ledger::default(),
+            drain,
+            epoch: Instant::now(),
             accepted: counter!(REQUESTS_ACCEPTED),
             aborted: counter!(REQUESTS_ABORTED),
             connections: gauge!(CONNECTIONS),
             answered: ["1xx", "2xx", "3xx", "4xx", "5xx"]
                 .map(|class| counter!(REQUESTS_ANSWERED, "code_class" => class)),
+            request_bytes: counter!(REQUEST_BYTES),
+            response_bytes: counter!(RESPONSE_BYTES),
             seconds: histogram!(REQUEST_SECONDS),
         }
     }
 
-    pub(crate) fn answered(&self, status: StatusCode, took: Duration) {
-        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
-        if let Some(counter) = self.answered.get(class) {
-            counter.increment(1);
-        }
-        self.seconds.record(took.as_secs_f64());
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
-    /// Errors are rare enough to look their counter up.
-    pub(crate) fn failed(&self, kind: Kind, took: Duration) {
-        counter!(REQUESTS_FAILED, "reason" => kind.name()).increment(1);
-        self.seconds.record(took.as_secs_f64());
+    /// Whether the drain is over, and what still runs is being cut.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.drain.is_forced()
+    }
+
+    pub(crate) fn began(&self) {
+        self.ledger.begin();
+        self.accepted.increment(1);
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        Moment::since(self.epoch)
+    }
+
+    /// The response head of a request that came at `started` is ready.
+    pub(crate) fn head_sent(&self, started: Moment) {
+        self.seconds.record(started.until(self.now()).as_secs_f64());
+    }
+
+    /// A request is over; `status` is that of its answer, where it had one that was not an error of ours.
+    pub(crate) fn ended(&self, ending: Ending, status: Option<StatusCode>, sent: u64) {
+        // Before the ledger, which says when everything is at rest.
+        if sent > 0 {
+            self.response_bytes.increment(sent);
+        }
+        match ending {
+            Ending::Answered => {
+                let class = usize::from(status.map_or(2, |status| status.as_u16() / 100)).saturating_sub(1);
+                if let Some(counter) = self.answered.get(class) {
+                    counter.increment(1);
+                }
+            }
+            Ending::Aborted => self.aborted.increment(1),
+            // Errors are rare enough to look their counter up.
+            Ending::Failed(kind) => counter!(REQUESTS_FAILED, "reason" => kind.name()).increment(1),
+        }
+        self.ledger.end(ending);
+    }
+
+    pub(crate) fn received(&self, bytes: u64) {
+        if bytes > 0 {
+            self.request_bytes.increment(bytes);
+        }
     }
 
     /// Counts one downstream connection until it is dropped.

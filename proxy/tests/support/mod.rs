@@ -18,9 +18,11 @@ use tidegate_proxy::drain::{Drain, Outcome, Watch};
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::listener::{Connections, Listener};
 use tidegate_proxy::normalize::edge::EdgePolicy;
+use tidegate_proxy::observe::ledger::{Ledger, Totals};
 use tidegate_proxy::process::{self, Workers};
 use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
-use tidegate_testkit::wait::soon;
+use tidegate_testkit::audit;
+use tidegate_testkit::wait::{eventually, soon};
 
 pub(crate) mod interop;
 
@@ -31,6 +33,42 @@ pub(crate) const CLUSTER: &str = "app";
 /// Long enough for whatever has to finish, short enough to fail a test.
 pub(crate) const GRACE: Duration = Duration::from_secs(8);
 
+/// The books of every worker of a proxy. However a test ends: when its tasks are gone, they are closed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Books {
+    ledgers: Arc<Mutex<Vec<Ledger>>>,
+}
+
+impl Books {
+    /// Books that are looked at when the test is over.
+    pub(crate) fn audited() -> Self {
+        let books = Self::default();
+        let audited = books.clone();
+        audit::at_end_of_test("accepted = answered + aborted + failed", move || audited.closed());
+        books
+    }
+
+    /// Adds those of one worker.
+    pub(crate) fn add(&self, proxy: &Proxy) {
+        self.ledgers.lock().expect("no panic so far").push(proxy.ledger());
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let ledgers = self.ledgers.lock().expect("no panic so far");
+        ledgers.iter().map(Ledger::totals).sum()
+    }
+
+    /// Whether everything that was accepted has ended and is accounted for.
+    pub(crate) fn closed(&self) -> Result<(), String> {
+        let totals = self.totals();
+        if totals.is_at_rest() {
+            Ok(())
+        } else {
+            Err(format!("{totals:?}"))
+        }
+    }
+}
+
 /// A running proxy. Dropping it cuts everything.
 #[derive(Debug)]
 pub(crate) struct Front {
@@ -39,6 +77,7 @@ pub(crate) struct Front {
     pub(crate) watch: Watch,
     pub(crate) drain: Drain,
     pub(crate) proxy: Option<Proxy>,
+    pub(crate) books: Books,
 }
 
 impl Front {
@@ -50,7 +89,8 @@ impl Front {
     /// [`Front::start`] with a cap on connections.
     pub(crate) fn start_at_most(snapshot: Snapshot, connections: Connections) -> Self {
         let (config, (drain, watch)) = (Handle::new(snapshot), Drain::new());
-        let proxy = Proxy::new(config.clone(), watch.clone());
+        let (proxy, books) = (Proxy::new(config.clone(), watch.clone()), Books::audited());
+        books.add(&proxy);
         let listener = listen(NonZeroUsize::MIN, connections);
         let address = listener.address();
         for acceptor in listener.into_acceptors() {
@@ -65,6 +105,7 @@ impl Front {
             watch,
             drain,
             proxy: Some(proxy),
+            books,
         }
     }
 
@@ -75,11 +116,13 @@ impl Front {
         let listener = listen(workers, Connections::default());
         let address = listener.address();
         let acceptors = Arc::new(Mutex::new(listener.into_acceptors().collect::<Vec<_>>()));
-        let (followed, stop) = (config.clone(), watch.clone());
+        let (followed, stop, books) = (config.clone(), watch.clone(), Books::audited());
+        let kept = books.clone();
         let workers = Workers::start(workers, move |_index| {
             let acceptor = acceptors.lock().expect("no panic so far").pop();
             let acceptor = acceptor.expect("an acceptor for each worker");
             let (proxy, stop) = (Proxy::new(followed.clone(), stop.clone()), stop.clone());
+            kept.add(&proxy);
             async move {
                 acceptor.serve(proxy).await.expect("the socket fits this runtime");
                 stop.forced().await;
@@ -91,6 +134,7 @@ impl Front {
             watch,
             drain,
             proxy: None,
+            books,
         };
         (front, workers.expect("threads"))
     }
@@ -113,9 +157,16 @@ impl Front {
         ))
     }
 
-    /// Drains to the end, at most for `grace`.
+    /// Waits until every request that was accepted is accounted for.
+    pub(crate) async fn at_rest(&self) {
+        eventually("closed books", async || self.books.closed()).await;
+    }
+
+    /// Drains to the end, at most for `grace`; then everything is accounted for.
     pub(crate) async fn finish(self, grace: Duration) -> Outcome {
-        soon("the end of the drain", self.drain.finish(grace)).await
+        let outcome = soon("the end of the drain", self.drain.finish(grace)).await;
+        eventually("closed books after the drain", async || self.books.closed()).await;
+        outcome
     }
 }
 

@@ -19,6 +19,7 @@ use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
 use tidegate_proxy::upstream::Target;
 use tidegate_proxy::{Body, Proxy, process};
 use tidegate_queue_proxy::{QueueProxyLayer, Sidecar, Timeouts};
+use tidegate_testkit::audit;
 use tower::layer::util::Stack;
 use tower::{Layer, Service};
 
@@ -65,6 +66,7 @@ impl Front {
     fn serve(config: Handle) -> Self {
         let (drain, watch) = Drain::new();
         let proxy = Proxy::new(config, watch.clone());
+        audit_books(&proxy);
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::bind(
             any_port,
@@ -85,6 +87,18 @@ impl Front {
             _drain: drain,
         }
     }
+}
+
+/// However a test ends: when its tasks are gone, every request that was accepted is accounted for.
+fn audit_books(proxy: &Proxy) {
+    let ledger = proxy.ledger();
+    audit::at_end_of_test("accepted = answered + aborted + failed", move || {
+        let totals = ledger.totals();
+        totals
+            .is_at_rest()
+            .then_some(())
+            .ok_or_else(|| format!("{totals:?}"))
+    });
 }
 
 /// Stands for the activator: gives every request to one replica.
