@@ -10,7 +10,8 @@ use http::{Method, Request, Response};
 use http_body::Body as _;
 
 use crate::body::Body;
-use crate::cluster::{Cluster, Endpoint, Protocol};
+use crate::cluster::outlier::Outcome;
+use crate::cluster::{Cluster, Endpoint, Preference, Protocol};
 use crate::error::{Error, Kind};
 use crate::exchange::{self, Failure};
 use crate::pool::Freshness;
@@ -44,9 +45,13 @@ pub(crate) async fn run(
     request: &mut Request<Body>,
 ) -> Result<(Response<Body>, Timing), Error> {
     let Errand {
-        cluster, endpoint, ..
+        cluster,
+        endpoint,
+        hash,
+        ..
     } = errand;
-    let Some(endpoint) = endpoint.or_else(|| cluster.pick()) else {
+    let preference = Preference { hash, attempt: 0 };
+    let Some(endpoint) = endpoint.or_else(|| cluster.pick_by(preference)) else {
         return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(mem::take(request)));
     };
     if let Some(advice) = mismatch(cluster, request) {
@@ -58,7 +63,10 @@ pub(crate) async fn run(
         let started = Instant::now();
         let connection = match worker.pool.checkout(cluster, &endpoint, freshness).await {
             Ok(connection) => connection,
-            Err(error) => return Err(error.with_unsent(mem::take(request))),
+            Err(error) => {
+                cluster.note(&endpoint, Outcome::LocalFailure);
+                return Err(error.with_unsent(mem::take(request)));
+            }
         };
         let connected = Instant::now();
         let spare = connection.is_reused().then(|| spare(request)).flatten();
@@ -68,6 +76,7 @@ pub(crate) async fn run(
             unsent,
         } = match exchange::send(connection, endpoint.begin(), request).await {
             Ok(response) => {
+                cluster.note(&endpoint, Outcome::of_status(response.status().as_u16()));
                 let timing = Timing {
                     connect: connected - started,
                     first_byte: connected.elapsed(),
@@ -76,6 +85,9 @@ pub(crate) async fn run(
             }
             Err(failure) => failure,
         };
+        if matches!(error.kind(), Kind::UpstreamReset | Kind::UpstreamProtocol) {
+            cluster.note(&endpoint, Outcome::LocalFailure);
+        }
         let died = reused && error.kind() == Kind::UpstreamReset;
         match spare {
             _ if died && unsent => {}

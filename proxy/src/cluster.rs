@@ -1,23 +1,32 @@
 //! Where a request can go: endpoints and the state about them that outlives snapshots.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::Extensions;
 
 use crate::config::limits;
-use crate::observe::metrics::ClusterMetrics;
+use crate::observe::metrics::{self, ClusterMetrics};
 
 pub mod address;
 pub mod balance;
 pub mod breaker;
+pub mod endpoint;
+pub mod outlier;
+mod upkeep;
 
 pub use address::Address;
+pub use balance::{Balance, BalanceSettings, Preference};
+pub(crate) use endpoint::InFlight;
+pub use endpoint::{Endpoint, Health, Locality, Status};
+pub use outlier::OutlierSettings;
 
+use self::balance::{Moment, Table};
 use self::breaker::{BreakerSettings, Breakers};
+use self::outlier::{Detector, Outcome, Reason};
 
 /// What an upstream port speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -40,6 +49,10 @@ pub struct ClusterSettings {
     pub connect_timeout: Duration,
     /// How long a connection lies idle before it is closed. Default: [`limits::UPSTREAM_IDLE_TIMEOUT`].
     pub idle_timeout: Duration,
+    /// Which of its endpoints takes a request. Default: round robin.
+    pub balance: BalanceSettings,
+    /// Which endpoints are put aside because of how they answer. Default: none.
+    pub outlier: Option<OutlierSettings>,
     /// How much of it may be busy at once. Default: no bound of its own.
     pub breakers: BreakerSettings,
     /// Anything that layers want to find on the cluster of a request; opaque to the proxy.
@@ -55,6 +68,8 @@ impl ClusterSettings {
             protocol: Protocol::default(),
             connect_timeout: limits::CONNECT_TIMEOUT,
             idle_timeout: limits::UPSTREAM_IDLE_TIMEOUT,
+            balance: BalanceSettings::default(),
+            outlier: None,
             breakers: BreakerSettings::default(),
             metadata: Extensions::new(),
         }
@@ -65,10 +80,12 @@ impl ClusterSettings {
 /// so a request that waits sees endpoints newer than its route.
 pub struct Cluster {
     settings: ClusterSettings,
-    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+    table: ArcSwap<Table>,
+    /// Taken to replace the table. Never held over an await.
+    changing: Mutex<()>,
     metrics: ClusterMetrics,
     breakers: Breakers,
-    turn: AtomicUsize,
+    detector: Option<Detector>,
 }
 
 impl Cluster {
@@ -78,11 +95,14 @@ impl Cluster {
         let metrics = ClusterMetrics::new(&settings.name);
         let breakers = Breakers::new(&settings.name, settings.breakers);
         Arc::new(Self {
-            settings,
-            endpoints: ArcSwap::default(),
+            table: ArcSwap::default(),
+            changing: Mutex::default(),
             metrics,
             breakers,
-            turn: AtomicUsize::new(0),
+            detector: settings
+                .outlier
+                .map(|outlier| Detector::new(outlier, fastrand::u64(..))),
+            settings,
         })
     }
 
@@ -99,20 +119,100 @@ impl Cluster {
     }
 
     /// Replaces the endpoints. Requests on the old ones finish; their pooled connections age out.
-    pub fn set_endpoints(&self, endpoints: Vec<Arc<Endpoint>>) {
-        self.endpoints.store(Arc::new(endpoints));
+    ///
+    /// What was learned about an address that stays (requests in flight, health, faults) passes to its new endpoint.
+    pub fn set_endpoints(&self, mut endpoints: Vec<Arc<Endpoint>>) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table.load();
+        if !table.endpoints().is_empty() {
+            let known = table
+                .endpoints()
+                .iter()
+                .map(|endpoint| (endpoint.address(), endpoint));
+            let known: HashMap<_, _> = known.collect();
+            for endpoint in &mut endpoints {
+                if let Some(old) = known.get(endpoint.address()) {
+                    endpoint.adopt(old);
+                }
+            }
+        }
+        self.sort(Arc::new(endpoints));
     }
 
     /// The endpoints now.
     #[must_use]
     pub fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
-        self.endpoints.load_full()
+        Arc::clone(self.table.load().endpoints())
+    }
+
+    /// Picks the endpoint for a request that does not mind, or none where there is none.
+    #[must_use]
+    pub fn pick(&self) -> Option<Arc<Endpoint>> {
+        self.pick_by(Preference::default())
     }
 
     /// Picks the endpoint for the next request, or none where there is none.
     #[must_use]
-    pub fn pick(&self) -> Option<Arc<Endpoint>> {
-        balance::round_robin(&self.endpoints.load(), &self.turn).cloned()
+    pub fn pick_by(&self, preference: Preference) -> Option<Arc<Endpoint>> {
+        self.table.load().pick(preference, self.moment()).cloned()
+    }
+
+    /// Picks an endpoint that is not in `tried`, if `reselections` further looks find one.
+    #[allow(dead_code, reason = "for retries")]
+    pub(crate) fn pick_other(
+        &self,
+        mut preference: Preference,
+        tried: &[Arc<Endpoint>],
+        reselections: u32,
+    ) -> Option<Arc<Endpoint>> {
+        let table = self.table.load();
+        let mut picked = table.pick(preference, self.moment())?;
+        for _ in 0..reselections {
+            if !tried.iter().any(|tried| tried.address() == picked.address()) {
+                break;
+            }
+            preference.attempt += 1;
+            picked = table.pick(preference, self.moment())?;
+        }
+        Some(Arc::clone(picked))
+    }
+
+    /// Takes note of how a try at one of its endpoints ended.
+    pub(crate) fn note(&self, endpoint: &Endpoint, outcome: Outcome) {
+        let Some(detector) = &self.detector else {
+            return;
+        };
+        if let Some((reason, bound)) = detector.note(endpoint, outcome) {
+            let endpoints = self.endpoints();
+            if detector.eject(endpoint, &endpoints, bound.enforced_percent, Instant::now()) {
+                self.ejected(reason);
+                self.refresh();
+            }
+        }
+    }
+
+    /// Sorts the endpoints anew by their health.
+    pub(crate) fn refresh(&self) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sort(self.endpoints());
+    }
+
+    fn sort(&self, endpoints: Arc<Vec<Arc<Endpoint>>>) {
+        let table = Table::new(endpoints, &self.settings.balance, fastrand::u64(..));
+        self.table.store(Arc::new(table));
+    }
+
+    fn ejected(&self, reason: Reason) {
+        let cluster = &self.settings.name;
+        tracing::info!(%cluster, reason = reason.name(), "an endpoint is ejected");
+        metrics::ejected(cluster, reason.name());
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            random: fastrand::u64(..),
+            now: self.settings.balance.follows_time().then(Instant::now),
+        }
     }
 
     /// The circuit breakers, for whoever dials, waits or sends.
@@ -134,62 +234,5 @@ impl fmt::Debug for Cluster {
     }
 }
 
-/// One address that serves a cluster.
-#[derive(Debug)]
-pub struct Endpoint {
-    address: Address,
-    metadata: Extensions,
-    in_flight: AtomicUsize,
-}
-
-impl Endpoint {
-    /// The endpoint at `address`.
-    #[must_use]
-    pub fn new(address: impl Into<Address>) -> Self {
-        Self {
-            address: address.into(),
-            metadata: Extensions::new(),
-            in_flight: AtomicUsize::new(0),
-        }
-    }
-
-    /// Attaches what layers want to find on it; opaque to the proxy.
-    #[must_use]
-    pub fn with_metadata(mut self, metadata: Extensions) -> Self {
-        self.metadata = metadata;
-        self
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// What was attached.
-    #[must_use]
-    pub fn metadata(&self) -> &Extensions {
-        &self.metadata
-    }
-
-    /// How many requests of this process are on it now.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
-    }
-}
-
-/// Counts one request on an endpoint until it is dropped.
-#[derive(Debug)]
-pub(crate) struct InFlight(Arc<Endpoint>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,26 +1,110 @@
 //! Which of a cluster's endpoints takes the next request.
+//!
+//! Pure and synchronous: time and chance are passed in. A [`Table`] is made when endpoints or their health change, never for
+//! a request; workers share it, and picking from it takes no lock and allocates nothing.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
-/// One after the other. `turn` is shared by all workers and wraps around.
-#[must_use]
-pub fn round_robin<'a, T>(endpoints: &'a [T], turn: &AtomicUsize) -> Option<&'a T> {
-    match endpoints {
-        [] => None,
-        [only] => Some(only),
-        many => many.get(turn.fetch_add(1, Ordering::Relaxed) % many.len()),
+mod group;
+mod least_request;
+mod maglev;
+mod priority;
+mod random;
+mod ring_hash;
+mod round_robin;
+mod slow_start;
+mod table;
+mod weights;
+
+pub use least_request::LeastRequest;
+pub use maglev::{InvalidMaglev, Maglev};
+pub use ring_hash::RingHash;
+pub use slow_start::SlowStart;
+
+pub(crate) use random::Draws;
+pub(crate) use table::Table;
+
+use crate::config::limits;
+
+/// How an endpoint is chosen among equals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Balance {
+    /// One after the other, by weight and without chance.
+    RoundRobin(Option<SlowStart>),
+    /// Of a few drawn by weight the one with the fewest requests under way.
+    LeastRequest(LeastRequest, Option<SlowStart>),
+    /// By chance and weight.
+    Random,
+    /// By the request's hash, on a ring; a request without one goes anywhere.
+    RingHash(RingHash),
+    /// By the request's hash, in a table that all fill evenly; a request without one goes anywhere.
+    Maglev(Maglev),
+}
+
+/// Which endpoints are asked at all, and how one of them is chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BalanceSettings {
+    /// How an endpoint is chosen among equals. Default: round robin without slow start.
+    pub policy: Balance,
+    /// The percentage of available endpoints of a priority below which their health is ignored (Envoy's panic), since sending
+    /// everything to the few that are left would end them too; 0 never does that. Default: [`limits::PANIC_PERCENT`].
+    pub panic_below_percent: u8,
+    /// How many percent of what the healthy endpoints of a priority or locality would bear they are taken to bear.
+    /// Default: [`limits::OVERPROVISIONING_PERCENT`].
+    pub overprovisioning_percent: u32,
+    /// Whether requests are shared among localities by their weights first, as far as they are healthy. Default: no.
+    pub by_locality: bool,
+}
+
+/// What a request says about where it should go.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Preference {
+    /// What the route's hash policy made of the request.
+    pub hash: Option<u64>,
+    /// How many endpoints were asked for it before: hashes lead elsewhere then.
+    pub attempt: u32,
+}
+
+/// What a pick depends on beside the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Any number, evenly distributed.
+    pub(crate) random: u64,
+    /// The time, where [`BalanceSettings::follows_time`].
+    pub(crate) now: Option<Instant>,
+}
+
+impl Default for Balance {
+    fn default() -> Self {
+        Self::RoundRobin(None)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Default for BalanceSettings {
+    fn default() -> Self {
+        Self {
+            policy: Balance::default(),
+            panic_below_percent: limits::PANIC_PERCENT,
+            overprovisioning_percent: limits::OVERPROVISIONING_PERCENT,
+            by_locality: false,
+        }
+    }
+}
 
-    #[test]
-    fn everyone_gets_a_turn() {
-        let turn = AtomicUsize::new(usize::MAX);
-        let picked: Vec<_> = (0..4).filter_map(|_| round_robin(&["a", "b"], &turn)).collect();
-        assert_eq!(picked.iter().filter(|pick| **pick == &"a").count(), 2);
-        assert_eq!(round_robin::<u8>(&[], &turn), None);
+impl BalanceSettings {
+    pub(crate) fn slow_start(&self) -> Option<SlowStart> {
+        match self.policy {
+            Balance::RoundRobin(slow_start) | Balance::LeastRequest(_, slow_start) => slow_start,
+            Balance::Random | Balance::RingHash(_) | Balance::Maglev(_) => None,
+        }
+    }
+
+    /// Whether picks need to know the time.
+    pub(crate) fn follows_time(&self) -> bool {
+        self.slow_start().is_some()
+    }
+
+    pub(crate) fn follows_hash(&self) -> bool {
+        matches!(self.policy, Balance::RingHash(_) | Balance::Maglev(_))
     }
 }

@@ -33,6 +33,29 @@ pub const BREAKER_PENDING_USUAL: usize = 1024;
 pub const BREAKER_REQUESTS_USUAL: usize = 1024;
 /// Envoy's usual bound of retries under way to one cluster; above it a failure stands. Only where a cluster asks for it.
 pub const BREAKER_RETRIES_USUAL: usize = 3;
+/// Below this percentage of available endpoints of a priority their health is ignored (Envoy's panic threshold).
+pub const PANIC_PERCENT: u8 = 50;
+/// How many percent of its share a healthy endpoint is taken to bear before another priority or locality has to help: down
+/// to 71 % health a priority takes everything (Envoy's overprovisioning factor).
+pub const OVERPROVISIONING_PERCENT: u32 = 140;
+/// The fewest points on the ring of a cluster that balances by ring hash; 16 bytes each.
+pub const RING_POINTS_MIN: usize = 1024;
+/// The most points on such a ring: with more endpoints each has fewer points (Envoy's 8 Mi).
+pub const RING_POINTS_MAX: usize = 8 * 1024 * 1024;
+/// The slots in the table of a cluster that balances by Maglev; a prime, 4 bytes each (Envoy's).
+pub const MAGLEV_SLOTS: u32 = 65_537;
+/// The most slots that such a table may have; above it the configuration is refused (Envoy's).
+pub const MAGLEV_SLOTS_MAX: u32 = 5_000_011;
+/// How many failures in a row make an endpoint an outlier, where a cluster detects them (Envoy's default).
+pub const CONSECUTIVE_FAILURES: u32 = 5;
+/// How often success rates are compared and ejections ended (Envoy's default).
+pub const OUTLIER_INTERVAL: Duration = Duration::from_secs(10);
+/// How long an endpoint's first ejection lasts; each further one in a row that much longer (Envoy's default).
+pub const EJECTION_BASE: Duration = Duration::from_secs(30);
+/// The longest ejection (Envoy's default).
+pub const EJECTION_MAX: Duration = Duration::from_secs(300);
+/// The most of a cluster's endpoints that are ejected at once, in percent; further ones stay (Envoy's default).
+pub const EJECTED_PERCENT_MAX: u8 = 10;
 /// The largest request head (request line and fields) that is read, in bytes; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another

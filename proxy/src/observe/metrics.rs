@@ -45,6 +45,9 @@ pub const UPSTREAM_RETRIES: &str = "tidegate_upstream_retries_total";
 /// What a circuit breaker turned away (counter; labels `cluster`, `priority`: `default` or `high`, `breaker`: `connections`,
 /// `pending`, `requests` or `retries`).
 pub const UPSTREAM_OVERFLOWS: &str = "tidegate_upstream_overflows_total";
+/// Endpoints that were ejected as outliers (counter; labels `cluster`, `reason`: `consecutive_5xx`,
+/// `consecutive_gateway_failure`, `consecutive_local_origin_failure`, `success_rate` or `failure_percentage`).
+pub const UPSTREAM_EJECTIONS: &str = "tidegate_upstream_ejections_total";
 
 /// The upper bounds of [`REQUEST_SECONDS`]'s buckets, in seconds.
 pub const REQUEST_SECONDS_BUCKETS: &[f64] = &[
@@ -75,6 +78,7 @@ pub fn describe() {
             "Requests sent again because their reused connection had died",
         ),
         (UPSTREAM_OVERFLOWS, "What a circuit breaker turned away"),
+        (UPSTREAM_EJECTIONS, "Endpoints that were ejected as outliers"),
     ];
     for (name, help) in counters {
         metrics::describe_counter!(name, Unit::Count, help);
@@ -213,4 +217,9 @@ impl ClusterMetrics {
 pub(crate) fn breaker_overflow(cluster: &str, priority: &'static str, breaker: &'static str) -> Counter {
     let cluster = cluster.to_owned();
     counter!(UPSTREAM_OVERFLOWS, "cluster" => cluster, "priority" => priority, "breaker" => breaker)
+}
+
+/// Counts one ejection; they are rare enough to look their counter up.
+pub(crate) fn ejected(cluster: &str, reason: &'static str) {
+    counter!(UPSTREAM_EJECTIONS, "cluster" => cluster.to_owned(), "reason" => reason).increment(1);
 }
