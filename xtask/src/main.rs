@@ -19,7 +19,7 @@ mod test;
 
 const USAGE: &str = "\
 usage: cargo xtask test [ARGUMENTS OF CARGO TEST]   every test, with the set-up it needs
-       cargo xtask check [STAGE…]                   fmt, clippy, doc, deny, house; all without a word
+       cargo xtask check [STAGE…]                   fmt, clippy, doc, deny, house, package; all without a word
        cargo xtask fuzz --smoke                     each fuzz target for a bounded number of runs
        cargo xtask limits [--check]                 writes docs/limits.md from the `limits.rs` files, or compares it
        cargo xtask peers [NAME…]                    installs what tests and the load comparison run beside us
