@@ -22,7 +22,7 @@ use crate::worker::Proxy;
 
 mod detect;
 mod h1;
-mod h2;
+pub(crate) mod h2;
 pub(crate) mod interim;
 mod socket;
 mod stream;
@@ -199,10 +199,12 @@ impl RequestBody {
         }
     }
 
-    #[allow(dead_code, reason = "for the exchanges that pass interim responses on")]
     /// Where interim responses to this request go.
     pub(crate) fn interim(&self) -> Option<&interim::Interim> {
-        None
+        match self {
+            Self::H1(_) => None,
+            Self::H2(body) => Some(body.interim()),
+        }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {

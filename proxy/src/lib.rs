@@ -68,6 +68,12 @@ pub mod drain;
 pub mod process;
 mod worker;
 
+/// What meets untrusted bytes, for the fuzz targets. No part of the API: it changes without notice.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::connection::h2::meter::{Excess, Meter};
+}
+
 pub use body::Body;
 pub use error::Error;
 pub use worker::Proxy;

@@ -106,8 +106,8 @@ fn normalize_path<B>(request: &mut Request<B>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The `Upgrade` to forward: WebSocket over HTTP/1.1 alone. Any other offer, `h2c` first among them, is
-/// ignored, as RFC 9110 §7.8 allows.
+/// The `Upgrade` to forward: WebSocket alone, of HTTP/1.1 or of an extended CONNECT, which has the same form here. Any
+/// other offer, `h2c` first among them, is ignored, as RFC 9110 §7.8 allows.
 fn websocket_upgrade<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Error> {
     let headers = request.headers();
     let offered = headers
@@ -115,7 +115,7 @@ fn websocket_upgrade<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Err
         .iter()
         .any(|offer| offer.as_bytes().eq_ignore_ascii_case(b"websocket"));
     let connection = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    if !offered || !connection || request.version() != Version::HTTP_11 {
+    if !offered || !connection || request.version() < Version::HTTP_11 {
         return Ok(None);
     }
     let empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");

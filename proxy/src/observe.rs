@@ -82,7 +82,6 @@ impl Observation {
     }
 
     /// A request that was answered with an error before it could be routed: what a codec refuses counts too.
-    #[allow(dead_code, reason = "for the codecs of our own")]
     pub(crate) fn refused(metrics: &Arc<ProxyMetrics>, kind: Kind) {
         Self::begin(metrics, &Method::GET).settle(Ending::Failed(kind));
     }

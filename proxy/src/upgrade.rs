@@ -39,7 +39,6 @@ impl Half {
     }
 
     /// A side whose connection has left HTTP.
-    #[allow(dead_code, reason = "for the codec of our own and for streams of HTTP/2")]
     pub(crate) fn ready(connection: impl Duplex + 'static) -> Self {
         Self::of(Side::Ready(Box::new(connection)))
     }

@@ -13,12 +13,14 @@ use crate::body::Body;
 use crate::config::Handle;
 use crate::connection::Peer;
 use crate::drain::Watch;
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 use crate::layers::Stacks;
+use crate::observe::Observation;
 use crate::observe::ledger::Ledger;
 use crate::observe::metrics::ProxyMetrics;
 use crate::pool::Pool;
 use crate::request;
+use crate::respond::{self, Dialect};
 
 /// What the requests of one worker share and no other worker touches.
 #[derive(Debug)]
@@ -77,6 +79,18 @@ impl Proxy {
     /// Answers one request; never fails, an error becomes a response.
     pub(crate) fn handle(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
         request::handle(&self.worker, &self.peer, request)
+    }
+
+    /// Turns a request away that is not worth looking at, and accounts for it.
+    pub(crate) fn refuse(&self, error: &Error, dialect: Dialect) -> Response<Body> {
+        tracing::debug!(reason = error.kind().name(), %error, "request refused");
+        Observation::refused(&self.worker.metrics, error.kind());
+        respond::from_error(error, dialect)
+    }
+
+    /// Whose requests these are.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     pub(crate) fn worker(&self) -> &Arc<Worker> {

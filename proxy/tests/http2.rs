@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use h2::client::SendRequest;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
 use socket2::{Domain, Socket, Type};
 use support::{Front, GRACE, HOST};
 use tidegate_testkit::body::{fed, full};
@@ -334,7 +335,11 @@ async fn an_idle_connection_ends_with_the_drain() {
 
 #[tokio::test]
 async fn a_body_that_waits_for_permission_gets_it_when_it_is_wanted() {
-    let upstream = Upstream::echo().await;
+    let upstream = Upstream::start(async |request| {
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        Response::new(full(body))
+    })
+    .await;
     let front = Front::to(upstream.address());
     let (mut sender, _connection) = connect(&front).await;
     let request = Request::post("http://a/")

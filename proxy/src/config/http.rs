@@ -89,6 +89,17 @@ pub struct Http2Settings {
     pub stream_window_bytes: u32,
     /// The receive window of the connection, in bytes. Default: [`limits::H2_CONNECTION_WINDOW_BYTES`].
     pub connection_window_bytes: u32,
+    /// Whether PING asks now and then if the client is still there. Default: never.
+    pub keep_alive: Option<Http2KeepAlive>,
+}
+
+/// When PING asks whether a client is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2KeepAlive {
+    /// How long after one answer the next is asked for.
+    pub interval: Duration,
+    /// How long the answer may take; then the connection is cut.
+    pub timeout: Duration,
 }
 
 /// What the end of a client's input means while its request is under way.
@@ -146,6 +157,7 @@ impl Default for Http2Settings {
             streams_max: limits::H2_STREAMS_MAX,
             stream_window_bytes: limits::H2_STREAM_WINDOW_BYTES,
             connection_window_bytes: limits::H2_CONNECTION_WINDOW_BYTES,
+            keep_alive: None,
         }
     }
 }

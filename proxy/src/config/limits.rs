@@ -73,8 +73,48 @@ pub const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 pub const H2_SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// Streams reset before they were answered, waiting to be forgotten, on one connection (rapid reset).
 pub const H2_PENDING_RESETS_MAX: usize = 50;
-/// Streams that this side resets for the peer's faults before the connection ends (MadeYouReset).
-pub const H2_LOCAL_RESETS_MAX: usize = 500;
+/// Streams that this side resets for the client's faults, over the life of one HTTP/2 connection; above it the connection ends
+/// with `ENHANCE_YOUR_CALM`, as it does for each of the bounds below (MadeYouReset, CVE-2025-8671).
+pub const H2_FAULTY_STREAMS_MAX: u32 = 500;
+/// Streams of one HTTP/2 connection that were refused as more were open than may be, over its life.
+pub const H2_REFUSED_STREAMS_MAX: u32 = 1000;
+/// The time within which the frames below are counted.
+pub const H2_METER_WINDOW: Duration = Duration::from_secs(1);
+/// PING from a client within [`H2_METER_WINDOW`], answers to ours included.
+pub const H2_PINGS_MAX: u32 = 100;
+/// SETTINGS from a client within [`H2_METER_WINDOW`], acknowledgements included.
+pub const H2_SETTINGS_MAX: u32 = 50;
+/// PRIORITY from a client within [`H2_METER_WINDOW`].
+pub const H2_PRIORITIES_MAX: u32 = 100;
+/// WINDOW_UPDATE from a client within [`H2_METER_WINDOW`] that no DATA of ours has earned: those of the connection, and those
+/// of its streams, for which it is enough that each of them opens its window once.
+pub const H2_WINDOW_UPDATES_MAX: u32 = 300;
+/// WINDOW_UPDATE that DATA of ours earns at most; more than the frames that a full connection window holds.
+pub const H2_WINDOW_UPDATES_EARNED_MAX: u32 = 150_000;
+/// DATA from a client within [`H2_METER_WINDOW`] that has no byte and ends nothing. The `h2` crate's own bound is 100 over a
+/// connection's life.
+pub const H2_EMPTY_DATA_MAX: u32 = 100;
+/// CONTINUATION in one block of fields from a client; the `h2` crate takes fewer, if heads are small (CVE-2024-27316).
+pub const H2_CONTINUATIONS_MAX: u32 = 20;
+/// RST_STREAM from a client within [`H2_METER_WINDOW`]: all that can be open may be given up at once.
+pub const H2_RESETS_MAX: u32 = H2_STREAMS_MAX;
+/// RST_STREAM from a client over the life of a connection, where it gives up more than half of its streams.
+pub const H2_LIFETIME_RESETS_MAX: u32 = 10_000;
+/// RST_STREAM from a client before the response began, over the life of a connection, where it gives up more than half of
+/// its streams so early (rapid reset, CVE-2023-44487).
+pub const H2_PREMATURE_RESETS_MAX: u32 = 100;
+/// Frames of unknown types from a client within [`H2_METER_WINDOW`], and GOAWAY.
+pub const H2_ODD_FRAMES_MAX: u32 = 100;
+/// Streams that are remembered as unanswered by the count of frames; of more the oldest are forgotten.
+pub const H2_UNANSWERED_MAX: usize = 1024;
+/// How long a client is left to take the end of an HTTP/2 connection: the GOAWAY, and what it had sent by then.
+pub const H2_FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much of what a client still sends after its connection was ended is read and dropped, in bytes: unread it would
+/// make the kernel reset the connection, and the client would never learn why.
+pub const H2_FAREWELL_BYTES_MAX: usize = 1024 * 1024;
+/// How much of a response a client must take within [`WRITE_STALL_TIMEOUT`] while some of it waits for the client's window,
+/// in bytes; otherwise the stream is cut (a window that opens byte by byte).
+pub const H2_PROGRESS_BYTES_MIN: usize = 16 * 1024;
 /// How long a client may leave a response that is under way without reading a byte of it; then its stream or
 /// connection is cut, and whatever it occupied is free (slow read).
 pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);

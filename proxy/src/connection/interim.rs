@@ -13,20 +13,17 @@ use crate::config::limits;
 /// Where an upstream's interim responses go. Clones are handles to the same client.
 ///
 /// It travels with the request: with its body, and in its extensions where a layer may have replaced that.
-#[allow(dead_code, reason = "the codecs that read interim responses come next")]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interim {
     shared: Arc<Shared>,
 }
 
-#[allow(dead_code, reason = "the codecs that read interim responses come next")]
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
     client: AtomicWaker,
 }
 
-#[allow(dead_code, reason = "the codecs that read interim responses come next")]
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Response<()>>,
@@ -35,8 +32,8 @@ struct Queue {
     expects_continue: bool,
 }
 
-#[allow(dead_code, reason = "the codecs that read interim responses come next")]
 impl Interim {
+    #[allow(dead_code, reason = "for the HTTP/1 codec of our own")]
     /// For a client that said whether it waits for `100 Continue`.
     pub(crate) fn expecting_continue(expects_continue: bool) -> Self {
         let interim = Self::default();
@@ -44,6 +41,7 @@ impl Interim {
         interim
     }
 
+    #[allow(dead_code, reason = "for the exchanges that pass interim responses on")]
     /// The sink of this request, if its client can take interim responses.
     pub(crate) fn of(request: &Request<Body>) -> Option<&Self> {
         request.extensions().get().or_else(|| request.body().interim())

@@ -34,6 +34,9 @@ pub const CONNECTIONS_REFUSED: &str = "tidegate_downstream_connections_refused_t
 pub const REFUSED_TOO_MANY: &str = "too_many";
 /// The `reason` of [`CONNECTIONS_REFUSED`] when the system could not accept one.
 pub const REFUSED_BY_SYSTEM: &str = "accept";
+/// Downstream HTTP/2 connections that were ended for what the client did or did not do (counter; label `reason`: what there
+/// was too much of; `h2_calm` and `h2_protocol` where the `h2` crate found fault; `keep_alive` without an answer to PING).
+pub const H2_CONNECTIONS_CUT: &str = "tidegate_downstream_h2_connections_cut_total";
 /// Requests sent to a cluster (counter; label `cluster`).
 pub const UPSTREAM_REQUESTS: &str = "tidegate_upstream_requests_total";
 /// Connections opened to a cluster (counter; label `cluster`).
@@ -67,6 +70,10 @@ pub fn describe() {
             "Requests whose client left before it had the whole response",
         ),
         (CONNECTIONS_REFUSED, "Connections refused or not accepted"),
+        (
+            H2_CONNECTIONS_CUT,
+            "HTTP/2 connections ended for what the client did",
+        ),
         (UPSTREAM_REQUESTS, "Requests sent to a cluster"),
         (UPSTREAM_CONNECTS, "Connections opened to a cluster"),
         (
@@ -171,6 +178,10 @@ impl ProxyMetrics {
     pub(crate) fn connection(&self) -> OpenConnection {
         self.connections.increment(1.0);
         OpenConnection(self.connections.clone())
+    }
+
+    pub(crate) fn connection_cut(reason: &'static str) {
+        counter!(H2_CONNECTIONS_CUT, "reason" => reason).increment(1);
     }
 
     pub(crate) fn connection_refused(reason: &'static str) {

@@ -1,219 +1,181 @@
 //! One HTTP/2 stream: its request as it comes, its response as the client takes it.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
-use http::header::{CONTENT_LENGTH, EXPECT};
+use h2::{Reason, RecvStream};
 use http::{Request, Response, StatusCode};
-use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body::Body as _;
 
+use super::duplex::Bytestream;
+use super::head::{self, Flaw, Switch};
+use super::link::Link;
+use super::request_body::{StreamBody, expects_continue};
+use super::send;
 use crate::body::Body;
-use crate::config::limits::WRITE_STALL_TIMEOUT;
-use crate::connection::{Exchange, RequestBody};
+use crate::config::http::HttpSettings;
+use crate::connection::RequestBody;
+use crate::connection::interim::Interim;
 use crate::error::{Error, Kind};
 use crate::respond::{self, Dialect};
+use crate::upgrade::{Half, Tunnel};
+use crate::upstream::TunnelEnd;
+use crate::worker::Proxy;
 
-/// One stream.
-pub(super) struct Stream {
-    respond: SendResponse<Bytes>,
-    expect: Option<Arc<Expect>>,
+/// Serves one stream to its end.
+pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<Bytes>, proxy: &Proxy) {
+    let (mut head, body) = request.into_parts();
+    let settings = proxy.peer().http();
+    let mut stream = Stream::new(respond);
+    if stream.is_reset().await {
+        // Nothing was done for it yet, and nothing will be (rapid reset).
+        return;
+    }
+    let checked = head::check(&head, settings).and_then(|()| Switch::of(&mut head, settings));
+    match checked {
+        Ok(Some(switch)) => {
+            // It travels with the body as a rule; here the body is the tunnel's.
+            head.extensions.insert(stream.interim.clone());
+            let request = Request::from_parts(head, Body::empty());
+            stream.link.arrive();
+            if let Some(response) = stream.handle(request, proxy).await {
+                stream.switch(&switch, response, body, settings).await;
+            }
+        }
+        Ok(None) => {
+            stream.interim.reset(expects_continue(&head.headers));
+            let (link, interim) = (Arc::clone(&stream.link), stream.interim.clone());
+            let body = StreamBody::new(body, &head.headers, link, interim, Arc::clone(settings));
+            let request = Request::from_parts(head, Body::downstream(RequestBody::H2(body)));
+            if let Some(response) = stream.handle(request, proxy).await {
+                stream.answer(response, settings).await;
+            }
+        }
+        Err(Flaw::Malformed(flaw)) => {
+            tracing::debug!(flaw, "malformed request");
+            stream.respond.send_reset(Reason::PROTOCOL_ERROR);
+        }
+        Err(Flaw::Refused(error)) => {
+            let response = proxy.refuse(&error, Dialect::of(&head.headers));
+            stream.answer(response, settings).await;
+        }
+    }
 }
 
-/// What a client waits for that sends its body only when it is wanted (RFC 9110 §10.1.1).
-#[derive(Debug, Default)]
-struct Expect {
-    wanted: AtomicBool,
-    waker: AtomicWaker,
+struct Stream {
+    respond: SendResponse<Bytes>,
+    link: Arc<Link>,
+    interim: Interim,
 }
 
 impl Stream {
-    pub(super) fn of(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> (Self, Request<Body>) {
-        let headers = request.headers();
-        let declared = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse().ok());
-        let expects = headers
-            .get(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        let expect: Option<Arc<Expect>> = expects.then(Arc::default);
-        let body = |stream| StreamBody {
-            stream,
-            declared,
-            expect: expect.clone(),
-        };
-        let request = request.map(|stream| Body::downstream(RequestBody::H2(body(stream))));
-        (Self { respond, expect }, request)
+    fn new(respond: SendResponse<Bytes>) -> Self {
+        Self {
+            respond,
+            link: Arc::new(Link::new()),
+            interim: Interim::default(),
+        }
     }
 
-    fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.expect.as_ref().is_some_and(|expect| expect.is_wanted(cx)) {
-            self.expect = None;
-            let mut interim = Response::new(());
-            *interim.status_mut() = StatusCode::CONTINUE;
-            if let Err(error) = self.respond.send_informational(interim) {
-                tracing::debug!(%error, "100 Continue could not be sent");
+    async fn is_reset(&mut self) -> bool {
+        poll_fn(|cx| Poll::Ready(self.respond.poll_reset(cx).is_ready())).await
+    }
+
+    /// The response to `request`; none when the client has given the stream up, and its request with it.
+    async fn handle(&mut self, request: Request<Body>, proxy: &Proxy) -> Option<Response<Body>> {
+        let dialect = Dialect::of(request.headers());
+        let link = Arc::clone(&self.link);
+        let response = tokio::select! {
+            biased;
+            response = proxy.handle(request) => response,
+            () = poll_fn(|cx| self.poll_given_up(cx)) => {
+                self.respond.send_reset(Reason::CANCEL);
+                return None;
             }
-        }
+            () = link.idle(proxy.peer().http().timeouts.stream_idle) => {
+                let kind = if link.has_arrived() { Kind::IdleTimeout } else { Kind::RequestIncomplete };
+                respond::from_error(&Error::new(kind), dialect)
+            }
+        };
+        // What came with the response goes first.
+        poll_fn(|cx| {
+            self.pass_interim(cx);
+            Poll::Ready(())
+        })
+        .await;
+        Some(response)
+    }
+
+    fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.pass_interim(cx);
         self.respond.poll_reset(cx).map(drop)
     }
-}
 
-impl Expect {
-    fn want(&self) {
-        self.wanted.store(true, Ordering::Release);
-        self.waker.wake();
+    /// Sends the interim responses that have come.
+    fn pass_interim(&mut self, cx: &Context<'_>) {
+        while let Poll::Ready(mut response) = self.interim.poll_next(cx) {
+            head::drop_connection_fields(response.headers_mut());
+            if let Err(error) = self.respond.send_informational(response) {
+                tracing::debug!(%error, "an interim response could not be sent");
+            }
+        }
     }
 
-    fn is_wanted(&self, cx: &Context<'_>) -> bool {
-        self.waker.register(cx.waker());
-        self.wanted.load(Ordering::Acquire)
-    }
-}
-
-impl Exchange for Stream {
-    type Outcome = ();
-
-    fn abandoned(&mut self) -> impl Future<Output = ()> + Send {
-        poll_fn(|cx| self.poll_abandoned(cx))
-    }
-
-    async fn respond(mut self, mut response: Response<Body>) {
+    async fn answer(mut self, mut response: Response<Body>, settings: &HttpSettings) {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Not a status of HTTP/2 (RFC 9113 §8.6); nothing asked for it either.
-            let error = Error::new(Kind::LayerFailed).with_source("a 101 over HTTP/2");
-            response = respond::from_error(&error, Dialect::Http);
+            response = failed(&Error::new(Kind::LayerFailed).with_source("a 101 over HTTP/2"));
         }
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
+        head::drop_connection_fields(&mut head.headers);
         let ended = body.is_end_stream();
         match self.respond.send_response(Response::from_parts(head, ()), ended) {
             Ok(_) if ended => {}
-            Ok(stream) => send_body(stream, body).await,
+            Ok(stream) => send::body(stream, body, &self.link, settings).await,
             Err(error) => tracing::debug!(%error, "response could not be sent"),
         }
+        // With this and the request's body the last handles of the stream go: `h2` tells a client that is not done
+        // with its request that no more of it is wanted (RFC 9113 §8.1).
+        self.link.answer();
     }
 
-    fn cancel(mut self) {
-        self.respond.send_reset(Reason::CANCEL);
-    }
-}
-
-/// Sends a body at the pace of the stream's window; drops it when the client resets the stream.
-async fn send_body(mut stream: SendStream<Bytes>, mut body: Body) {
-    loop {
-        let frame = tokio::select! {
-            frame = body.frame() => frame,
-            _reason = poll_fn(|cx| stream.poll_reset(cx)) => return,
+    /// Opens the tunnel that an extended CONNECT asked for, or passes on why there is none.
+    async fn switch(
+        mut self,
+        switch: &Switch,
+        mut response: Response<Body>,
+        receive: RecvStream,
+        settings: &HttpSettings,
+    ) {
+        let upstream = response.extensions_mut().remove::<Half>();
+        let Some(upstream) = upstream.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
+            drop(receive);
+            let refused = Switch::refused(response.status());
+            let response = refused.err().map_or(response, |error| failed(&error));
+            return self.answer(response, settings).await;
         };
-        let sent = match frame {
-            None => stream.send_data(Bytes::new(), true).map(|()| Progress::Ended),
-            Some(Ok(frame)) => send_frame(&mut stream, frame, body.is_end_stream()).await,
-            Some(Err(error)) => {
-                // The response is cut short: say so, rather than end it as if it were complete.
-                tracing::debug!(%error, "response body failed");
-                return stream.send_reset(Reason::INTERNAL_ERROR);
+        let end = response.extensions_mut().remove::<TunnelEnd>();
+        let (mut head, held) = mem::take(&mut response).into_parts();
+        if let Err(error) = switch.opened(&mut head) {
+            return self.answer(failed(&error), settings).await;
+        }
+        head::drop_connection_fields(&mut head.headers);
+        match self.respond.send_response(Response::from_parts(head, ()), false) {
+            Ok(send) => {
+                let downstream = Half::ready(Bytestream::new(receive, send));
+                // Boxed, as the task of every other stream would have room for it.
+                Box::pin(Tunnel::new(downstream, upstream, held).until(end).run()).await;
             }
-        };
-        match sent {
-            Ok(Progress::More) => {}
-            Ok(Progress::Ended) => return,
-            Err(error) => return tracing::debug!(%error, "response body could not be sent"),
+            Err(error) => tracing::debug!(%error, "the tunnel's response could not be sent"),
         }
     }
 }
 
-enum Progress {
-    More,
-    Ended,
-}
-
-async fn send_frame(
-    stream: &mut SendStream<Bytes>,
-    frame: Frame<Bytes>,
-    last: bool,
-) -> Result<Progress, h2::Error> {
-    match frame.into_data() {
-        Ok(data) => {
-            send_data(stream, data, last).await?;
-            Ok(if last { Progress::Ended } else { Progress::More })
-        }
-        Err(frame) => match frame.into_trailers() {
-            Ok(trailers) => stream.send_trailers(trailers).map(|()| Progress::Ended),
-            Err(_unknown_kind) => Ok(Progress::More),
-        },
-    }
-}
-
-async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, ends: bool) -> Result<(), h2::Error> {
-    if data.is_empty() {
-        return stream.send_data(data, ends);
-    }
-    while !data.is_empty() {
-        stream.reserve_capacity(data.len());
-        let capacity = poll_fn(|cx| stream.poll_capacity(cx));
-        let granted = match tokio::time::timeout(WRITE_STALL_TIMEOUT, capacity).await {
-            Ok(Some(granted)) => granted?,
-            Ok(None) => return Err(Reason::CANCEL.into()),
-            Err(_the_client_does_not_read) => {
-                stream.send_reset(Reason::CANCEL);
-                return Err(Reason::CANCEL.into());
-            }
-        };
-        let chunk = data.split_to(granted.min(data.len()));
-        stream.send_data(chunk, ends && data.is_empty())?;
-    }
-    Ok(())
-}
-
-/// A stream's request body; its window opens as the body is read.
-pub(crate) struct StreamBody {
-    stream: RecvStream,
-    declared: Option<u64>,
-    expect: Option<Arc<Expect>>,
-}
-
-impl StreamBody {
-    pub(in super::super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let lost = |error: h2::Error| Error::new(Kind::ClientClosed).with_source(error);
-        let polled = self.stream.poll_data(cx);
-        if let Some(expect) = self.expect.take()
-            && polled.is_pending()
-        {
-            expect.want();
-        }
-        match ready!(polled) {
-            Some(Ok(data)) => {
-                if let Some(declared) = &mut self.declared {
-                    *declared = declared.saturating_sub(data.len() as u64);
-                }
-                let released = self.stream.flow_control().release_capacity(data.len());
-                Poll::Ready(Some(released.map(|()| Frame::data(data)).map_err(lost)))
-            }
-            Some(Err(error)) => Poll::Ready(Some(Err(lost(error)))),
-            None => {
-                let trailers = ready!(self.stream.poll_trailers(cx)).map_err(lost).transpose();
-                Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
-            }
-        }
-    }
-
-    pub(in super::super) fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
-    }
-
-    pub(in super::super) fn size_hint(&self) -> SizeHint {
-        match self.declared {
-            Some(left) => SizeHint::with_exact(left),
-            None => SizeHint::default(),
-        }
-    }
+fn failed(error: &Error) -> Response<Body> {
+    tracing::debug!(%error, "request failed");
+    respond::from_error(error, Dialect::Http)
 }

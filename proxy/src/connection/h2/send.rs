@@ -1,0 +1,182 @@
+//! How a response's body is sent at the pace of its client, and when that is too slow.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use super::head;
+use super::link::Link;
+use crate::body::Body;
+use crate::config::http::HttpSettings;
+use crate::config::limits;
+
+/// Sends a body at the pace of the stream's window; drops it when the client resets the stream.
+pub(super) async fn body(
+    mut stream: SendStream<Bytes>,
+    mut body: Body,
+    link: &Link,
+    settings: &HttpSettings,
+) {
+    let mut pace = Pace::default();
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            _reason = poll_fn(|cx| stream.poll_reset(cx)) => return,
+            () = link.idle(settings.timeouts.stream_idle) => {
+                // The response is cut short: say so, rather than end it as if it were complete.
+                return stream.send_reset(Reason::CANCEL);
+            }
+        };
+        let sent = match frame {
+            None => stream.send_data(Bytes::new(), true).map(|()| Progress::Ended),
+            Some(Ok(frame)) => {
+                link.moved();
+                send_frame(&mut stream, frame, body.is_end_stream(), &mut pace).await
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "response body failed");
+                return stream.send_reset(Reason::INTERNAL_ERROR);
+            }
+        };
+        match sent {
+            Ok(Progress::More) => {}
+            Ok(Progress::Ended) => return,
+            Err(error) => return tracing::debug!(%error, "response body could not be sent"),
+        }
+    }
+}
+
+enum Progress {
+    More,
+    Ended,
+}
+
+async fn send_frame(
+    stream: &mut SendStream<Bytes>,
+    frame: Frame<Bytes>,
+    last: bool,
+    pace: &mut Pace,
+) -> Result<Progress, h2::Error> {
+    match frame.into_data() {
+        Ok(data) => {
+            send_data(stream, data, last, pace).await?;
+            Ok(if last { Progress::Ended } else { Progress::More })
+        }
+        Err(frame) => match frame.into_trailers() {
+            Ok(mut trailers) => {
+                head::drop_from_trailers(&mut trailers);
+                stream.send_trailers(trailers).map(|()| Progress::Ended)
+            }
+            Err(_unknown_kind) => Ok(Progress::More),
+        },
+    }
+}
+
+async fn send_data(
+    stream: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    ends: bool,
+    pace: &mut Pace,
+) -> Result<(), h2::Error> {
+    if data.is_empty() {
+        return stream.send_data(data, ends);
+    }
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len());
+        let granted = tokio::select! {
+            biased;
+            granted = poll_fn(|cx| stream.poll_capacity(cx)) => granted.ok_or(Reason::CANCEL)??,
+            () = pace.too_slow() => {
+                stream.send_reset(Reason::CANCEL);
+                return Err(Reason::CANCEL.into());
+            }
+        };
+        let chunk = data.split_to(granted.min(data.len()));
+        pace.took(chunk.len());
+        stream.send_data(chunk, ends && data.is_empty())?;
+    }
+    pace.caught_up();
+    Ok(())
+}
+
+/// How fast the client takes what waits for its window. Nothing is measured while nothing waits.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    waits: Option<Period>,
+}
+
+#[derive(Debug)]
+struct Period {
+    end: Instant,
+    bytes: usize,
+}
+
+impl Period {
+    fn begin() -> Self {
+        Self {
+            end: Instant::now() + limits::WRITE_STALL_TIMEOUT,
+            bytes: 0,
+        }
+    }
+}
+
+impl Pace {
+    /// Resolves when the client has taken too little for too long. Polled only while something waits. Cancel-safe.
+    pub(super) async fn too_slow(&mut self) {
+        let end = self.waits.get_or_insert_with(Period::begin).end;
+        tokio::time::sleep_until(end).await;
+    }
+
+    /// The client has taken so much.
+    pub(super) fn took(&mut self, bytes: usize) {
+        if let Some(period) = &mut self.waits {
+            period.bytes += bytes;
+            if period.bytes >= limits::H2_PROGRESS_BYTES_MIN {
+                *period = Period::begin();
+            }
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(super) fn caught_up(&mut self) {
+        self.waits = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn wait(pace: &mut Pace, time: Duration) -> bool {
+        tokio::time::timeout(time, pace.too_slow()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_that_opens_byte_by_byte_is_no_progress() {
+        let mut pace = Pace::default();
+        let almost = limits::WRITE_STALL_TIMEOUT / 4;
+        for _drip in 0..3 {
+            assert!(!wait(&mut pace, almost).await);
+            pace.took(1);
+        }
+        assert!(wait(&mut pace, almost).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn some_progress_in_each_period_is_enough() {
+        let mut pace = Pace::default();
+        let almost = limits::WRITE_STALL_TIMEOUT - Duration::from_secs(1);
+        for _slow_reader in 0..3 {
+            assert!(!wait(&mut pace, almost).await);
+            pace.took(limits::H2_PROGRESS_BYTES_MIN);
+        }
+        pace.caught_up();
+        assert!(!wait(&mut pace, almost).await, "the time begins anew");
+    }
+}
