@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::cluster::Cluster;
+use crate::overload::Overload;
 use crate::route::{VirtualHost, VirtualHosts};
 
 pub mod http;
@@ -50,10 +51,11 @@ impl Snapshot {
     }
 }
 
-/// Where the current [`Snapshot`] is published and read. Clones share it.
+/// Where the current [`Snapshot`] is published and read, and what bounds the process that follows it. Clones share both.
 #[derive(Clone, Debug, Default)]
 pub struct Handle {
     current: Arc<ArcSwap<Snapshot>>,
+    overload: Overload,
 }
 
 impl Handle {
@@ -62,7 +64,21 @@ impl Handle {
     pub fn new(snapshot: Snapshot) -> Self {
         Self {
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
+            overload: Overload::default(),
         }
+    }
+
+    /// Bounds what all workers hold together that follow this handle, and the clones made from now on.
+    /// Default: [`OverloadSettings::default`](crate::overload::OverloadSettings::default).
+    #[must_use]
+    pub fn bounded(self, overload: Overload) -> Self {
+        Self { overload, ..self }
+    }
+
+    /// What bounds the process.
+    #[must_use]
+    pub fn overload(&self) -> &Overload {
+        &self.overload
     }
 
     /// Replaces the snapshot at once and for every worker; requests under way keep what they matched.

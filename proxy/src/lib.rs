@@ -62,6 +62,7 @@ mod respond;
 pub mod body;
 pub mod error;
 pub mod observe;
+pub mod overload;
 
 pub mod admin;
 pub mod drain;

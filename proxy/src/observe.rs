@@ -29,6 +29,8 @@ pub(crate) struct Observation {
     state: State,
     /// Whether the response has no body on the wire, whatever its fields say (RFC 9110 §9.3.2).
     head_only: bool,
+    /// Whether the process has made room for it.
+    admitted: bool,
     /// Bytes of the response's body so far.
     sent: u64,
     /// Bytes that the head of the response has promised and that are still to come, where it has.
@@ -76,9 +78,17 @@ impl Observation {
             started: metrics.now(),
             state: State::Open,
             head_only: *method == Method::HEAD,
+            admitted: false,
             sent: 0,
             promised: None,
         }
+    }
+
+    /// Makes room for the request until it has ended, if the process may hold one more.
+    pub(crate) fn admit(&mut self) -> Result<(), Error> {
+        self.metrics.overload().admit()?;
+        self.admitted = true;
+        Ok(())
     }
 
     /// A request that was answered with an error before it could be routed: what a codec refuses counts too.
@@ -142,6 +152,9 @@ impl Observation {
             State::Open | State::Failing(_) => None,
         };
         self.state = State::Settled;
+        if self.admitted {
+            self.metrics.overload().release();
+        }
         self.metrics.ended(ending, status, self.sent);
     }
 }

@@ -31,20 +31,28 @@ pub(crate) fn handle<'a>(
     mut request: Request<Body>,
 ) -> impl Future<Output = Response<Body>> + Send + 'a {
     async move {
-        let observation = Observation::begin(&worker.metrics, request.method());
+        let mut observation = Observation::begin(&worker.metrics, request.method());
         Received::count(&worker.metrics, request.body_mut());
+        let version = request.version();
         let dialect = Dialect::of(request.headers());
-        let result = match prepare(worker, peer, &mut request) {
+        let prepared = observation
+            .admit()
+            .and_then(|()| prepare(worker, peer, &mut request));
+        let result = match prepared {
             Ok(found) => forward(worker, peer, found, &mut request).await,
             Err(error) => Err(error),
         };
-        match result {
+        let mut response = match result {
             Ok(response) => observation.answered(response),
             Err(error) => {
                 tracing::debug!(reason = error.kind().name(), %error, "request failed");
                 observation.failed(&error, respond::from_error(&error, dialect))
             }
+        };
+        if !worker.config.overload().keeps_connections() {
+            respond::ask_to_close(&mut response, version);
         }
+        response
     }
 }
 

@@ -1,7 +1,7 @@
 //! How an error becomes a response: the only place where one does.
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use http::{Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode, Version};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -51,6 +51,14 @@ pub(crate) fn from_error(error: &Error, dialect: Dialect) -> Response<Body> {
     }
     response.extensions_mut().insert(error.kind());
     response
+}
+
+/// Makes `response` the last one of its connection, where that is HTTP/1.
+pub(crate) fn ask_to_close(response: &mut Response<Body>, version: Version) {
+    if version < Version::HTTP_2 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
 }
 
 /// A response of a status and a text.

@@ -48,11 +48,12 @@ impl Proxy {
     /// Make one per worker thread. Metrics go to the recorder that is installed at this moment.
     #[must_use]
     pub fn new(config: Handle, drain: Watch) -> Self {
+        let metrics = ProxyMetrics::new(drain.clone(), config.overload().clone());
         let worker = Worker {
             config,
             pool: Pool::new(drain.clone()),
             stacks: Stacks::default(),
-            metrics: Arc::new(ProxyMetrics::new(drain.clone())),
+            metrics: Arc::new(metrics),
             drain,
         };
         Self {

@@ -63,6 +63,23 @@ pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const HEADER_FIELDS_MAX: usize = 100;
 /// The most connections that all listeners of a process hold at once; above it nothing is accepted.
 pub const CONNECTIONS_MAX: usize = 100_000;
+/// The most requests that a process has under way at once, tunnels and parked ones included; above it new ones get 503 with
+/// `Retry-After`, before they are routed.
+pub const REQUESTS_MAX: usize = 100_000;
+/// The most bytes that a process keeps in memory for requests (read ahead, kept for another try, collected for a filter); a
+/// request that needs more gets 503 with `Retry-After`.
+pub const BUFFERED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The most requests of a process that wait for something other than their upstream's answer; above it 503 with
+/// `Retry-After`.
+pub const PARKED_REQUESTS_MAX: usize = 50_000;
+/// What `Retry-After` says to a request that was shed.
+pub const OVERLOAD_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often the memory of the process is looked at, where it has a bound.
+pub const MEMORY_SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
+/// From how much of its memory bound on, in percent, new requests get 503 and connections are not kept alive.
+pub const MEMORY_SHED_PERCENT: u32 = 95;
+/// From how much of its memory bound on, in percent, no connection is accepted.
+pub const MEMORY_STOP_PERCENT: u32 = 98;
 /// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).
 pub const H2_STREAMS_MAX: u32 = 250;
 /// The receive window of one HTTP/2 stream, in bytes.

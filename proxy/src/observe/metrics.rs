@@ -9,6 +9,7 @@ use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
 use crate::drain::Watch;
 use crate::observe::Moment;
 use crate::observe::ledger::{Ending, Ledger};
+use crate::overload::Overload;
 
 /// Requests that were taken up, those that were refused before they could be routed included (counter).
 ///
@@ -20,6 +21,9 @@ pub const REQUESTS_ANSWERED: &str = "tidegate_requests_answered_total";
 pub const REQUESTS_FAILED: &str = "tidegate_requests_failed_total";
 /// Requests whose client left before it had the whole response (counter).
 pub const REQUESTS_ABORTED: &str = "tidegate_requests_aborted_total";
+/// Requests that were turned away since the process holds as much as it may (counter; label `reason`: `requests`,
+/// `buffered_bytes`, `parked` or `memory`). They count as failed, too.
+pub const REQUESTS_SHED: &str = "tidegate_requests_shed_total";
 /// Bytes of request bodies that were passed on (counter).
 pub const REQUEST_BYTES: &str = "tidegate_request_body_bytes_total";
 /// Bytes of response bodies that were passed on (counter).
@@ -63,6 +67,7 @@ pub fn describe() {
         (REQUESTS_ACCEPTED, "Requests whose head was complete"),
         (REQUESTS_ANSWERED, "Requests answered by an upstream or a route"),
         (REQUESTS_FAILED, "Requests answered with an error of the proxy"),
+        (REQUESTS_SHED, "Requests turned away by a bound of the process"),
         (REQUEST_BYTES, "Bytes of request bodies passed on"),
         (RESPONSE_BYTES, "Bytes of response bodies passed on"),
         (
@@ -97,6 +102,7 @@ pub fn describe() {
 /// The books of a worker, and the handles that every request uses.
 pub(crate) struct ProxyMetrics {
     ledger: Ledger,
+    overload: Overload,
     drain: Watch,
     epoch: Instant,
     accepted: Counter,
@@ -109,9 +115,10 @@ pub(crate) struct ProxyMetrics {
 }
 
 impl ProxyMetrics {
-    pub(crate) fn new(drain: Watch) -> Self {
+    pub(crate) fn new(drain: Watch, overload: Overload) -> Self {
         Self {
             ledger: Ledger::default(),
+            overload,
             drain,
             epoch: Instant::now(),
             accepted: counter!(REQUESTS_ACCEPTED),
@@ -127,6 +134,10 @@ impl ProxyMetrics {
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    pub(crate) fn overload(&self) -> &Overload {
+        &self.overload
     }
 
     /// Whether the drain is over, and what still runs is being cut.

@@ -88,10 +88,14 @@ impl Front {
 
     /// [`Front::start`] with a cap on connections.
     pub(crate) fn start_at_most(snapshot: Snapshot, connections: Connections) -> Self {
-        let (config, (drain, watch)) = (Handle::new(snapshot), Drain::new());
+        Self::following(Handle::new(snapshot), listen(NonZeroUsize::MIN, connections))
+    }
+
+    /// One worker in the test's own runtime, which serves what `listener` accepts.
+    pub(crate) fn following(config: Handle, listener: Listener) -> Self {
+        let (drain, watch) = Drain::new();
         let (proxy, books) = (Proxy::new(config.clone(), watch.clone()), Books::audited());
         books.add(&proxy);
-        let listener = listen(NonZeroUsize::MIN, connections);
         let address = listener.address();
         for acceptor in listener.into_acceptors() {
             let serving = acceptor.serve(proxy.clone());
