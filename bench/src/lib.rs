@@ -1,4 +1,4 @@
-//! What do the criterion benches, the load comparison and the park bench share?
+//! What do the criterion benches, the load comparison, the park and the idle bench share?
 //!
 //! The programs measure processes by `/proc` and pin them to cores: they exist on Linux alone.
 
@@ -11,6 +11,8 @@ pub mod serve;
 pub mod child;
 #[cfg(target_os = "linux")]
 pub mod compare;
+#[cfg(target_os = "linux")]
+pub mod idle;
 #[cfg(target_os = "linux")]
 pub mod load;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ mod linux {
     use std::net::{Ipv4Addr, SocketAddr};
 
     use clap::{Parser, Subcommand};
-    use tidegate_bench::{backend, child, compare, load, park, serve};
+    use tidegate_bench::{backend, child, compare, idle, load, park, serve};
     use tokio::net::TcpListener;
     use tokio::runtime::{Builder, Runtime};
 
@@ -27,7 +27,9 @@ mod linux {
         Compare(compare::Options),
         /// Memory of parked requests, and how soon they are on their way once a replica is ready.
         Park(park::Options),
-        /// The proxy that `compare` measures.
+        /// Memory of idle keep-alive connections.
+        Idle(idle::Options),
+        /// The proxy that `compare` and `idle` measure.
         #[command(hide = true)]
         ServeTidegate {
             /// Where requests go.
@@ -57,6 +59,7 @@ mod linux {
             Command::Compare(options) => runtime()?.block_on(compare::run(options)),
             Command::ServeTidegate { backend, chain } => serve::run(backend, chain),
             Command::Park(options) => runtime()?.block_on(park::run(options)),
+            Command::Idle(options) => runtime()?.block_on(idle::run(options)),
             Command::ParkClient { target } => runtime()?.block_on(park::client::run(target)),
             Command::Backend => runtime()?.block_on(serve_backend()),
             Command::Load(plan) => runtime()?.block_on(load::run(plan)),

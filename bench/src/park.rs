@@ -25,7 +25,7 @@ use crate::proc;
 
 pub mod client;
 mod replica;
-mod summary;
+pub(crate) mod summary;
 
 use replica::Replicas;
 use summary::Summary;
@@ -36,8 +36,6 @@ const HOSTS: usize = 10;
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How often a count is looked at while it is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
-/// Memory has settled when two looks this far apart differ by less than a percent.
-const SETTLED: Duration = Duration::from_millis(300);
 /// Descriptors beside those of the clients' connections: replicas, pools, the runtime's own.
 const SPARE_DESCRIPTORS: u64 = 2_000;
 
@@ -92,12 +90,13 @@ impl Bench {
     /// Parks everybody at once, weighs them, and lets them go.
     async fn memory(&mut self) -> anyhow::Result<()> {
         let requests = self.options.requests;
-        let empty = settled_memory().await?;
+        let this = std::process::id();
+        let empty = proc::settled_resident_bytes(this).await?;
         self.ask(&format!("connect {requests}"), "connected").await?;
-        let idle = settled_memory().await?;
+        let idle = proc::settled_resident_bytes(this).await?;
         self.ask(&format!("send {requests}"), "sent").await?;
         self.parked(requests).await?;
-        let parked = settled_memory().await?;
+        let parked = proc::settled_resident_bytes(this).await?;
 
         let replica = self.replicas.add()?;
         let ready = Instant::now();
@@ -189,16 +188,4 @@ fn front(config: Handle, watch: &Watch) -> anyhow::Result<SocketAddr> {
     })
     .context("cannot start the workers")?;
     Ok(address)
-}
-
-async fn settled_memory() -> anyhow::Result<u64> {
-    let mut before = proc::own_resident_bytes()?;
-    loop {
-        sleep(SETTLED).await;
-        let now = proc::own_resident_bytes()?;
-        if now.abs_diff(before) < now / 100 {
-            return Ok(now);
-        }
-        before = now;
-    }
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+/// The pause between two looks at memory that may still change.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+
 /// The user and system time of a process and all its descendants so far.
 ///
 /// # Errors
@@ -22,10 +25,35 @@ pub fn cpu_time(pid: u32) -> io::Result<Duration> {
 /// # Errors
 /// When `/proc` is not mounted.
 pub fn own_resident_bytes() -> io::Result<u64> {
-    let statm = fs::read_to_string("/proc/self/statm")?;
+    resident_bytes(std::process::id())
+}
+
+/// The resident memory of a process in bytes.
+///
+/// # Errors
+/// When it is gone.
+pub fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let file = format!("/proc/{pid}/statm");
+    let statm = fs::read_to_string(&file)?;
     let pages: Option<u64> = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
-    let pages = pages.ok_or_else(|| malformed("/proc/self/statm"))?;
+    let pages = pages.ok_or_else(|| malformed(&file))?;
     Ok(pages * rustix::param::page_size() as u64)
+}
+
+/// The resident memory of a process in bytes, once it no longer changes by a percent between two looks.
+///
+/// # Errors
+/// When it is gone.
+pub async fn settled_resident_bytes(pid: u32) -> io::Result<u64> {
+    let mut before = resident_bytes(pid)?;
+    loop {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        let now = resident_bytes(pid)?;
+        if now.abs_diff(before) < now / 100 {
+            return Ok(now);
+        }
+        before = now;
+    }
 }
 
 /// Keeps this thread, and what it starts from now on, on one core.

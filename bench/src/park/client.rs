@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::backend::head_end;
 use crate::fixture;
 
+/// Room for a small answer.
+const ANSWER_BYTES: usize = 512;
 /// Descriptors beside those of the connections.
 const SPARE_DESCRIPTORS: u64 = 100;
 
@@ -68,7 +70,7 @@ async fn connect(target: SocketAddr, count: usize) -> anyhow::Result<Vec<TcpStre
 }
 
 /// Sends a request as a small client does.
-pub(super) async fn send(connection: &mut TcpStream, path: &str) -> io::Result<()> {
+pub(crate) async fn send(connection: &mut (impl AsyncWrite + Unpin), path: &str) -> io::Result<()> {
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: tidegate-bench\r\nAccept: */*\r\n\r\n",
         fixture::host(0)
@@ -76,10 +78,10 @@ pub(super) async fn send(connection: &mut TcpStream, path: &str) -> io::Result<(
     connection.write_all(head.as_bytes()).await
 }
 
-/// Reads one answer, which has to be a 200 and fits one segment.
-async fn receive(connection: &mut TcpStream) -> anyhow::Result<()> {
-    let mut answer = Vec::new();
-    while head_end(&answer).is_none() {
+/// Reads one answer with its body, which has to be a 200 and to say its length.
+pub(crate) async fn receive(connection: &mut (impl AsyncRead + Unpin)) -> anyhow::Result<()> {
+    let mut answer = Vec::with_capacity(ANSWER_BYTES);
+    while !is_whole(&answer) {
         anyhow::ensure!(
             connection.read_buf(&mut answer).await? > 0,
             "a connection was closed without an answer"
@@ -88,6 +90,18 @@ async fn receive(connection: &mut TcpStream) -> anyhow::Result<()> {
     let answer = String::from_utf8_lossy(&answer);
     anyhow::ensure!(answer.starts_with("HTTP/1.1 200 "), "an answer was '{answer}'");
     Ok(())
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = head_end(answer) else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or_default();
+    answer.len() >= end + length
 }
 
 /// Lets this process open so many files and sockets.

@@ -45,7 +45,7 @@ impl fmt::Display for Summary {
 }
 
 /// Prints what each of `count` costs in resident memory.
-pub(super) fn memory(
+pub(crate) fn memory(
     out: &mut impl Write,
     what: &str,
     count: usize,
@@ -93,7 +93,8 @@ pub(super) fn judge_readiness(
     Ok(())
 }
 
-fn verdict(met: bool) -> &'static str {
+/// How a figure stands to its bar.
+pub(crate) fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "MISSED" }
 }
 
