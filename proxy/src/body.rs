@@ -101,7 +101,6 @@ impl Body {
         }
     }
 
-    #[allow(dead_code, reason = "for the exchanges that pass interim responses on")]
     /// Where interim responses to the request of this body go, while it is the client's own.
     pub(crate) fn interim(&self) -> Option<&Interim> {
         match &self.source {

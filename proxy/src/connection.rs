@@ -1,27 +1,25 @@
 //! One downstream socket's life: which protocol it speaks, its requests, its end.
 
 use std::fmt;
-use std::future::{self, Future};
+use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
 use crate::body::Body;
 use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::drain::Guard;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::worker::Proxy;
 
 mod detect;
-mod h1;
+pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod interim;
 mod socket;
@@ -34,7 +32,6 @@ use stream::{Presence, Stream};
 pub(crate) struct Peer {
     ip_text: Option<HeaderValue>,
     http: Arc<HttpSettings>,
-    presence: Option<Presence>,
 }
 
 impl Peer {
@@ -43,7 +40,6 @@ impl Peer {
         Self {
             ip_text: None,
             http: Arc::default(),
-            presence: None,
         }
     }
 
@@ -60,13 +56,6 @@ impl Peer {
         Self { http, ..self }
     }
 
-    fn with_presence(self, presence: Presence) -> Self {
-        Self {
-            presence: Some(presence),
-            ..self
-        }
-    }
-
     /// The client's address for `X-Forwarded-For`, made once for the connection.
     pub(crate) fn ip_text(&self) -> Option<&HeaderValue> {
         self.ip_text.as_ref()
@@ -75,15 +64,6 @@ impl Peer {
     /// How the filter chain that it came in by speaks HTTP.
     pub(crate) fn http(&self) -> &Arc<HttpSettings> {
         &self.http
-    }
-
-    /// Resolves when the client has closed its side, also while nothing reads the connection; never where
-    /// the protocol says it by other means.
-    pub(crate) async fn gone(&self) {
-        match &self.presence {
-            Some(presence) => presence.ended().await,
-            None => future::pending().await,
-        }
     }
 }
 
@@ -156,8 +136,7 @@ pub(crate) async fn serve(
         let peer = Peer::at(remote).with_settings(http);
         match protocol {
             Some(detect::Protocol::Http1) => {
-                let proxy = proxy.for_peer(peer.with_presence(presence.clone()));
-                h1::serve(socket, &presence, proxy).await;
+                h1::serve(socket, &presence, proxy.for_peer(peer)).await;
             }
             Some(detect::Protocol::Http2) => {
                 // Boxed, as the task of every HTTP/1.1 connection would have room for it.
@@ -184,17 +163,15 @@ async fn asked_to_end(proxy: &Proxy, presence: &Presence) {
 /// A request body as it comes from the client.
 pub(crate) enum RequestBody {
     /// Of an HTTP/1.1 request.
-    H1(Incoming),
+    H1(h1::Incoming),
     /// Of an HTTP/2 stream.
     H2(h2::StreamBody),
 }
 
 impl RequestBody {
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let lost = |error| Error::new(Kind::ClientClosed).with_source(error);
         match self {
-            Self::H1(body) => http_body::Body::poll_frame(Pin::new(body), cx)
-                .map(|frame| frame.map(|frame| frame.map_err(lost))),
+            Self::H1(body) => body.poll_frame(cx),
             Self::H2(body) => body.poll_frame(cx),
         }
     }
@@ -202,21 +179,21 @@ impl RequestBody {
     /// Where interim responses to this request go.
     pub(crate) fn interim(&self) -> Option<&interim::Interim> {
         match self {
-            Self::H1(_) => None,
+            Self::H1(body) => Some(body.interim()),
             Self::H2(body) => Some(body.interim()),
         }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
         match self {
-            Self::H1(body) => http_body::Body::is_end_stream(body),
+            Self::H1(body) => body.is_end_stream(),
             Self::H2(body) => body.is_end_stream(),
         }
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
         match self {
-            Self::H1(body) => http_body::Body::size_hint(body),
+            Self::H1(body) => body.size_hint(),
             Self::H2(body) => body.size_hint(),
         }
     }

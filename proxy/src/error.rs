@@ -60,6 +60,18 @@ kinds! {
     /// The request target is longer than one may be (RFC 9110 §15.5.15).
     TargetTooLong = "target_too_long":
         414, INTERNAL, "DPE", "path_too_long", Client, Never, "request target too long";
+    /// The request's body is coded in a way that is not known here (RFC 9112 §6.1).
+    CodingUnknown = "coding_unknown":
+        501, UNIMPLEMENTED, "DPE", "http1.invalid_transfer_encoding", Client, Never, "unknown transfer coding";
+    /// The request is of a version of HTTP that is not spoken here (RFC 9110 §15.6.6).
+    VersionUnsupported = "version_unsupported":
+        505, INTERNAL, "DPE", "http1.codec_error", Client, Never, "this version of HTTP is not spoken here";
+    /// The request is of HTTP/1.0, which the listener does not accept (RFC 9110 §15.5.22).
+    VersionRefused = "version_refused":
+        426, INTERNAL, "-", "low_version", Client, Never, "HTTP/1.0 is not accepted here: use HTTP/1.1";
+    /// The client expects something other than `100-continue` (RFC 9110 §10.1.1).
+    ExpectationFailed = "expectation_failed":
+        417, INTERNAL, "DPE", "expectation_failed", Client, Never, "unknown expectation";
     /// The client took too long to send its request whole, its body included (RFC 9110 §15.5.9).
     RequestIncomplete = "request_incomplete":
         408, DEADLINE_EXCEEDED, "DPE", "request_overall_timeout", Client, Never, "the request did not arrive in time";

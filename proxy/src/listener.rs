@@ -140,6 +140,16 @@ impl Listener {
         })
     }
 
+    /// How connections that it accepts speak HTTP; in place of the defaults.
+    #[must_use]
+    pub fn speaking(mut self, http: HttpSettings) -> Self {
+        self.shared = Arc::new(Shared {
+            http: Arc::new(http),
+            connections: self.shared.connections.clone(),
+        });
+        self
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {

@@ -1,8 +1,9 @@
 //! What a request must look like before anything behind the edge trusts it.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE,
+    SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, Uri, Version};
@@ -22,6 +23,27 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     HeaderName::from_static("proxy-authenticate"),
     HeaderName::from_static("proxy-authorization"),
     TRANSFER_ENCODING,
+];
+/// Fields that change what a message is, or who sent it: too late behind its content.
+const HEAD_ONLY: [HeaderName; 18] = [
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    COOKIE,
+    EXPECT,
+    FORWARDED,
+    HOST,
+    MAX_FORWARDS,
+    RANGE,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    X_FORWARDED_FOR,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PROTO,
 ];
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -149,6 +171,14 @@ pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
         if trailers {
             headers.insert(TE, TRAILERS);
         }
+    }
+}
+
+/// Removes from trailers what only a head may say: framing, routing, credentials, what the content is (RFC 9110 §6.5.1).
+pub(crate) fn drop_from_trailers(trailers: &mut HeaderMap) {
+    drop_hop_by_hop(trailers);
+    for name in &HEAD_ONLY {
+        trailers.remove(name);
     }
 }
 

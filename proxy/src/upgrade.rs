@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::body::Body;
 use crate::config::limits;
@@ -43,6 +46,14 @@ impl Half {
         Self::of(Side::Ready(Box::new(connection)))
     }
 
+    /// A side whose connection has left HTTP, and the bytes that it had sent before.
+    pub(crate) fn rewound(early: Bytes, connection: impl Duplex + 'static) -> Self {
+        if early.is_empty() {
+            return Self::ready(connection);
+        }
+        Self::ready(Rewound { early, connection })
+    }
+
     fn of(side: Side) -> Self {
         Self {
             side: Arc::new(Mutex::new(Some(side))),
@@ -60,6 +71,41 @@ impl Half {
             }
             None => Err(io::Error::other("this side of the tunnel is open already")),
         }
+    }
+}
+
+/// A connection some of whose bytes have been read already.
+struct Rewound<T> {
+    early: Bytes,
+    connection: T,
+}
+
+impl<T: Duplex> AsyncRead for Rewound<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.early.is_empty() {
+            return Pin::new(&mut self.connection).poll_read(cx, into);
+        }
+        let fits = self.early.len().min(into.remaining());
+        into.put_slice(&self.early.split_to(fits));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Duplex> AsyncWrite for Rewound<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
     }
 }
 

@@ -12,6 +12,7 @@ use tower::Service;
 use crate::body::Body;
 use crate::config::Handle;
 use crate::connection::Peer;
+use crate::connection::h1::date::DateClock;
 use crate::drain::Watch;
 use crate::error::{BoxError, Error};
 use crate::layers::Stacks;
@@ -30,6 +31,7 @@ pub(crate) struct Worker {
     pub(crate) stacks: Stacks,
     pub(crate) metrics: Arc<ProxyMetrics>,
     pub(crate) drain: Watch,
+    pub(crate) date: DateClock,
 }
 
 /// The data plane of one worker. Clones share its pools.
@@ -55,6 +57,7 @@ impl Proxy {
             stacks: Stacks::default(),
             metrics: Arc::new(metrics),
             drain,
+            date: DateClock::default(),
         };
         Self {
             worker: Arc::new(worker),

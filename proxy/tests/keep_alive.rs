@@ -3,7 +3,7 @@
 mod support;
 
 use http::StatusCode;
-use support::{Front, HOST, cluster, everything_to};
+use support::{Front, HOST, cluster, everything_to, http_10};
 use tidegate_proxy::cluster::Protocol;
 use tidegate_testkit::client::{Client, get_request};
 use tidegate_testkit::gate::Gate;
@@ -83,7 +83,7 @@ async fn pipelined_requests_are_answered_in_order() {
 #[tokio::test]
 async fn a_client_that_asks_for_the_end_gets_it() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let front = Front::to(upstream.address());
+    let front = Front::speaking(http_10(), upstream.address());
     for request in [
         "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
         "GET / HTTP/1.0\r\nhost: a\r\n\r\n",

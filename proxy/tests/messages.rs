@@ -4,7 +4,7 @@ mod support;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use support::{Front, HOST};
+use support::{Front, HOST, http_10};
 use tidegate_testkit::body::{Body, empty, full};
 use tidegate_testkit::client::{Client, get_request};
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
@@ -142,7 +142,7 @@ async fn a_get_without_a_body_gets_none_on_the_way() {
 #[tokio::test]
 async fn an_http10_client_gets_what_it_can_read() {
     let upstream = Upstream::echo().await;
-    let front = Front::to(upstream.address());
+    let front = Front::speaking(http_10(), upstream.address());
     let mut wire = Wire::connect(front.address).await;
     wire.send("POST / HTTP/1.0\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello")
         .await;

@@ -61,6 +61,28 @@ pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another
 /// number it would allocate for each head.
 pub const HEADER_FIELDS_MAX: usize = 100;
+/// How much of a request head is read at once, on the stack, in bytes.
+pub const HEAD_READ_BYTES: usize = 8 * 1024;
+/// How much of an HTTP/1.1 request body is read at once, in bytes.
+pub const BODY_READ_BYTES: usize = 32 * 1024;
+/// The most bytes of chunk extensions in one request body; above it 400, or the request is cut.
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 16 * 1024;
+/// The largest trailer section of an HTTP/1.1 request, in bytes; above it 400, or the request is cut.
+pub const TRAILER_BYTES_MAX: usize = 16 * 1024;
+/// How much of a request body must come in [`BODY_PROGRESS_INTERVAL`] of waiting for it, in bytes, before the response
+/// begins; else 408.
+pub const BODY_PROGRESS_BYTES_MIN: usize = 1024;
+/// See [`BODY_PROGRESS_BYTES_MIN`].
+pub const BODY_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
+/// How much input that nobody wants is read and dropped after a response, in bytes; above it the connection is closed.
+pub const UNREAD_BYTES_MAX: usize = 256 * 1024;
+/// How long input that nobody wants is read and dropped after a response; then the connection is closed.
+pub const LINGER_TIME: Duration = Duration::from_secs(2);
+/// How much of an HTTP/1.1 response is put together before it is written, in bytes.
+pub const WRITE_BATCH_BYTES: usize = 16 * 1024;
+/// Up to which size a piece of a response is copied to what is written with it, in bytes; a larger one is written from
+/// where it is.
+pub const WRITE_COPY_BYTES_MAX: usize = 4 * 1024;
 /// The most connections that all listeners of a process hold at once; above it nothing is accepted.
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// The most requests that a process has under way at once, tunnels and parked ones included; above it new ones get 503 with

@@ -1,171 +1,251 @@
-//! HTTP/1.1 from clients. hyper's codec, seen nowhere else.
+//! HTTP/1.1 from clients: one connection's requests, one after the other, until it ends or becomes a tunnel.
 
-use std::convert::Infallible;
-use std::future::{self, Future};
-use std::mem;
-use std::pin::{Pin, pin};
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 
-use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, StatusCode};
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::Instant;
 
+use self::alarm::Alarm;
+use self::exchange::{Fate, OneRequest};
+use self::head::{Head, Heads, Persistence, Rules};
+use self::linger::Input;
+use self::wire::{Line, Settled};
+use super::interim::Interim;
 use super::socket::Socket;
 use super::stream::Presence;
-use super::{Exchange, RequestBody};
-use crate::body::Body;
-use crate::config::limits;
+use crate::config::http::HttpSettings;
 use crate::error::{Error, Kind};
-use crate::respond::{self, Dialect};
-use crate::upgrade::{Half, Tunnel};
-use crate::upstream::TunnelEnd;
+use crate::upgrade::Tunnel;
 use crate::worker::Proxy;
+
+mod alarm;
+pub(crate) mod body;
+pub(crate) mod date;
+mod encode;
+mod exchange;
+pub(crate) mod head;
+mod incoming;
+mod linger;
+mod outgoing;
+mod pace;
+mod wire;
+
+pub(super) use incoming::Incoming;
 
 /// Serves requests until the client leaves, an idle time or a deadline passes, or the drain asks for the end;
 /// and the tunnel that the last of them may have become.
 pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: Proxy) {
-    let tunnel = Mutex::new(None);
-    match exchanges(socket, presence, &proxy, &tunnel).await {
-        Ok(()) => {
-            let tunnel = tunnel.into_inner().unwrap_or_else(PoisonError::into_inner);
-            if let Some(tunnel) = tunnel {
-                // Boxed, as the task of a connection that never becomes a tunnel need not have room for one.
-                Box::pin(Tunnel::run(tunnel)).await;
+    let mut connection = Connection::new(socket, presence, &proxy);
+    let mut draining = proxy.worker().drain.draining();
+    loop {
+        // What follows is boxed where it is rare or large: the task of a connection has room for all of it all the
+        // time, and most connections are idle most of the time.
+        let fate = match connection.next(&mut draining).await {
+            Next::Request(head) => Box::pin(connection.exchange(*head)).await,
+            Next::Refused(error) => Box::pin(exchange::refuse(&mut connection, error)).await,
+            Next::End => return,
+        };
+        match fate {
+            Fate::Settle(persistence) => {
+                if Box::pin(connection.settle(persistence)).await == Persistence::Close {
+                    return Box::pin(linger::close(connection.line, Input::Unknown)).await;
+                }
+            }
+            Fate::Refused => return Box::pin(linger::close(connection.line, Input::Expected)).await,
+            Fate::Cut => return,
+            Fate::Switch(switch) => {
+                if let Some((socket, early)) = connection.line.into_parts() {
+                    Box::pin(Tunnel::run(switch.tunnel(socket, early))).await;
+                }
+                return;
             }
         }
-        Err(error) => tracing::debug!(%error, "downstream connection ended"),
     }
 }
 
-async fn exchanges(
-    socket: Socket,
-    presence: &Presence,
-    proxy: &Proxy,
-    tunnel: &Mutex<Option<Tunnel>>,
-) -> hyper::Result<()> {
-    let service = service_fn(|request| async move {
-        let (exchange, request) = OneRequest::of(request, tunnel);
-        let response = super::run(exchange, request, proxy).await;
-        Ok::<_, Infallible>(response.map(Unhurried::new))
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::REQUEST_HEAD_TIMEOUT)
-        .max_buf_size(limits::REQUEST_HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(socket), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // The connection first: a request that has arrived is served before the drain closes what is idle.
-        biased;
-        ended = connection.as_mut() => ended,
-        () = super::asked_to_end(proxy, presence) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// A connection between its requests.
+struct Connection<'a> {
+    line: Line,
+    heads: Heads,
+    presence: &'a Presence,
+    proxy: &'a Proxy,
+    interim: Interim,
+    alarm: Alarm,
+    opened: Instant,
+    /// When the head of the request under way began.
+    begun: Option<Instant>,
+    served: u32,
+}
+
+/// What comes next on a connection.
+enum Next {
+    Request(Box<Head>),
+    Refused(Error),
+    /// Nothing, and nobody to tell.
+    End,
+}
+
+/// What a connection without a whole head saw.
+enum Seen {
+    Bytes,
+    End,
+    Deadline,
+    Drain,
+}
+
+impl<'a> Connection<'a> {
+    fn new(socket: Socket, presence: &'a Presence, proxy: &'a Proxy) -> Self {
+        Self {
+            line: Line::new(socket),
+            heads: Heads::default(),
+            presence,
+            proxy,
+            interim: Interim::default(),
+            alarm: Alarm::default(),
+            opened: Instant::now(),
+            begun: None,
+            served: 0,
         }
     }
-}
 
-/// One request under hyper, which takes the response as what the exchange comes to.
-struct OneRequest<'a> {
-    upgrade: Option<OnUpgrade>,
-    tunnel: &'a Mutex<Option<Tunnel>>,
-}
-
-impl<'a> OneRequest<'a> {
-    fn of(mut request: Request<Incoming>, tunnel: &'a Mutex<Option<Tunnel>>) -> (Self, Request<Body>) {
-        let upgrade = request.extensions_mut().remove::<OnUpgrade>();
-        let request = request.map(|body| Body::downstream(RequestBody::H1(body)));
-        (Self { upgrade, tunnel }, request)
+    fn settings(&self) -> &'a Arc<HttpSettings> {
+        self.proxy.peer().http()
     }
 
-    fn switch(self, response: &mut Response<Body>) -> Option<()> {
-        let upstream = response.extensions_mut().remove::<Half>()?;
-        let downstream = Half::upgrading(self.upgrade?);
-        let end = response.extensions_mut().remove::<TunnelEnd>();
-        let held = mem::take(response.body_mut());
-        let mut slot = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
-        *slot = Some(Tunnel::new(downstream, upstream, held).until(end));
-        Some(())
-    }
-}
-
-impl Exchange for OneRequest<'_> {
-    type Outcome = Response<Body>;
-
-    /// hyper drops the exchange when it reads the end of input; where nothing reads, `Peer::gone` tells.
-    fn abandoned(&mut self) -> impl Future<Output = ()> + Send {
-        future::pending()
-    }
-
-    async fn respond(self, mut response: Response<Body>) -> Response<Body> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS && self.switch(&mut response).is_none() {
-            let error = Error::new(Kind::LayerFailed).with_source("a 101 without an upstream's connection");
-            return respond::from_error(&error, Dialect::Http);
-        }
-        // Whoever breaks the rules of heads may see other borders between messages than we do.
-        let kind = response.extensions().get();
-        if matches!(kind, Some(Kind::BadRequest | Kind::ConnectRefused)) {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
-
-    fn cancel(self) -> Response<Body> {
-        Response::default()
-    }
-}
-
-/// A response body whose failure waits for one more poll.
-///
-/// hyper drops the connection when a body fails, with all that it has not flushed yet. In between it flushes: the
-/// client sees how far the response came before it broke off.
-struct Unhurried {
-    body: Body,
-    failure: Option<Error>,
-}
-
-impl Unhurried {
-    fn new(body: Body) -> Self {
-        Self { body, failure: None }
-    }
-}
-
-impl http_body::Body for Unhurried {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Some(failure) = self.failure.take() {
-            return Poll::Ready(Some(Err(failure)));
-        }
-        match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Err(failure)) => {
-                self.failure = Some(failure);
-                cx.waker().wake_by_ref();
-                Poll::Pending
+    /// Waits for the next head. What of it has arrived when the drain begins is served.
+    async fn next(&mut self, draining: &mut (impl Future<Output = ()> + Unpin)) -> Next {
+        let settings = self.settings();
+        let rules = Rules {
+            limits: settings.head,
+            http_10: settings.http1.http_10,
+        };
+        let idle = self.idle_deadline();
+        self.begun = None;
+        let mut told = false;
+        loop {
+            let heads = &mut self.heads;
+            let (found, waits) = self
+                .line
+                .with(|wire| (heads.next(&mut wire.buffer, &rules), wire.buffer.is_empty()));
+            match found {
+                Ok(Some(head)) => {
+                    self.begun.get_or_insert_with(Instant::now);
+                    return Next::Request(Box::new(head));
+                }
+                Ok(None) if waits => self.begun = None,
+                Ok(None) => _ = self.begun.get_or_insert_with(Instant::now),
+                Err(error) => return Next::Refused(error),
             }
-            frame => Poll::Ready(frame),
+            let deadline = match self.begun {
+                Some(begun) => begun + settings.timeouts.request_head,
+                None => idle,
+            };
+            match self.see(deadline, draining, told).await {
+                Seen::Bytes => {}
+                Seen::Drain => {
+                    self.presence.caught_up().await;
+                    told = true;
+                }
+                Seen::Deadline if self.begun.is_some() => {
+                    return Next::Refused(Error::new(Kind::RequestIncomplete));
+                }
+                Seen::Deadline | Seen::End => return Next::End,
+            }
         }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    /// How long it may stay without a request.
+    fn idle_deadline(&self) -> Instant {
+        let timeouts = &self.settings().timeouts;
+        let idle = Instant::now() + timeouts.idle;
+        match timeouts.connection_max {
+            Some(max) => idle.min(self.opened + max),
+            None => idle,
+        }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    /// Reads first: a request that has arrived is served before a deadline or the drain closes what is idle. `told`
+    /// says that the drain has begun and all that had arrived by then can be read at once.
+    async fn see(
+        &mut self,
+        deadline: Instant,
+        draining: &mut (impl Future<Output = ()> + Unpin),
+        told: bool,
+    ) -> Seen {
+        let idle = self.begun.is_none();
+        poll_fn(|cx| {
+            match self.line.with(|wire| wire.poll_fill(cx)) {
+                Poll::Ready(Ok(1..)) => return Poll::Ready(Seen::Bytes),
+                Poll::Ready(_) => return Poll::Ready(Seen::End),
+                Poll::Pending if idle && told => return Poll::Ready(Seen::End),
+                Poll::Pending => {}
+            }
+            if idle && Pin::new(&mut *draining).poll(cx).is_ready() {
+                return Poll::Ready(Seen::Drain);
+            }
+            self.alarm.poll(cx, deadline).map(|()| Seen::Deadline)
+        })
+        .await
+    }
+
+    /// Serves one request.
+    fn exchange(&mut self, head: Head) -> impl Future<Output = Fate> + Send {
+        self.served = self.served.saturating_add(1);
+        let proxy = self.proxy;
+        let (exchange, request) = OneRequest::of(self, head);
+        super::run(exchange, request, proxy)
+    }
+
+    /// Whether the connection may be used after the response that is about to be sent.
+    fn outlook(&self) -> Persistence {
+        let settings = self.settings();
+        let spent = settings
+            .requests_per_connection_max
+            .is_some_and(|max| self.served >= max.get());
+        let old = settings
+            .timeouts
+            .connection_max
+            .is_some_and(|max| self.opened.elapsed() >= max);
+        if spent || old || self.proxy.worker().drain.is_draining() {
+            Persistence::Close
+        } else {
+            Persistence::KeepAlive
+        }
+    }
+
+    /// Waits, after a response, for what is left of the request: whoever reads it may go on; what nobody reads is read
+    /// and dropped, within a bound.
+    async fn settle(&mut self, persistence: Persistence) -> Persistence {
+        if self.line.with(|wire| wire.is_over()) {
+            return persistence;
+        }
+        let patience = self.settings().timeouts.stream_idle;
+        loop {
+            let deadline = patience.map(|patience| Instant::now() + patience);
+            let received = self.line.with(|wire| wire.received());
+            let settled = poll_fn(|cx| {
+                if let Poll::Ready(settled) = self.line.with(|wire| wire.poll_settled(cx)) {
+                    return Poll::Ready(Some(settled));
+                }
+                match deadline {
+                    Some(deadline) => self.alarm.poll(cx, deadline).map(|()| None),
+                    None => Poll::Pending,
+                }
+            });
+            match settled.await {
+                Some(Settled::Over) => return persistence,
+                Some(Settled::Unwanted) if persistence == Persistence::KeepAlive => {
+                    return linger::skip_body(&mut self.line, &mut self.alarm).await;
+                }
+                Some(Settled::Unwanted | Settled::Broken) => return Persistence::Close,
+                None if self.line.with(|wire| wire.received()) > received => {}
+                None => return Persistence::Close,
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Interim (1xx) responses on their way from an upstream to the client of one request.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -20,6 +21,10 @@ pub(crate) struct Interim {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// Whether something waits in the queue.
+    busy: AtomicBool,
+    /// Whether the client waits for `100 Continue` before it sends its body (RFC 9110 §10.1.1).
+    expecting: AtomicBool,
     queue: Mutex<Queue>,
     client: AtomicWaker,
 }
@@ -28,19 +33,9 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<Response<()>>,
     passed: usize,
-    /// Whether the client waits for `100 Continue` before it sends its body (RFC 9110 §10.1.1).
-    expects_continue: bool,
 }
 
 impl Interim {
-    #[allow(dead_code, reason = "for the HTTP/1 codec of our own")]
-    /// For a client that said whether it waits for `100 Continue`.
-    pub(crate) fn expecting_continue(expects_continue: bool) -> Self {
-        let interim = Self::default();
-        interim.reset(expects_continue);
-        interim
-    }
-
     #[allow(dead_code, reason = "for the exchanges that pass interim responses on")]
     /// The sink of this request, if its client can take interim responses.
     pub(crate) fn of(request: &Request<Body>) -> Option<&Self> {
@@ -48,11 +43,34 @@ impl Interim {
     }
 
     /// Makes it ready for the next request of the same connection.
-    pub(crate) fn reset(&self, expects_continue: bool) {
-        let mut queue = self.queue();
-        queue.waiting.clear();
-        queue.passed = 0;
-        queue.expects_continue = expects_continue;
+    ///
+    /// Whoever still holds a handle to the last one can no longer reach the client.
+    pub(crate) fn reset(&mut self, expects_continue: bool) {
+        let shared = Shared {
+            expecting: AtomicBool::new(expects_continue),
+            ..Shared::default()
+        };
+        match Arc::get_mut(&mut self.shared) {
+            Some(alone) => *alone = shared,
+            None => self.shared = Arc::new(shared),
+        }
+    }
+
+    /// Whether the client still waits for `100 Continue`.
+    pub(crate) fn is_expecting(&self) -> bool {
+        self.shared.expecting.load(Ordering::Acquire)
+    }
+
+    /// The client does not wait for `100 Continue` any more: it has begun to send.
+    pub(crate) fn expect_nothing(&self) {
+        self.shared.expecting.store(false, Ordering::Release);
+    }
+
+    /// Tells the client to send its body, if it waits for that.
+    pub(crate) fn send_continue(&self) {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::CONTINUE;
+        self.send(response);
     }
 
     /// Passes one on. Dropped are a `100` that nobody waits for (any longer), a `101`, which is no interim response
@@ -60,13 +78,14 @@ impl Interim {
     pub(crate) fn send(&self, response: Response<()>) {
         let mut queue = self.queue();
         let wanted = match response.status() {
-            StatusCode::CONTINUE => std::mem::take(&mut queue.expects_continue),
+            StatusCode::CONTINUE => self.shared.expecting.swap(false, Ordering::AcqRel),
             StatusCode::SWITCHING_PROTOCOLS => false,
             status => status.is_informational(),
         };
         if wanted && queue.passed < limits::INTERIM_RESPONSES_MAX {
             queue.passed += 1;
             queue.waiting.push_back(response);
+            self.shared.busy.store(true, Ordering::Release);
             drop(queue);
             self.shared.client.wake();
         }
@@ -75,10 +94,20 @@ impl Interim {
     /// The next one for the client. Cancel-safe; only one task may wait for it.
     pub(crate) fn poll_next(&self, cx: &Context<'_>) -> Poll<Response<()>> {
         self.shared.client.register(cx.waker());
-        match self.queue().waiting.pop_front() {
-            Some(response) => Poll::Ready(response),
-            None => Poll::Pending,
+        self.take_next().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// The next one that is there. Takes no lock while there is none.
+    pub(crate) fn take_next(&self) -> Option<Response<()>> {
+        if !self.shared.busy.load(Ordering::Acquire) {
+            return None;
         }
+        let mut queue = self.queue();
+        let next = queue.waiting.pop_front();
+        self.shared
+            .busy
+            .store(!queue.waiting.is_empty(), Ordering::Release);
+        next
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -107,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_continue_passes_once_and_only_to_who_waits_for_it() {
-        let sink = Interim::expecting_continue(true);
+        let mut sink = Interim::default();
+        sink.reset(true);
         [100, 103, 100]
             .into_iter()
             .for_each(|status| sink.send(interim(status)));

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tidegate_proxy::Proxy;
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol};
+use tidegate_proxy::config::http::{Http1Settings, Http10, HttpSettings};
 use tidegate_proxy::config::{Handle, Snapshot};
 use tidegate_proxy::drain::{Drain, Outcome, Watch};
 use tidegate_proxy::layers::Layers;
@@ -89,6 +90,13 @@ impl Front {
     /// [`Front::start`] with a cap on connections.
     pub(crate) fn start_at_most(snapshot: Snapshot, connections: Connections) -> Self {
         Self::following(Handle::new(snapshot), listen(NonZeroUsize::MIN, connections))
+    }
+
+    /// Everything goes to `upstream`, over HTTP/1.1; clients are spoken to as `http` says.
+    pub(crate) fn speaking(http: HttpSettings, upstream: SocketAddr) -> Self {
+        let listener = listen(NonZeroUsize::MIN, Connections::default()).speaking(http);
+        let snapshot = everything_to(&cluster(Protocol::Http1, &[upstream]), None);
+        Self::following(Handle::new(snapshot), listener)
     }
 
     /// One worker in the test's own runtime, which serves what `listener` accepts.
@@ -195,6 +203,16 @@ pub(crate) fn with_endpoints(settings: ClusterSettings, endpoints: &[SocketAddr]
     let endpoints = endpoints.iter().map(|address| Arc::new(Endpoint::new(*address)));
     cluster.set_endpoints(endpoints.collect());
     cluster
+}
+
+/// The default settings, and HTTP/1.0.
+pub(crate) fn http_10() -> HttpSettings {
+    HttpSettings {
+        http1: Http1Settings {
+            http_10: Http10::Accepted,
+        },
+        ..HttpSettings::default()
+    }
 }
 
 /// A route for every path to [`CLUSTER`].

@@ -1,0 +1,325 @@
+//! One request of an HTTP/1.1 connection: handed on as it comes, answered as the client takes it.
+
+use std::future::{self, Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::response::Parts;
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use tokio::time::Instant;
+
+use super::Connection;
+use super::encode::{self, Framing, Recipient};
+use super::head::framing::Expectation;
+use super::head::{Head, Persistence};
+use super::incoming::Incoming;
+use super::outgoing::{Outgoing, Progress};
+use crate::body::Body;
+use crate::config::http::HalfClose;
+use crate::connection::socket::Socket;
+use crate::connection::stream::Presence;
+use crate::connection::{Exchange, RequestBody};
+use crate::error::{Error, Kind};
+use crate::respond::{self, Dialect};
+use crate::upgrade::{Half, Tunnel};
+use crate::upstream::TunnelEnd;
+
+/// What becomes of the connection after an exchange.
+pub(super) enum Fate {
+    /// The response is complete; what is left of the request decides with this what follows.
+    Settle(Persistence),
+    /// The response says why nothing more is read.
+    Refused,
+    /// The response is not complete, and must not look as if it were.
+    Cut,
+    /// It leaves HTTP.
+    Switch(Box<Switch>),
+}
+
+/// A 101 that has been sent, and where its tunnel leads to.
+pub(super) struct Switch {
+    upstream: Half,
+    held: Body,
+    end: Option<TunnelEnd>,
+}
+
+impl Switch {
+    /// The tunnel, with what the client sent before it opened.
+    pub(super) fn tunnel(self, socket: Socket, early: Bytes) -> Tunnel {
+        let downstream = Half::rewound(early, socket);
+        Tunnel::new(downstream, self.upstream, self.held).until(self.end)
+    }
+}
+
+/// One request, and the connection that is its own until it is over.
+pub(super) struct OneRequest<'c, 'a> {
+    connection: &'c mut Connection<'a>,
+    to: Recipient,
+    out: Outgoing,
+}
+
+/// Why a response ends before its end.
+enum Broken {
+    Write(io::Error),
+    Body(Error),
+    Framing(&'static str),
+    ClientGone,
+    Idle,
+}
+
+/// Answers what is no request.
+pub(super) async fn refuse(connection: &mut Connection<'_>, error: Error) -> Fate {
+    let response = connection.proxy.refuse(&error, Dialect::Http);
+    let exchange = OneRequest {
+        connection,
+        to: Recipient {
+            version: Version::HTTP_11,
+            head_only: false,
+            persistence: Persistence::Close,
+        },
+        out: Outgoing::default(),
+    };
+    match exchange.respond(response).await {
+        Fate::Settle(_) => Fate::Refused,
+        fate => fate,
+    }
+}
+
+impl<'c, 'a> OneRequest<'c, 'a> {
+    pub(super) fn of(connection: &'c mut Connection<'a>, head: Head) -> (Self, Request<Body>) {
+        let Head {
+            request,
+            framing,
+            expectation,
+            persistence,
+        } = head;
+        let to = Recipient::of(request.method(), request.version(), persistence);
+        let decoder = super::body::Decoder::of(framing);
+        let expects = expectation == Expectation::Continue && decoder.is_some();
+        connection.interim.reset(expects);
+        let interim = connection.interim.clone();
+        let incoming = match decoder {
+            None => Incoming::empty(interim),
+            Some(decoder) => {
+                let settings = connection.settings();
+                let begun = connection.begun.unwrap_or_else(Instant::now);
+                let whole = settings.timeouts.request.map(|whole| begun + whole);
+                let wire = connection.line.share(decoder);
+                Incoming::flowing(wire, interim, settings.clone(), whole)
+            }
+        };
+        let request = request.map(|()| Body::downstream(RequestBody::H1(incoming)));
+        let out = Outgoing::default();
+        (Self { connection, to, out }, request)
+    }
+
+    /// Writes what is to be written; an error is the client's end.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let out = &mut self.out;
+        self.connection
+            .line
+            .with(|wire| out.poll_write(cx, &mut wire.socket))
+    }
+
+    /// Passes interim responses on, for as long as the final one has not come; resolves when that fails.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // HTTP/1.0 has none (RFC 9110 §15.2).
+        if self.to.version == Version::HTTP_10 {
+            return Poll::Pending;
+        }
+        loop {
+            while let Poll::Ready(response) = self.connection.interim.poll_next(cx) {
+                encode::interim(&response, &mut self.out.head);
+            }
+            if self.out.is_empty() {
+                return Poll::Pending;
+            }
+            if ready!(self.poll_write(cx)).is_err() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// What becomes of a body that the client sends only when it is asked for, now that the final response is there.
+    ///
+    /// Who accepts the request and goes on may still want it: it is asked for. After any other answer it is not, and
+    /// nobody can tell whether the client sends it all the same (RFC 9110 §10.1.1).
+    fn decide_on_body(&mut self, head: &Parts, ended: bool) -> Persistence {
+        let interim = &self.connection.interim;
+        let sent = |wire: &mut super::wire::Wire| !wire.buffer.is_empty() || wire.received() > 0;
+        if !interim.is_expecting() || self.connection.line.with(sent) {
+            return Persistence::KeepAlive;
+        }
+        if head.status.is_success() && !ended {
+            interim.send_continue();
+            return Persistence::KeepAlive;
+        }
+        self.connection.line.with(super::wire::Wire::refuse_body);
+        Persistence::Close
+    }
+
+    /// Puts the head of a final response behind the interim ones that still wait.
+    fn put_head(&mut self, head: &Parts, body: &Body) -> (Framing, Persistence) {
+        let wishes = [
+            self.connection.outlook(),
+            self.decide_on_body(head, body.is_end_stream()),
+            of_kind(head.extensions.get()),
+        ];
+        if wishes.contains(&Persistence::Close) {
+            self.to.persistence = Persistence::Close;
+        }
+        while self.to.version == Version::HTTP_11
+            && let Some(interim) = self.connection.interim.take_next()
+        {
+            encode::interim(&interim, &mut self.out.head);
+        }
+        let date = self.connection.proxy.worker().date.now();
+        encode::head(head, &body.size_hint(), self.to, &date, &mut self.out.head)
+    }
+
+    /// Sends what is to be written, and then `body`, at the pace of the client.
+    async fn send(&mut self, mut body: Body, mut framing: Framing) -> Result<(), Broken> {
+        let settings = self.connection.settings();
+        let mut gone = pin!(gone(self.connection.presence, settings.half_close));
+        let (mut moved, mut received) = (Instant::now(), 0);
+        let mut ended = framing == Framing::Empty;
+        let mut failure = None;
+        poll_fn(|cx| {
+            loop {
+                while !ended && failure.is_none() && self.out.has_room() {
+                    match self.poll_frame(cx, &mut body, &mut framing) {
+                        Poll::Ready(Ok(Progress::More)) => {}
+                        Poll::Ready(Ok(Progress::Ended)) => ended = true,
+                        // Sent is what came before, so that the client sees how far it got.
+                        Poll::Ready(Err(broken)) => failure = Some(broken),
+                        Poll::Pending => break,
+                    }
+                }
+                if !self.out.is_empty() {
+                    ready!(self.poll_write(cx)).map_err(Broken::Write)?;
+                    moved = Instant::now();
+                    continue;
+                }
+                if let Some(broken) = failure.take() {
+                    return Poll::Ready(Err(broken));
+                }
+                if ended {
+                    return Poll::Ready(Ok(()));
+                }
+                if gone.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Err(Broken::ClientGone));
+                }
+                let Some(idle) = settings.timeouts.stream_idle else {
+                    return Poll::Pending;
+                };
+                ready!(self.connection.alarm.poll(cx, moved + idle));
+                // The request's body moving is a life sign too.
+                let now = self.connection.line.with(|wire| wire.received());
+                if now == received {
+                    return Poll::Ready(Err(Broken::Idle));
+                }
+                (received, moved) = (now, Instant::now());
+            }
+        })
+        .await
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut Body,
+        framing: &mut Framing,
+    ) -> Poll<Result<Progress, Broken>> {
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx))
+            .transpose()
+            .map_err(Broken::Body)?;
+        let progress = match frame {
+            Some(frame) => self.out.frame(framing, frame).map_err(Broken::Framing)?,
+            None => Progress::Ended,
+        };
+        if progress == Progress::Ended || body.is_end_stream() && self.out.has_room() {
+            self.out.end(framing).map_err(Broken::Framing)?;
+            return Poll::Ready(Ok(Progress::Ended));
+        }
+        Poll::Ready(Ok(progress))
+    }
+
+    /// Sends a 101 and leaves HTTP.
+    async fn switch(mut self, upstream: Half, mut response: Response<Body>) -> Fate {
+        let end = response.extensions_mut().remove::<TunnelEnd>();
+        let (head, held) = response.into_parts();
+        let (framing, _) = self.put_head(&head, &held);
+        match self.send(Body::empty(), framing).await {
+            Ok(()) => Fate::Switch(Box::new(Switch { upstream, held, end })),
+            Err(broken) => broken.fate(),
+        }
+    }
+}
+
+impl Exchange for OneRequest<'_, '_> {
+    type Outcome = Fate;
+
+    async fn abandoned(&mut self) {
+        let half_close = self.connection.settings().half_close;
+        let mut gone = pin!(gone(self.connection.presence, half_close));
+        poll_fn(|cx| match self.poll_interim(cx) {
+            Poll::Pending => gone.as_mut().poll(cx),
+            failed => failed,
+        })
+        .await;
+    }
+
+    async fn respond(mut self, mut response: Response<Body>) -> Fate {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if let Some(upstream) = response.extensions_mut().remove() {
+                return self.switch(upstream, response).await;
+            }
+            let error = Error::new(Kind::LayerFailed).with_source("a 101 without an upstream's connection");
+            response = respond::from_error(&error, Dialect::Http);
+        }
+        let (head, body) = response.into_parts();
+        self.connection.line.with(super::wire::Wire::begin_response);
+        let (framing, persistence) = self.put_head(&head, &body);
+        drop(head);
+        match self.send(body, framing).await {
+            Ok(()) => Fate::Settle(persistence),
+            Err(broken) => broken.fate(),
+        }
+    }
+
+    fn cancel(self) -> Fate {
+        Fate::Cut
+    }
+}
+
+impl Broken {
+    fn fate(self) -> Fate {
+        match self {
+            Self::Write(error) => tracing::debug!(%error, "the response could not be sent"),
+            Self::Body(error) => tracing::debug!(%error, "the response broke off"),
+            Self::Framing(why) => tracing::debug!(why, "the response contradicts its head"),
+            Self::ClientGone => tracing::debug!("the client left during the response"),
+            Self::Idle => tracing::debug!("nothing of the response moved for too long"),
+        }
+        Fate::Cut
+    }
+}
+
+/// Whoever breaks the rules of heads may see other borders between messages than we do.
+fn of_kind(kind: Option<&Kind>) -> Persistence {
+    match kind {
+        Some(Kind::BadRequest | Kind::ConnectRefused | Kind::RequestIncomplete) => Persistence::Close,
+        _ => Persistence::KeepAlive,
+    }
+}
+
+/// Resolves when the client has left, also while nothing reads the connection.
+async fn gone(presence: &Presence, half_close: HalfClose) {
+    match half_close {
+        HalfClose::Abort => presence.ended().await,
+        HalfClose::Serve => future::pending().await,
+    }
+}

@@ -1,0 +1,134 @@
+//! What is to be written next, and how a body becomes that.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::Frame;
+use tokio::io::AsyncWrite;
+
+use super::encode::{self, Framing};
+use crate::config::limits;
+use crate::normalize;
+
+/// Bytes on their way out: small things together, large ones as they are.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub(super) head: BytesMut,
+    large: Bytes,
+    after: &'static [u8],
+}
+
+impl Outgoing {
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.large.is_empty() && self.after.is_empty()
+    }
+
+    /// Whether more may be added before it is written.
+    pub(super) fn has_room(&self) -> bool {
+        self.large.is_empty() && self.after.is_empty() && self.head.len() < limits::WRITE_BATCH_BYTES
+    }
+
+    /// Writes all of it. What has been written is remembered, so the wait may be given up and taken up again.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let slices = [self.head.as_ref(), self.large.as_ref(), self.after].map(IoSlice::new);
+            let written = ready!(Pin::new(&mut *socket).poll_write_vectored(cx, &slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        self.head = BytesMut::new();
+        Pin::new(socket).poll_flush(cx)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        let mut take = |length: usize| {
+            let taken = length.min(written);
+            written -= taken;
+            taken
+        };
+        self.head.advance(take(self.head.len()));
+        self.large.advance(take(self.large.len()));
+        let taken = take(self.after.len());
+        self.after = self.after.get(taken..).unwrap_or_default();
+    }
+
+    fn add(&mut self, data: Bytes, after: &'static [u8]) {
+        if data.len() <= limits::WRITE_COPY_BYTES_MAX {
+            self.head.extend_from_slice(&data);
+            self.head.extend_from_slice(after);
+        } else {
+            (self.large, self.after) = (data, after);
+        }
+    }
+
+    /// Adds the next frame of a body, framed.
+    ///
+    /// # Errors
+    /// When there is more of the body than its length says.
+    pub(super) fn frame(
+        &mut self,
+        framing: &mut Framing,
+        frame: Frame<Bytes>,
+    ) -> Result<Progress, &'static str> {
+        let data = match frame.into_data() {
+            Ok(data) if data.is_empty() => return Ok(Progress::More),
+            Ok(data) => data,
+            Err(frame) => {
+                let Ok(mut trailers) = frame.into_trailers() else {
+                    return Ok(Progress::More);
+                };
+                normalize::drop_from_trailers(&mut trailers);
+                if *framing == Framing::Chunked {
+                    encode::last_chunk(Some(&trailers), &mut self.head);
+                    *framing = Framing::Empty;
+                }
+                return self.end(framing).map(|()| Progress::Ended);
+            }
+        };
+        match framing {
+            // HEAD: only what the body would have been is told.
+            Framing::Empty => {}
+            Framing::Length(left) => {
+                let length = data.len() as u64;
+                *left = left
+                    .checked_sub(length)
+                    .ok_or("the body is longer than its length")?;
+                self.add(data, b"");
+            }
+            Framing::Chunked => {
+                encode::chunk_head(data.len(), &mut self.head);
+                self.add(data, encode::LINE_END);
+            }
+            Framing::Close => self.add(data, b""),
+        }
+        Ok(Progress::More)
+    }
+
+    /// Adds what ends a body.
+    ///
+    /// # Errors
+    /// When there was less of the body than its length says.
+    pub(super) fn end(&mut self, framing: &mut Framing) -> Result<(), &'static str> {
+        match std::mem::replace(framing, Framing::Empty) {
+            Framing::Chunked => encode::last_chunk(None, &mut self.head),
+            Framing::Length(1..) => return Err("the body is shorter than its length"),
+            Framing::Length(0) | Framing::Empty | Framing::Close => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether a body goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    More,
+    Ended,
+}
