@@ -2,9 +2,10 @@
 //!
 //! Each stream is a task of its own: it is woken by its own upstream, and the connection is not polled for it.
 
-use std::future::pending;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -229,11 +230,13 @@ impl<'a> Life<'a> {
     }
 }
 
-/// Resolves when the meter has had enough. It wakes the task, which polls this.
+/// Resolves when the meter has had enough: it wakes the task, which polls this.
 async fn exceeded(verdict: &Verdict) {
-    if verdict.get().is_none() {
-        pending::<()>().await;
-    }
+    poll_fn(|_cx| match verdict.get() {
+        Some(_) => Poll::Ready(()),
+        None => Poll::Pending,
+    })
+    .await;
 }
 
 /// The streams of one connection.

@@ -72,9 +72,10 @@ fn fields(headers: &HeaderMap) -> Result<(), &'static str> {
         if lengths.next().is_some() {
             return Err("more than one Content-Length");
         }
-        // `h2` reads `010` as ten, which others may read as eight.
-        if length.len() > 1 && length.as_bytes().first() == Some(&b'0') {
-            return Err("a Content-Length that begins with 0");
+        // `h2` takes an empty one for 0 and `010` for ten, which others read as eight.
+        let number = length.as_bytes().iter().all(u8::is_ascii_digit);
+        if !number || length.is_empty() || length.len() > 1 && length.as_bytes().starts_with(b"0") {
+            return Err("a Content-Length that is no plain number");
         }
     }
     Ok(())

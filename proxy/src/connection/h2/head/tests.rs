@@ -30,7 +30,7 @@ fn what_h2_lets_through_is_checked() {
     check(&[("a", "x\t")], Some("a value that begins or ends with a blank"));
     check(
         &[("content-length", "05")],
-        Some("a Content-Length that begins with 0"),
+        Some("a Content-Length that is no plain number"),
     );
     check(
         &[("content-length", "5"), ("content-length", "5")],
