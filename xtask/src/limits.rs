@@ -34,7 +34,7 @@ pub(crate) fn write() -> anyhow::Result<()> {
 /// Compares the document with what the sources say.
 ///
 /// # Errors
-/// When they differ, and as [`write`].
+/// When they differ, and as [`write()`].
 pub(crate) fn check() -> anyhow::Result<()> {
     let path = place::workspace()?.join(DOCUMENT);
     let written = std::fs::read_to_string(&path).unwrap_or_default();
