@@ -3,8 +3,9 @@
 usage: grpc_peer.py CASE
 
 Prints `listening on PORT`, reads `through HOST:PORT` from its input, runs the case against its own server directly and
-through the proxy, and prints what the two sides saw: `direct: …` and `through: …`. Messages are plain bytes, so that no
-compiler of message definitions is needed.
+through the proxy, and prints what the two sides saw: `direct: …` and `through: …`. With `through HOST:PORT NAME FILE` the
+way to the proxy is TLS, the proxy's certificate is for NAME, and FILE has whom to trust. Messages are plain bytes, so that
+no compiler of message definitions is needed.
 """
 
 import hashlib
@@ -195,14 +196,23 @@ CASES = (
 )
 
 
+def dial(target, name=None, trusted=None):
+    options = [("grpc.enable_http_proxy", 0)]
+    if name is None:
+        return grpc.insecure_channel(target, options)
+    with open(trusted, "rb") as file:
+        credentials = grpc.ssl_channel_credentials(file.read())
+    return grpc.secure_channel(target, credentials, [*options, ("grpc.ssl_target_name_override", name)])
+
+
 def main():
     case = {case.__name__: case for case in CASES}[sys.argv[1]]
     server = Server()
     print(f"listening on {server.port}", flush=True)
-    through = sys.stdin.readline().split()[1]
-    for name, target in (("direct", f"127.0.0.1:{server.port}"), ("through", through)):
+    through = sys.stdin.readline().split()[1:]
+    for name, way in (("direct", [f"127.0.0.1:{server.port}"]), ("through", through)):
         server.seen = queue.Queue()
-        with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        with dial(*way) as channel:
             print(f"{name}: {case(channel, server)}", flush=True)
     server.server.stop(None)
 

@@ -3,11 +3,13 @@
 usage: websocket_peer.py CASE
 
 Prints `listening on PORT`, reads `through HOST:PORT` from its input, runs the case against its own server directly and
-through the proxy, and prints what the two sides saw: `direct: …` and `through: …`.
+through the proxy, and prints what the two sides saw: `direct: …` and `through: …`. With `through HOST:PORT NAME FILE` the
+way to the proxy is TLS, the proxy's certificate is for NAME, and FILE has whom to trust.
 """
 
 import asyncio
 import hashlib
+import ssl
 import sys
 
 from websockets.asyncio.client import connect
@@ -74,12 +76,19 @@ def shown(message):
     return f"{len(data)} bytes {hashlib.sha256(data).hexdigest()[:8]}"
 
 
-def dial(address, path, **options):
-    return connect(f"ws://{address}/{path}", proxy=None, open_timeout=PATIENCE_S, **{"compression": None, **options})
+def dial(way, path, **options):
+    address, *tls = way
+    options = {"compression": None, "proxy": None, "open_timeout": PATIENCE_S, **options}
+    if not tls:
+        return connect(f"ws://{address}/{path}", **options)
+    name, trusted = tls
+    host, port = address.split(":")
+    context = ssl.create_default_context(cafile=trusted)
+    return connect(f"wss://{name}/{path}", ssl=context, host=host, port=int(port), **options)
 
 
-async def texts(address, server):
-    async with dial(address, "echo") as socket:
+async def texts(way, server):
+    async with dial(way, "echo") as socket:
         answers = []
         for text in ("one", "", "größer"):
             await socket.send(text)
@@ -87,26 +96,26 @@ async def texts(address, server):
     return " ".join(answers)
 
 
-async def bytes_of_all_kinds(address, server):
-    async with dial(address, "echo") as socket:
+async def bytes_of_all_kinds(way, server):
+    async with dial(way, "echo") as socket:
         await socket.send(EVERY_BYTE)
         return "same" if await socket.recv() == EVERY_BYTE else "different"
 
 
-async def large(address, server):
-    async with dial(address, "echo", max_size=2 * MIB) as socket:
+async def large(way, server):
+    async with dial(way, "echo", max_size=2 * MIB) as socket:
         await socket.send(EVERY_BYTE * 4096)
         return shown(await socket.recv())
 
 
-async def fragments(address, server):
-    async with dial(address, "fragments") as socket:
+async def fragments(way, server):
+    async with dial(way, "fragments") as socket:
         await socket.send(["frag", "men", "ted"])
         return " ".join([shown(fragment) async for fragment in socket.recv_streaming()])
 
 
-async def deflate(address, server):
-    async with dial(address, "echo", compression="deflate", max_size=2 * MIB) as socket:
+async def deflate(way, server):
+    async with dial(way, "echo", compression="deflate", max_size=2 * MIB) as socket:
         extensions = [extension.name for extension in socket.protocol.extensions]
         await socket.send("z" * MIB)
         whole = shown(await socket.recv())
@@ -114,50 +123,50 @@ async def deflate(address, server):
         return f"{extensions} {whole} {shown(await socket.recv())}"
 
 
-async def pings_of_the_client(address, server):
-    async with dial(address, "echo") as socket:
+async def pings_of_the_client(way, server):
+    async with dial(way, "echo") as socket:
         await asyncio.wait_for(await socket.ping(b"from the client"), PATIENCE_S)
         return "ponged"
 
 
-async def pings_of_the_server(address, server):
-    async with dial(address, "ping") as socket:
+async def pings_of_the_server(way, server):
+    async with dial(way, "ping") as socket:
         return await socket.recv()
 
 
-async def client_closes(address, server):
-    async with dial(address, "echo") as socket:
+async def client_closes(way, server):
+    async with dial(way, "echo") as socket:
         await socket.close(4001, "done")
     return f"client {socket.close_code} {socket.close_reason!r}; server {await server.saw()}"
 
 
-async def server_closes(address, server):
-    async with dial(address, "leave") as socket:
+async def server_closes(way, server):
+    async with dial(way, "leave") as socket:
         await socket.wait_closed()
     return f"client {socket.close_code} {socket.close_reason!r}; server {await server.saw()}"
 
 
-async def client_vanishes(address, server):
-    socket = await dial(address, "echo")
+async def client_vanishes(way, server):
+    socket = await dial(way, "echo")
     socket.transport.abort()
     return f"server {await server.saw()}"
 
 
-async def server_vanishes(address, server):
-    async with dial(address, "vanish") as socket:
+async def server_vanishes(way, server):
+    async with dial(way, "vanish") as socket:
         await socket.send("go")
         await socket.wait_closed()
     return f"client {socket.close_code} {socket.close_reason!r}"
 
 
-async def subprotocol(address, server):
-    async with dial(address, "echo", subprotocols=["unknown", "chat.v2"]) as socket:
+async def subprotocol(way, server):
+    async with dial(way, "echo", subprotocols=["unknown", "chat.v2"]) as socket:
         return socket.subprotocol
 
 
-async def refused(address, server):
+async def refused(way, server):
     try:
-        async with dial(address, "forbidden"):
+        async with dial(way, "forbidden"):
             return "not refused"
     except InvalidStatus as error:
         return f"{error.response.status_code} {bytes(error.response.body)!r}"
@@ -187,10 +196,10 @@ async def main():
     async with serve(server.serve, "127.0.0.1", 0, **options) as listening:
         port = listening.sockets[0].getsockname()[1]
         print(f"listening on {port}", flush=True)
-        through = sys.stdin.readline().split()[1]
-        for name, address in (("direct", f"127.0.0.1:{port}"), ("through", through)):
+        through = sys.stdin.readline().split()[1:]
+        for name, way in (("direct", [f"127.0.0.1:{port}"]), ("through", through)):
             server.seen = asyncio.Queue()
-            print(f"{name}: {await asyncio.wait_for(case(address, server), 2 * PATIENCE_S)}", flush=True)
+            print(f"{name}: {await asyncio.wait_for(case(way, server), 2 * PATIENCE_S)}", flush=True)
 
 
 asyncio.run(main())
