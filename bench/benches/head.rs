@@ -10,15 +10,16 @@ use http::{Request, StatusCode};
 use tidegate_bench::fixture;
 use tidegate_proxy::config::{Handle, Snapshot};
 use tidegate_proxy::drain::Drain;
-use tidegate_proxy::normalize::{host, path};
-use tidegate_proxy::route::{Action, Matcher, Route};
+use tidegate_proxy::normalize::host::Host;
+use tidegate_proxy::normalize::path;
+use tidegate_proxy::route::Route;
 use tidegate_proxy::{Body, Proxy};
 use tower::Service;
 
 fn host(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("head-host");
     for (kind, field) in [("name", "Hello.default.example.com:8080"), ("ipv6", "[::1]:8080")] {
-        let parse = || host::parse(black_box(field.as_bytes()));
+        let parse = || Host::parse(black_box(field.as_bytes()));
         group.bench_function(kind, |bencher| bencher.iter(parse));
     }
     group.finish();
@@ -61,12 +62,7 @@ fn request() -> Request<Body> {
 }
 
 fn answer(criterion: &mut Criterion) {
-    let respond = || Route {
-        matcher: Matcher::default(),
-        action: Action::Respond(StatusCode::NO_CONTENT, ""),
-        layers: None,
-        policy: None,
-    };
+    let respond = || Route::respond(StatusCode::NO_CONTENT, "");
     let hosts = fixture::virtual_hosts((0..fixture::HOSTS).map(fixture::host), respond).unwrap_or_default();
     let (_drain, watch) = Drain::new();
     let mut proxy = Proxy::new(Handle::new(Snapshot::new(hosts, [])), watch);

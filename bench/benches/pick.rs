@@ -14,7 +14,7 @@ fn split(criterion: &mut Criterion) {
         let part = |number: u32| WeightedCluster {
             cluster: format!("revision-{number:05}").into(),
             weight: 100 / parts,
-            request_headers: [].into(),
+            headers: [].into(),
         };
         let split = Split::new((0..parts).map(part)).unwrap_or_else(|_| Split::single("one", [].into()));
         group.bench_function(BenchmarkId::from_parameter(parts), |bencher| {

@@ -10,7 +10,7 @@ use tidegate_activator::{ActivatorLayer, Pod, Registry, Revision, RevisionSettin
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::layers::Layers;
-use tidegate_proxy::route::{Action, Domain, InvalidDomain, Matcher, Route, Split, VirtualHost};
+use tidegate_proxy::route::{Domain, InvalidDomain, Matcher, PathMatch, Route, Split, VirtualHost};
 use tidegate_queue_proxy::{QueueProxyLayer, Sidecar, Timeouts};
 use tower::layer::util::Stack;
 
@@ -45,11 +45,8 @@ pub fn virtual_hosts(
     route: impl Fn() -> Route,
 ) -> Result<Vec<VirtualHost>, InvalidDomain> {
     let host = |domain: String| {
-        Ok(VirtualHost {
-            domains: vec![Domain::parse(&domain)?],
-            name: domain.into(),
-            routes: vec![Arc::new(route())],
-        })
+        let domains = [Domain::parse(&domain)?];
+        Ok(VirtualHost::new(domain, domains, [route()]))
     };
     domains.into_iter().map(host).collect()
 }
@@ -158,11 +155,9 @@ impl Activated {
 fn direct() -> Route {
     Route {
         matcher: Matcher {
-            path_prefix: DIRECT_PATH.into(),
-            headers: Vec::new(),
+            path: PathMatch::prefix(DIRECT_PATH),
+            ..Matcher::default()
         },
-        action: Action::Respond(StatusCode::OK, "direct\n"),
-        layers: None,
-        policy: None,
+        ..Route::respond(StatusCode::OK, "direct\n")
     }
 }

@@ -9,9 +9,7 @@ use tidegate_knative::object;
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::layers::Layers;
-use tidegate_proxy::route::{
-    Action, Domain, HeaderEdits, Matcher, Route, Split, VirtualHost, WeightedCluster,
-};
+use tidegate_proxy::route::{Domain, HeaderMutations, Route, Split, VirtualHost, WeightedCluster};
 
 use crate::hosts;
 use crate::name::ObjectName;
@@ -80,36 +78,28 @@ fn virtual_host(route: &ObjectName, target: &RouteTarget, layers: Option<Layers>
     let domains = target
         .hosts
         .iter()
-        .map(|host| Domain::Exact(host.as_str().into()))
-        .collect();
-    let action = match Split::new(target.shares.iter().map(weighted)) {
-        Ok(split) => Action::Forward(split),
-        Err(_) => Action::Respond(StatusCode::SERVICE_UNAVAILABLE, NO_SHARE),
-    };
+        .map(|host| Domain::Exact(host.as_str().into()));
     let name = route.sibling(&hosts::label(&route.name, target.tag.as_deref()));
     let route = Route {
-        matcher: Matcher::default(),
-        action,
         layers,
-        policy: None,
+        ..match Split::new(target.shares.iter().map(weighted)) {
+            Ok(split) => Route::forward(split),
+            Err(_) => Route::respond(StatusCode::SERVICE_UNAVAILABLE, NO_SHARE),
+        }
     };
-    VirtualHost {
-        name: name.to_string().into(),
-        domains,
-        routes: vec![Arc::new(route)],
-    }
+    VirtualHost::new(name.to_string(), domains, [route])
 }
 
 fn weighted(share: &Share) -> WeightedCluster {
     WeightedCluster {
         cluster: share.revision.to_string().into(),
         weight: u32::from(share.percent),
-        request_headers: identity(&share.revision),
+        headers: identity(&share.revision),
     }
 }
 
 /// The fields by which an activator knows the revision. Both names were validated: they fit a header.
-fn identity(revision: &ObjectName) -> HeaderEdits {
+fn identity(revision: &ObjectName) -> HeaderMutations {
     let fields = [
         (SERVING_REVISION, &revision.name),
         (SERVING_NAMESPACE, &revision.namespace),

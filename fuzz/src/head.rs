@@ -16,8 +16,9 @@ use tidegate_proxy::cluster::{Cluster, ClusterSettings};
 use tidegate_proxy::config::{Handle, Snapshot, limits};
 use tidegate_proxy::drain::Drain;
 use tidegate_proxy::layers::Layers;
-use tidegate_proxy::normalize::{host, path};
-use tidegate_proxy::route::{Domain, Matcher, Route, Split, VirtualHost};
+use tidegate_proxy::normalize::host::Host;
+use tidegate_proxy::normalize::path;
+use tidegate_proxy::route::{Domain, Matcher, PathMatch, Route, Split, VirtualHost};
 use tidegate_proxy::upstream::Target;
 use tidegate_proxy::{Body, Proxy};
 use tower::layer::layer_fn;
@@ -49,7 +50,7 @@ pub fn run(data: &[u8]) {
     if let Ok(text) = str::from_utf8(data) {
         assert_path_settles(text);
     }
-    if let Ok(host) = host::parse(data) {
+    if let Ok(host) = Host::parse(data) {
         crate::host::assert_one_form(&host);
     }
     let Some(request) = parse(data) else {
@@ -95,10 +96,10 @@ impl Forwarded {
         let [host] = hosts.as_slice() else {
             panic!("{} Host fields", hosts.len());
         };
-        let host = host::without_port(host).expect("the forwarded Host is valid");
+        let host = Host::parse(host.as_bytes()).expect("the forwarded Host is valid");
         crate::host::assert_one_form(&host);
         self.assert_hop_by_hop_gone();
-        self.assert_matched(&host);
+        self.assert_matched(host.name());
     }
 
     fn assert_hop_by_hop_gone(&self) {
@@ -123,11 +124,11 @@ impl Forwarded {
         let virtual_host = snapshot.hosts().find(host).expect("the forwarded host is known");
         let path = self.head.uri.path();
         let mut routes = virtual_host.routes.iter();
-        let expected = routes.find(|route| path.starts_with(&*route.matcher.path_prefix));
+        let expected = routes.find(|route| path.starts_with(prefix(route)));
         assert!(
             expected.is_some_and(|expected| Arc::ptr_eq(expected, &self.route)),
             "{host:?} {path:?} was routed by the prefix {:?} of another host or path",
-            self.route.matcher.path_prefix
+            prefix(&self.route)
         );
     }
 
@@ -186,23 +187,28 @@ fn keeping(kept: &Kept) -> Layers {
 }
 
 fn snapshot(layers: &Layers) -> Snapshot {
-    let hosts = DOMAINS.map(|domain| VirtualHost {
-        name: domain.into(),
-        domains: Domain::parse(domain).into_iter().collect(),
-        routes: PREFIXES.map(|prefix| Arc::new(route(prefix, layers))).into(),
+    let hosts = DOMAINS.map(|domain| {
+        let routes = PREFIXES.map(|prefix| route(prefix, layers));
+        VirtualHost::new(domain, Domain::parse(domain), routes)
     });
     Snapshot::new(hosts, [Cluster::new(ClusterSettings::new(CLUSTER))])
 }
 
 fn route(prefix: &str, layers: &Layers) -> Route {
     Route {
+        name: Some(prefix.into()),
         matcher: Matcher {
-            path_prefix: prefix.into(),
-            headers: Vec::new(),
+            path: PathMatch::prefix(prefix),
+            ..Matcher::default()
         },
         layers: Some(layers.clone()),
         ..Route::forward(Split::single(CLUSTER, [].into()))
     }
+}
+
+/// The prefix that a route of [`route`] takes.
+fn prefix(route: &Route) -> &str {
+    route.name.as_deref().unwrap_or_default()
 }
 
 /// The request that these bytes are the head of, as far as the proxy would ever be handed it.

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use tidegate_proxy::normalize::host;
-use tidegate_proxy::route::{Domain, VirtualHost, VirtualHosts};
+use tidegate_proxy::normalize::host::Host;
+use tidegate_proxy::route::{Domain, PortMatching, RouteTable, TableSettings, VirtualHost};
 
 /// The most look-ups of one input: more teach nothing and slow the fuzzer down.
 const LOOKUPS_MAX: usize = 64;
@@ -28,58 +28,89 @@ pub fn run(data: &[u8]) {
                 .collect()
         })
         .collect();
-    let index = VirtualHosts::new(groups.iter().enumerate().map(|(number, domains)| VirtualHost {
-        name: number.to_string().into(),
-        domains: domains.clone(),
-        routes: Vec::new(),
-    }));
-    for asked in asked.lines().take(LOOKUPS_MAX) {
-        let Ok(host) = host::parse(asked.as_bytes()) else {
-            continue;
-        };
-        assert_one_form(&host);
-        let found = index.find(&host).map(|found| Arc::clone(&found.name));
-        let expected = linear(&groups, &host).map(|number| number.to_string().into());
-        assert_eq!(found, expected, "host {host:?} among {groups:?}");
+    for ports in [
+        PortMatching::Either,
+        PortMatching::Significant,
+        PortMatching::Ignored,
+    ] {
+        let table = table(ports, &groups);
+        for asked in asked.lines().take(LOOKUPS_MAX) {
+            let Ok(host) = Host::parse(asked.as_bytes()) else {
+                continue;
+            };
+            assert_one_form(&host);
+            let found = table.find(&host).map(|found| Arc::clone(&found.name));
+            let names: &[&str] = match ports {
+                PortMatching::Either => &[host.with_port(), host.name()],
+                PortMatching::Significant => &[host.with_port()],
+                PortMatching::Ignored => &[host.name()],
+            };
+            let expected = linear(&groups, names).map(|number| number.to_string().into());
+            assert_eq!(found, expected, "host {host} among {groups:?}, {ports:?}");
+        }
     }
 }
+
+fn table(ports: PortMatching, groups: &[Vec<Domain>]) -> RouteTable {
+    let settings = TableSettings {
+        ports,
+        ..TableSettings::default()
+    };
+    let hosts = groups
+        .iter()
+        .enumerate()
+        .map(|(number, domains)| VirtualHost::new(number.to_string(), domains.iter().cloned(), NO_ROUTES));
+    RouteTable::new(settings, hosts)
+}
+
+const NO_ROUTES: [tidegate_proxy::route::Route; 0] = [];
 
 /// What every host must look like that virtual hosts are looked up by.
 ///
 /// # Panics
-/// When it has upper case, a port or a trailing dot, or is not its own normal form.
-pub(crate) fn assert_one_form(host: &str) {
+/// When it has upper case, a port or a trailing dot in its name, or is not its own normal form.
+pub(crate) fn assert_one_form(host: &Host) {
+    let name = host.name();
     assert!(
-        !host.bytes().any(|byte| byte.is_ascii_uppercase()),
-        "upper case in {host:?}"
+        !name.bytes().any(|byte| byte.is_ascii_uppercase()),
+        "upper case in {name:?}"
     );
-    assert!(!host.ends_with('.'), "a trailing dot in {host:?}");
-    assert!(host.starts_with('[') || !host.contains(':'), "a port in {host:?}");
-    let again = host::parse(host.as_bytes());
-    assert_eq!(
-        again.as_deref(),
-        Ok(host),
-        "{host:?} changes when it is normalised again"
-    );
+    assert!(!name.ends_with('.'), "a trailing dot in {name:?}");
+    assert!(name.starts_with('[') || !name.contains(':'), "a port in {name:?}");
+    for text in [name, host.with_port()] {
+        let again = Host::parse(text.as_bytes());
+        let again = again.as_ref().map(Host::with_port);
+        assert_eq!(again, Ok(text), "{text:?} changes when it is normalised again");
+    }
 }
 
-/// The group that answers `host`, by the definition: an exact domain, else the longest suffix, else `*`; of equal
-/// ones the first.
-fn linear(groups: &[Vec<Domain>], host: &str) -> Option<usize> {
-    let rank = |domain: &Domain| match domain {
-        Domain::Exact(name) => (**name == *host).then_some(usize::MAX),
-        Domain::Suffix(suffix) => {
-            (host.len() > suffix.len() && host.ends_with(&**suffix)).then_some(suffix.len())
-        }
-        Domain::Any => Some(0),
-    };
-    let mut best: Option<(usize, usize)> = None;
-    for (number, domains) in groups.iter().enumerate() {
-        for rank in domains.iter().filter_map(rank) {
-            if best.is_none_or(|(highest, _)| rank > highest) {
-                best = Some((rank, number));
+/// The group that answers a host with these names, by the definition: an exact domain, else the longest suffix, else the
+/// longest prefix, else `*`; in each kind the first name first, of equal domains the first.
+fn linear(groups: &[Vec<Domain>], names: &[&str]) -> Option<usize> {
+    let kinds: [fn(&Domain, &str) -> Option<usize>; 4] = [
+        |domain, name| matches!(domain, Domain::Exact(text) if **text == *name).then_some(0),
+        |domain, name| match domain {
+            Domain::Suffix(text) if name.len() > text.len() && name.ends_with(&**text) => Some(text.len()),
+            _ => None,
+        },
+        |domain, name| match domain {
+            Domain::Prefix(text) if name.len() > text.len() && name.starts_with(&**text) => Some(text.len()),
+            _ => None,
+        },
+        |domain, _| matches!(domain, Domain::Any).then_some(0),
+    ];
+    let mut places = kinds
+        .iter()
+        .flat_map(|kind| names.iter().map(move |name| (kind, *name)));
+    places.find_map(|(kind, name)| {
+        let mut best: Option<(usize, usize)> = None;
+        for (number, domains) in groups.iter().enumerate() {
+            for length in domains.iter().filter_map(|domain| kind(domain, name)) {
+                if best.is_none_or(|(longest, _)| length > longest) {
+                    best = Some((length, number));
+                }
             }
         }
-    }
-    best.map(|(_, number)| number)
+        best.map(|(_, number)| number)
+    })
 }

@@ -85,11 +85,7 @@ fn everything_to(upstream: SocketAddr) -> Result<Snapshot, Box<dyn Error>> {
         layers: Some(Layers::new(name)),
         ..Route::forward(Split::single("app", [].into()))
     };
-    let host = VirtualHost {
-        name: "everything".into(),
-        domains: vec![Domain::parse("*")?],
-        routes: vec![Arc::new(route)],
-    };
+    let host = VirtualHost::new("everything", [Domain::parse("*")?], [route]);
     Ok(Snapshot::new([host], [cluster]))
 }
 

@@ -11,7 +11,6 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -102,11 +101,7 @@ pub(crate) fn start(
         layers: Some(Layers::new(filter)),
         ..Route::forward(Split::single("service", [].into()))
     };
-    let host = VirtualHost {
-        name: "every host".into(),
-        domains: vec![Domain::parse("*")?],
-        routes: vec![Arc::new(route)],
-    };
+    let host = VirtualHost::new("every host", [Domain::parse("*")?], [route]);
     let cluster = Cluster::new(ClusterSettings::new("service"));
     cluster.set_endpoints(vec![Endpoint::new(service).into()]);
     let config = Handle::new(Snapshot::new([host], [cluster]));

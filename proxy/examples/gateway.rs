@@ -15,7 +15,7 @@ use tidegate_proxy::config::{Handle, Snapshot};
 use tidegate_proxy::drain::Drain;
 use tidegate_proxy::listener::{Connections, Listener};
 use tidegate_proxy::normalize::edge::EdgePolicy;
-use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
+use tidegate_proxy::route::{Domain, PathMatch, Route, Split, VirtualHost};
 use tidegate_proxy::{Proxy, process};
 
 #[tokio::main]
@@ -39,12 +39,8 @@ pub(crate) fn start(at: SocketAddr, to: [SocketAddr; 2]) -> Result<(SocketAddr, 
         cluster
     });
     let [mut to_api, to_site] = ["api", "site"].map(|name| Route::forward(Split::single(name, [].into())));
-    to_api.matcher.path_prefix = "/api/".into();
-    let host = VirtualHost {
-        name: "every host".into(),
-        domains: vec![Domain::parse("*")?],
-        routes: vec![to_api.into(), to_site.into()],
-    };
+    to_api.matcher.path = PathMatch::prefix("/api/");
+    let host = VirtualHost::new("every host", [Domain::parse("*")?], [to_api, to_site]);
     let (drain, watch) = Drain::new();
     let proxy = Proxy::new(Handle::new(Snapshot::new([host], clusters)), watch.clone());
     let (one, edge) = (NonZeroUsize::MIN, EdgePolicy::default());

@@ -14,7 +14,6 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -26,7 +25,7 @@ use tidegate_proxy::drain::Drain;
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::listener::{Connections, Listener};
 use tidegate_proxy::normalize::edge::EdgePolicy;
-use tidegate_proxy::route::{Domain, Matcher, Route, Split, VirtualHost};
+use tidegate_proxy::route::{Domain, Matcher, PathMatch, Route, Split, VirtualHost};
 use tidegate_proxy::{Proxy, process};
 use tower::layer::layer_fn;
 
@@ -60,7 +59,7 @@ pub(crate) fn start(at: SocketAddr, service: SocketAddr) -> Result<(SocketAddr, 
     let app = app();
     let to_app = Route {
         matcher: Matcher {
-            path_prefix: "/app/".into(),
+            path: PathMatch::prefix("/app/"),
             ..Matcher::default()
         },
         // A layer that lets nothing through to the upstream below it.
@@ -68,11 +67,7 @@ pub(crate) fn start(at: SocketAddr, service: SocketAddr) -> Result<(SocketAddr, 
         ..Route::forward(Split::single("app", [].into()))
     };
     let to_service = Route::forward(Split::single("service", [].into()));
-    let host = VirtualHost {
-        name: "every host".into(),
-        domains: vec![Domain::parse("*")?],
-        routes: vec![Arc::new(to_app), Arc::new(to_service)],
-    };
+    let host = VirtualHost::new("every host", [Domain::parse("*")?], [to_app, to_service]);
     // The app's cluster has no endpoint: its name is what metrics call the app.
     let clusters = ["app", "service"].map(|name| Cluster::new(ClusterSettings::new(name)));
     clusters[1].set_endpoints(vec![Endpoint::new(service).into()]);

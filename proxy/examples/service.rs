@@ -36,11 +36,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .ok_or("usage: service ADDRESS, such as 127.0.0.1:3000")?;
     let cluster = Cluster::new(ClusterSettings::new("app"));
     cluster.set_endpoints(vec![Arc::new(Endpoint::new(upstream.parse::<SocketAddr>()?))]);
-    let host = VirtualHost {
-        name: "everything".into(),
-        domains: vec![Domain::parse("*")?],
-        routes: vec![Arc::new(Route::forward(Split::single("app", [].into())))],
-    };
+    let host = VirtualHost::new(
+        "everything",
+        [Domain::parse("*")?],
+        [Route::forward(Split::single("app", [].into()))],
+    );
     // Kept for as long as the proxy shall work: dropping it cuts what runs.
     let (_drain, watch) = Drain::new();
     let proxy = Proxy::new(Handle::new(Snapshot::new([host], [cluster])), watch);

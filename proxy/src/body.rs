@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::connection;
 use crate::connection::interim::Interim;
-use crate::error::{BoxError, Error};
+use crate::error::{BoxError, Error, Kind};
 use crate::exchange;
 use crate::observe::{Account, Observation, Received};
 
@@ -32,6 +32,13 @@ enum Source {
     Downstream(connection::RequestBody),
     Upstream(exchange::ResponseBody),
     Foreign(UnsyncBoxBody<Bytes, BoxError>),
+    Limited(Box<Limited>),
+}
+
+/// A body that breaks when it turns out to be longer than it may be.
+struct Limited {
+    body: Body,
+    left: u64,
 }
 
 impl Body {
@@ -101,10 +108,23 @@ impl Body {
         }
     }
 
+    /// The same body, which breaks with [`Kind::BodyTooLarge`] once more than `bytes_max` bytes have come.
+    #[must_use]
+    pub fn at_most(self, bytes_max: u64) -> Self {
+        if self.size_hint().exact().is_some_and(|bytes| bytes <= bytes_max) {
+            return self;
+        }
+        Self::from_source(Source::Limited(Box::new(Limited {
+            body: self,
+            left: bytes_max,
+        })))
+    }
+
     /// Where interim responses to the request of this body go, while it is the client's own.
     pub(crate) fn interim(&self) -> Option<&Interim> {
         match &self.source {
             Source::Downstream(body) => body.interim(),
+            Source::Limited(limited) => limited.body.interim(),
             _ => None,
         }
     }
@@ -122,6 +142,24 @@ impl Body {
             source,
             held: None,
             account: Account::None,
+        }
+    }
+}
+
+impl Limited {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        match self.left.checked_sub(bytes.map_or(0, |bytes| bytes.len() as u64)) {
+            Some(left) => {
+                self.left = left;
+                Poll::Ready(frame)
+            }
+            None => {
+                // What is left of the client's body has no reader any more.
+                self.body = Body::empty();
+                Poll::Ready(Some(Err(Error::new(Kind::BodyTooLarge))))
+            }
         }
     }
 }
@@ -144,6 +182,7 @@ impl HttpBody for Body {
             }
             Source::Downstream(body) => ready!(body.poll_frame(cx)),
             Source::Upstream(body) => ready!(body.poll_frame(cx)),
+            Source::Limited(limited) => ready!(limited.poll_frame(cx)),
             Source::Foreign(body) => {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Error::from_boxed))
             }
@@ -167,6 +206,7 @@ impl HttpBody for Body {
             Source::Downstream(body) => body.is_end_stream(),
             Source::Upstream(body) => body.is_end_stream(),
             Source::Foreign(body) => body.is_end_stream(),
+            Source::Limited(limited) => limited.body.is_end_stream(),
         }
     }
 
@@ -177,6 +217,7 @@ impl HttpBody for Body {
             Source::Downstream(body) => body.size_hint(),
             Source::Upstream(body) => body.size_hint(),
             Source::Foreign(body) => body.size_hint(),
+            Source::Limited(limited) => limited.body.size_hint(),
         }
     }
 }
@@ -222,6 +263,7 @@ impl fmt::Debug for Body {
             Source::Downstream(_) => "downstream",
             Source::Upstream(_) => "upstream",
             Source::Foreign(_) => "foreign",
+            Source::Limited(_) => "limited",
         };
         f.debug_struct("Body")
             .field("source", &source)

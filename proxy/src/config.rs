@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::cluster::Cluster;
 use crate::overload::Overload;
-use crate::route::{VirtualHost, VirtualHosts};
+use crate::route::{RouteTable, TableSettings, VirtualHost, VirtualHosts};
 
 pub mod http;
 pub mod limits;
@@ -17,31 +17,56 @@ pub mod limits;
 /// Assembling one cannot fail: a route to a cluster that is not here answers 503 when it is used.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    hosts: VirtualHosts,
+    default: Arc<RouteTable>,
+    named: HashMap<Arc<str>, Arc<RouteTable>>,
     clusters: HashMap<Arc<str>, Arc<Cluster>>,
 }
 
 impl Snapshot {
-    /// A snapshot of these virtual hosts and clusters. Of two hosts that claim a domain the first has it;
-    /// of two clusters of one name the last stays.
-    pub fn new(
-        hosts: impl IntoIterator<Item = VirtualHost>,
+    /// A snapshot of one route table, the default one, with these virtual hosts, and of these clusters. Of two hosts that
+    /// claim a domain the first has it; of two clusters of one name the last stays.
+    pub fn new<H: Into<Arc<VirtualHost>>>(
+        hosts: impl IntoIterator<Item = H>,
         clusters: impl IntoIterator<Item = Arc<Cluster>>,
     ) -> Self {
+        let table = RouteTable::new(TableSettings::default(), hosts);
+        Self::with_tables([("".into(), table)], clusters)
+    }
+
+    /// A snapshot of route tables by name and of clusters. The table of the empty name is the default one. Of two tables
+    /// of one name, and of two clusters, the last stays.
+    pub fn with_tables<T: Into<Arc<RouteTable>>>(
+        tables: impl IntoIterator<Item = (Arc<str>, T)>,
+        clusters: impl IntoIterator<Item = Arc<Cluster>>,
+    ) -> Self {
+        let mut named: HashMap<Arc<str>, Arc<RouteTable>> = tables
+            .into_iter()
+            .map(|(name, table)| (name, table.into()))
+            .collect();
         let clusters = clusters
             .into_iter()
             .map(|cluster| (Arc::clone(cluster.name()), cluster))
             .collect();
         Self {
-            hosts: VirtualHosts::new(hosts),
+            default: named.remove("").unwrap_or_default(),
+            named,
             clusters,
         }
     }
 
-    /// The hosts and their routes.
+    /// The table of this name; the empty name is the default one's, which is always there.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<&Arc<RouteTable>> {
+        if name.is_empty() {
+            return Some(&self.default);
+        }
+        self.named.get(name)
+    }
+
+    /// The hosts of the default table and their routes.
     #[must_use]
     pub fn hosts(&self) -> &VirtualHosts {
-        &self.hosts
+        self.default.hosts()
     }
 
     /// The cluster of this name.

@@ -31,7 +31,18 @@ use stream::{Presence, Stream};
 /// What the requests of one connection know about who sent them.
 pub(crate) struct Peer {
     ip_text: Option<HeaderValue>,
+    scheme: Scheme,
     http: Arc<HttpSettings>,
+}
+
+/// Whether a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// It is not.
+    Http,
+    /// It is, by TLS.
+    #[allow(dead_code, reason = "for the listeners that end TLS")]
+    Https,
 }
 
 impl Peer {
@@ -39,6 +50,7 @@ impl Peer {
     pub(crate) fn unknown() -> Self {
         Self {
             ip_text: None,
+            scheme: Scheme::Http,
             http: Arc::default(),
         }
     }
@@ -59,6 +71,11 @@ impl Peer {
     /// The client's address for `X-Forwarded-For`, made once for the connection.
     pub(crate) fn ip_text(&self) -> Option<&HeaderValue> {
         self.ip_text.as_ref()
+    }
+
+    /// The scheme of the URLs that its clients see.
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// How the filter chain that it came in by speaks HTTP.

@@ -75,6 +75,18 @@ kinds! {
     /// The client took too long to send its request whole, its body included (RFC 9110 §15.5.9).
     RequestIncomplete = "request_incomplete":
         408, DEADLINE_EXCEEDED, "DPE", "request_overall_timeout", Client, Never, "the request did not arrive in time";
+    /// The request's body has more bytes than its route takes (RFC 9110 §15.5.14).
+    BodyTooLarge = "body_too_large":
+        413, RESOURCE_EXHAUSTED, "DPE", "request_payload_too_large", Client, Never, "request body too large";
+    /// The request asks for an upgrade that its route does not allow.
+    UpgradeRefused = "upgrade_refused":
+        403, PERMISSION_DENIED, "-", "upgrade_failed", Client, Never, "this upgrade is not allowed here";
+    /// What the route makes of the request's path or URL is none.
+    RewriteFailed = "rewrite_failed":
+        500, INTERNAL, "-", "rewrite_failed", Config, Never, "the route's rewrite of this path gives none";
+    /// The request is for another host than its TLS connection was made for (RFC 9110 §15.5.20).
+    Misdirected = "misdirected":
+        421, INTERNAL, "DPE", "misdirected_request", Client, Never, "this connection is not for this host";
     /// The client used CONNECT, which no route allows.
     ConnectRefused = "connect_refused":
         405, UNIMPLEMENTED, "DPE", "connect_refused", Client, Never, "CONNECT is not allowed here";
@@ -198,6 +210,8 @@ pub struct Row {
 mod grpc {
     pub(super) const CANCELLED: u8 = 1;
     pub(super) const DEADLINE_EXCEEDED: u8 = 4;
+    pub(super) const PERMISSION_DENIED: u8 = 7;
+    pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
     pub(super) const UNIMPLEMENTED: u8 = 12;
     pub(super) const INTERNAL: u8 = 13;
     pub(super) const UNAVAILABLE: u8 = 14;

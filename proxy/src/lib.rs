@@ -14,11 +14,8 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let app = Cluster::new(ClusterSettings::new("app"));
 //! app.set_endpoints(vec![Endpoint::new("127.0.0.1:3000".parse::<std::net::SocketAddr>()?).into()]);
-//! let host = VirtualHost {
-//!     name: "everything".into(),
-//!     domains: vec![Domain::parse("*")?],
-//!     routes: vec![Route::forward(Split::single("app", [].into())).into()],
-//! };
+//! let route = Route::forward(Split::single("app", [].into()));
+//! let host = VirtualHost::new("everything", [Domain::parse("*")?], [route]);
 //! let config = Handle::new(Snapshot::new([host], [app]));
 //!
 //! let workers = process::default_workers();

@@ -10,9 +10,14 @@ use http::{Method, Request, Uri, Version};
 
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
+use crate::normalize::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::normalize::host::Host;
+use crate::normalize::path::PathPolicy;
 
 pub mod edge;
+pub mod forwarded;
 pub mod host;
+pub(crate) mod misdirected;
 pub mod path;
 
 /// Fields that end at each hop whatever `Connection` says (RFC 9110 §7.6.1 and older practice). `Trailer` goes
@@ -45,25 +50,31 @@ const HEAD_ONLY: [HeaderName; 18] = [
     X_FORWARDED_HOST,
     X_FORWARDED_PROTO,
 ];
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
-const HTTP: HeaderValue = HeaderValue::from_static("http");
-const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE_TOKEN: HeaderValue = HeaderValue::from_static("upgrade");
 
+/// What normalising a head found out.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Which host the request is for.
+    pub(crate) host: Host,
+    /// The client's address where it is not the connection's: one that a trusted proxy has told.
+    pub(crate) client: Option<HeaderValue>,
+    /// Whether the client has to ask for the normalised path itself.
+    pub(crate) redirect: path::Redirect,
+}
+
 /// Checks a request's head and brings it into the one form that routes, layers and upstreams see.
-/// Returns its host: lower-case, without port.
-pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Box<str>, Error> {
+pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Error> {
     if request.method() == Method::CONNECT {
         return Err(Error::new(Kind::ConnectRefused));
     }
+    let settings = peer.http();
     let authority = authority(request)?;
-    let host = host::without_port(&authority).map_err(bad)?;
-    normalize_path(request)?;
-    let upgrade = websocket_upgrade(request)?;
+    let host = Host::parse(authority.as_bytes()).map_err(bad)?;
+    let redirect = normalize_path(request, &settings.path)?;
+    let upgrade = upgrade(request, &settings.upgrades)?;
     drop_hop_by_hop(request.headers_mut());
     if let Some(upgrade) = upgrade {
         request.headers_mut().insert(CONNECTION, UPGRADE_TOKEN);
@@ -72,10 +83,14 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Box<str>,
     if request.version() == Version::HTTP_2 {
         join_cookies(request.headers_mut());
     }
-    peer.http().edge.apply(request.headers_mut());
-    forwarded(request.headers_mut(), peer);
+    settings.edge.apply(request.headers_mut());
+    let client = forwarded::apply(request.headers_mut(), peer, settings.forwarding);
     request.headers_mut().insert(HOST, authority);
-    Ok(host)
+    Ok(Head {
+        host,
+        client,
+        redirect,
+    })
 }
 
 fn bad(detail: &'static str) -> Error {
@@ -103,48 +118,55 @@ fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Error> {
     }
 }
 
-/// Leaves a request target in origin form, with dot segments resolved: what is matched is what is forwarded.
-fn normalize_path<B>(request: &mut Request<B>) -> Result<(), Error> {
+/// Leaves a request target in origin form, its path as `policy` wants it: what is matched is what is forwarded.
+fn normalize_path<B>(request: &mut Request<B>, policy: &PathPolicy) -> Result<path::Redirect, Error> {
     let uri = request.uri();
     if uri.path() == "*" && request.method() == Method::OPTIONS {
-        return Ok(());
+        return Ok(path::Redirect::No);
     }
     // `GET a` is an authority (RFC 9112 §3.2.3), which only CONNECT has.
     let authority_alone = uri.authority().is_some() && uri.scheme().is_none();
     if authority_alone || !uri.path().is_empty() && !uri.path().starts_with('/') {
         return Err(bad("the request target is not a path"));
     }
-    let resolved = path::resolve(uri.path()).map_err(bad)?;
-    if resolved.is_none() && uri.authority().is_none() {
-        return Ok(());
+    let changed = path::normalize(uri.path(), policy).map_err(bad)?;
+    if changed.is_none() && uri.authority().is_none() {
+        return Ok(path::Redirect::No);
     }
-    let path = resolved.as_deref().unwrap_or(uri.path());
+    let redirect = changed
+        .as_ref()
+        .map(|changed| changed.redirect)
+        .unwrap_or_default();
+    let path = changed.as_ref().map_or(uri.path(), |changed| &changed.path);
     let path = if path.is_empty() { "/" } else { path };
     let target = match uri.query() {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
     };
     *request.uri_mut() = Uri::from(target.map_err(|_| bad("invalid path"))?);
-    Ok(())
+    Ok(redirect)
 }
 
-/// The `Upgrade` to forward: WebSocket alone, of HTTP/1.1 or of an extended CONNECT, which has the same form here. Any
-/// other offer, `h2c` first among them, is ignored, as RFC 9110 §7.8 allows.
-fn websocket_upgrade<B>(request: &Request<B>) -> Result<Option<HeaderValue>, Error> {
+/// The `Upgrade` to forward: the first that HTTP/1.1, or an extended CONNECT, which has the same form here, offers and the
+/// listener allows. Any other offer, `h2c` first among them, is ignored, as RFC 9110 §7.8 allows.
+fn upgrade<B>(request: &Request<B>, allowed: &[Box<str>]) -> Result<Option<HeaderValue>, Error> {
     let headers = request.headers();
-    let offered = headers
-        .get_all(UPGRADE)
-        .iter()
-        .any(|offer| offer.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    let connection = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    if !offered || !connection || request.version() < Version::HTTP_11 {
+    if request.version() < Version::HTTP_11 || !headers.contains_key(UPGRADE) {
         return Ok(None);
     }
+    let offered = tokens(headers, &UPGRADE).find_map(|offer| {
+        let mut allowed = allowed.iter().map(|token| &**token);
+        allowed.find(|token| token.eq_ignore_ascii_case(offer) && !token.eq_ignore_ascii_case("h2c"))
+    });
+    let connection = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
+    let Some(token) = offered.filter(|_| connection) else {
+        return Ok(None);
+    };
     let empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
     if !empty || headers.contains_key(TRANSFER_ENCODING) {
         return Err(bad("an upgrade request must not have a body"));
     }
-    Ok(Some(WEBSOCKET))
+    Ok(HeaderValue::from_str(token).ok())
 }
 
 /// Removes what ends at this hop, in requests and in responses. `te: trailers` stays: trailers go through.
@@ -217,17 +239,6 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .filter(|token| !token.is_empty())
-}
-
-/// Says who the client is. At an external listener nobody is believed who says it himself.
-fn forwarded(headers: &mut HeaderMap, peer: &Peer) {
-    headers.remove(FORWARDED);
-    headers.remove(X_FORWARDED_HOST);
-    headers.insert(X_FORWARDED_PROTO, HTTP);
-    match peer.ip_text() {
-        Some(ip) => _ = headers.insert(X_FORWARDED_FOR, ip.clone()),
-        None => _ = headers.remove(X_FORWARDED_FOR),
-    }
 }
 
 /// The request target for an upstream that wants an absolute one (HTTP/2).

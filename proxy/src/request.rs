@@ -4,17 +4,17 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tower::ServiceExt;
 
 use crate::attempt::{self, Errand};
 use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
-use crate::normalize;
+use crate::normalize::{self, path};
 use crate::observe::{Observation, Received};
 use crate::respond::{self, Dialect};
-use crate::route::{self, Destination, Found};
+use crate::route::{self, Action, Chosen, Found, Redirect, apply};
 use crate::upstream::{Target, Upstream};
 use crate::worker::Worker;
 
@@ -39,7 +39,7 @@ pub(crate) fn handle<'a>(
             .admit()
             .and_then(|()| prepare(worker, peer, &mut request));
         let result = match prepared {
-            Ok(found) => forward(worker, found, &mut request).await,
+            Ok(found) => follow(worker, peer, &found, dialect, &mut request).await,
             Err(error) => Err(error),
         };
         let mut response = match result {
@@ -58,31 +58,80 @@ pub(crate) fn handle<'a>(
 
 /// Makes the head trustworthy and finds its route, in the one snapshot that this request is routed by.
 fn prepare(worker: &Worker, peer: &Peer, request: &mut Request<Body>) -> Result<Found, Error> {
-    let host = normalize::head(request, peer)?;
+    let head = normalize::head(request, peer)?;
     let snapshot = worker.config.load();
-    route::find(&snapshot, &host, request).ok_or_else(|| Error::new(Kind::NoRoute))
+    let found = route::find(&snapshot, &peer.http().route_table, &head.host, request);
+    let mut found = found.ok_or_else(|| Error::new(Kind::NoRoute))?;
+    found.client = head.client;
+    if head.redirect == path::Redirect::Yes {
+        found.chosen = Chosen::OwnPath;
+    }
+    Ok(found)
 }
 
-/// Sends the request on its way, which takes it out of `request`.
-async fn forward(
+/// Does what the route says: answers, or sends the request on its way, which takes it out of `request`.
+async fn follow(
     worker: &Arc<Worker>,
-    found: Found,
+    peer: &Peer,
+    found: &Found,
+    dialect: Dialect,
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
-    let (cluster, edits) = match found.destination {
-        Destination::Cluster(cluster, edits) => (cluster, edits),
-        Destination::Missing(_name) => return Err(Error::new(Kind::ClusterMissing)),
-        Destination::Response(status, text) => return Ok(respond::direct(status, text)),
+    let (mut response, edits) = match &found.route.action {
+        Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
+            let (hash, edits) = apply::to_request(found, forward, peer, request)?;
+            let response = send(worker, found, hash, request).await?;
+            (response, edits)
+        }
+        _ => {
+            let edits = apply::response_edits(found, peer, request, None);
+            (answer(peer, found, dialect, request)?, edits)
+        }
     };
-    for (name, value) in edits.iter() {
-        request.headers_mut().insert(name, value.clone());
+    if let Some(edits) = edits {
+        edits.apply(&mut response);
     }
+    Ok(response)
+}
+
+/// The response of a route that needs no upstream.
+fn answer(
+    peer: &Peer,
+    found: &Found,
+    dialect: Dialect,
+    request: &Request<Body>,
+) -> Result<Response<Body>, Error> {
+    let (path, policy) = (&found.route.matcher.path, &peer.http().path);
+    match (&found.chosen, &found.route.action) {
+        (Chosen::OwnPath, _) | (_, Action::Forward(_)) => {
+            // An absolute URL: a path that starts with `//` would be read as another host.
+            let location = Redirect::default().location(request, path, policy)?;
+            Ok(respond::redirect(StatusCode::TEMPORARY_REDIRECT, location))
+        }
+        (_, Action::Redirect(redirect)) => {
+            let location = redirect.location(request, path, policy)?;
+            Ok(respond::redirect(redirect.status.code(), location))
+        }
+        (_, Action::Respond(direct)) => Ok(respond::prepared(direct, dialect)),
+    }
+}
+
+/// Sends the request to its cluster, through the route's layers.
+async fn send(
+    worker: &Arc<Worker>,
+    found: &Found,
+    hash: Option<u64>,
+    request: &mut Request<Body>,
+) -> Result<Response<Body>, Error> {
+    let Chosen::Cluster(cluster) = &found.chosen else {
+        return Err(Error::new(Kind::ClusterMissing));
+    };
     let Some(layers) = &found.route.layers else {
         let errand = Errand {
-            cluster: &cluster,
+            cluster,
             endpoint: None,
             policy: found.route.policy.as_deref(),
-            hash: None,
+            hash,
         };
         let (response, _timing) = attempt::run(worker, errand, request).await?;
         return Ok(response);
@@ -94,9 +143,9 @@ async fn forward(
     }
     request.extensions_mut().insert(Target {
         route: Arc::clone(&found.route),
-        cluster,
+        cluster: Arc::clone(cluster),
         endpoint: None,
-        hash: None,
+        hash,
         received: Instant::now(),
     });
     let answer = stack.oneshot(mem::take(request)).await;

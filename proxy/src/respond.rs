@@ -1,10 +1,11 @@
 //! How an error becomes a response: the only place where one does.
 
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Response, StatusCode, Version};
 
 use crate::body::Body;
 use crate::error::Error;
+use crate::route::DirectResponse;
 
 /// How the client wants to be told about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +62,47 @@ pub(crate) fn ask_to_close(response: &mut Response<Body>, version: Version) {
     }
 }
 
+/// The response that a route gives by itself. Its body is shared, not copied.
+pub(crate) fn prepared(direct: &DirectResponse, dialect: Dialect) -> Response<Body> {
+    if dialect == Dialect::Grpc {
+        let message = String::from_utf8_lossy(&direct.body);
+        return trailers_only(grpc_code(direct.status), &message);
+    }
+    let mut response = Response::new(Body::full(direct.body.clone()));
+    *response.status_mut() = direct.status;
+    if !direct.body.is_empty() {
+        let content_type = direct.content_type.clone();
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    response
+}
+
+/// The response that sends a client to another URL.
+pub(crate) fn redirect(status: StatusCode, location: HeaderValue) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(LOCATION, location);
+    response
+}
+
 /// A response of a status and a text.
-pub(crate) fn direct(status: StatusCode, text: &str) -> Response<Body> {
+fn direct(status: StatusCode, text: &str) -> Response<Body> {
     let mut response = Response::new(Body::full(text.to_owned()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
     response
+}
+
+/// The gRPC status for an HTTP status (gRPC's `http-grpc-status-mapping.md`).
+fn grpc_code(status: StatusCode) -> u8 {
+    match status.as_u16() {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
 }
 
 fn trailers_only(code: u8, message: &str) -> Response<Body> {

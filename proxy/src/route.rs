@@ -1,29 +1,49 @@
 //! Which virtual host and route a request belongs to, and what the route says about it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::header::HeaderValue;
+use http::{Request, StatusCode};
 
 use crate::cluster::Cluster;
 use crate::config::Snapshot;
+use crate::connection::Peer;
 use crate::layers::Layers;
+use crate::normalize::host::Host;
 
+pub mod action;
+pub(crate) mod apply;
 pub mod domain;
+pub mod format;
+pub mod hash;
+pub mod headers;
+pub mod invalid;
+pub mod matcher;
+pub mod pattern;
 pub mod policy;
+pub mod redirect;
+pub mod rewrite;
 pub mod split;
+pub mod table;
+pub mod text;
 
+pub use action::{Action, Destination, DirectResponse, Forward, RouteLimits, Upgrades};
 pub use domain::{Domain, InvalidDomain};
-pub use policy::ForwardPolicy;
+pub use format::Template;
+pub use hash::{AffinityCookie, HashPolicy};
+pub use headers::{HeaderMutations, Mutation, MutationOrder, Write};
+pub use invalid::InvalidField;
+pub use matcher::path::PathMatch;
+pub use matcher::{Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch};
+pub use pattern::{Pattern, Substitution};
+pub use policy::{ForwardPolicy, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts};
+pub use redirect::{Redirect, RedirectPath, RedirectQuery, RedirectScheme, RedirectStatus};
+pub use rewrite::{HostRewrite, PathRewrite};
 pub use split::{InvalidSplit, Split, WeightedCluster};
+pub use table::{PortMatching, RouteTable, TableSettings, VirtualHosts};
+pub use text::{Case, TextMatch};
 
-/// The hosts of a snapshot: exact names, then the longest `*.suffix`, then `*`.
-#[derive(Debug, Default)]
-pub struct VirtualHosts {
-    exact: HashMap<Box<str>, Arc<VirtualHost>>,
-    suffixes: HashMap<Box<str>, Arc<VirtualHost>>,
-    any: Option<Arc<VirtualHost>>,
-}
+use headers::Levels;
 
 /// A group of hosts that share their routes.
 #[derive(Debug)]
@@ -34,139 +54,153 @@ pub struct VirtualHost {
     pub domains: Vec<Domain>,
     /// The routes, in the order in which they are tried.
     pub routes: Vec<Arc<Route>>,
+    /// Changes to the fields of all its requests and responses. Default: none.
+    pub headers: HeaderMutations,
 }
 
 /// What to do with the requests that match.
 #[derive(Debug)]
 pub struct Route {
+    /// The name that access logs and explanations show, if it has one.
+    pub name: Option<Arc<str>>,
     /// The requests that it takes.
     pub matcher: Matcher,
     /// What happens to them.
     pub action: Action,
+    /// Changes to the fields of its requests and responses. Default: none.
+    pub headers: HeaderMutations,
     /// Foreign layers between the route and the upstream; most routes have none and pay nothing.
     pub layers: Option<Layers>,
     /// Deadlines and further tries; `None` costs nothing and is the default of [`ForwardPolicy`].
     pub policy: Option<Arc<ForwardPolicy>>,
 }
 
-/// The requests that a route takes: every condition has to hold.
-#[derive(Debug, Default)]
-pub struct Matcher {
-    /// The path starts with this; empty takes every path.
-    pub path_prefix: Box<str>,
-    /// These fields have exactly these values.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// What a route does.
-#[derive(Debug)]
-pub enum Action {
-    /// Forwards to one of several clusters, by weight.
-    Forward(Split),
-    /// Answers by itself.
-    Respond(StatusCode, &'static str),
-}
-
 /// Where a request was found to go.
 pub(crate) struct Found {
     pub(crate) route: Arc<Route>,
-    pub(crate) destination: Destination,
+    pub(crate) chosen: Chosen,
+    pub(crate) levels: Levels,
+    /// The client's address where it is not the connection's.
+    pub(crate) client: Option<HeaderValue>,
 }
 
 /// What [`find`] decided beyond the route.
-pub(crate) enum Destination {
-    Cluster(Arc<Cluster>, HeaderEdits),
-    Missing(Arc<str>),
-    Response(StatusCode, &'static str),
+pub(crate) enum Chosen {
+    Cluster(Arc<Cluster>),
+    /// The route names a cluster that is not there, or the request names none.
+    Missing,
+    /// The route needs no cluster.
+    None,
+    /// The client has to ask for the normalised path itself, before anything else happens.
+    OwnPath,
 }
 
-/// Fields that are set on the way to an upstream, replacing what the client sent.
-pub type HeaderEdits = Arc<[(HeaderName, HeaderValue)]>;
-
-/// Finds the route of a normalised request: its host without port, its path as it stands.
-pub(crate) fn find<B>(snapshot: &Snapshot, host: &str, request: &Request<B>) -> Option<Found> {
-    let virtual_host = snapshot.hosts().find(host)?;
-    let path = request.uri().path();
+/// Finds the route of a normalised request in one of a snapshot's tables.
+pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &Request<B>) -> Option<Found> {
+    let table = snapshot.table(table)?;
+    let virtual_host = table.find(host)?;
     let route = virtual_host
         .routes
         .iter()
-        .find(|route| route.matcher.matches(path, request.headers()))?;
-    let destination = match &route.action {
-        Action::Respond(status, text) => Destination::Response(*status, text),
-        Action::Forward(split) => {
-            let choice = split.pick();
-            match snapshot.cluster(&choice.cluster) {
-                Some(cluster) => {
-                    Destination::Cluster(Arc::clone(cluster), Arc::clone(&choice.request_headers))
-                }
-                None => Destination::Missing(Arc::clone(&choice.cluster)),
-            }
+        .find(|route| route.matcher.matches(request))?;
+    let mut levels = Levels {
+        share: HeaderMutations::default(),
+        host: virtual_host.headers.clone(),
+        table: table.settings().headers.clone(),
+        order: table.settings().order,
+    };
+    let cluster = match &route.action {
+        Action::Respond(_) | Action::Redirect(_) => {
+            return Some(Found {
+                route: Arc::clone(route),
+                chosen: Chosen::None,
+                levels,
+                client: None,
+            });
         }
+        Action::Forward(forward) => match &forward.to {
+            Destination::Split(split) => {
+                let share = split.pick();
+                levels.share = share.headers.clone();
+                snapshot.cluster(&share.cluster)
+            }
+            Destination::Header(name) => {
+                let named = request.headers().get(name);
+                let named = named.and_then(|value: &HeaderValue| value.to_str().ok());
+                named.and_then(|name| snapshot.cluster(name))
+            }
+        },
     };
     Some(Found {
         route: Arc::clone(route),
-        destination,
+        chosen: cluster.map_or(Chosen::Missing, |cluster| Chosen::Cluster(Arc::clone(cluster))),
+        levels,
+        client: None,
     })
 }
 
-impl VirtualHosts {
-    /// Indexes hosts by domain. Of two that claim a domain the first has it.
-    pub fn new(hosts: impl IntoIterator<Item = VirtualHost>) -> Self {
-        let mut index = Self::default();
-        for host in hosts.into_iter().map(Arc::new) {
-            for domain in &host.domains {
-                let host = Arc::clone(&host);
-                match domain {
-                    Domain::Any => _ = index.any.get_or_insert(host),
-                    Domain::Exact(name) => _ = index.exact.entry(name.clone()).or_insert(host),
-                    Domain::Suffix(suffix) => _ = index.suffixes.entry(suffix.clone()).or_insert(host),
-                }
-            }
-        }
-        index
-    }
-
-    /// The virtual host for `host`, which is lower-case and has no port.
-    ///
-    /// Costs one look-up for an exact name, and at most one a label where only a suffix matches.
-    #[must_use]
-    pub fn find(&self, host: &str) -> Option<&Arc<VirtualHost>> {
-        if let Some(found) = self.exact.get(host) {
-            return Some(found);
-        }
-        if !self.suffixes.is_empty() {
-            let dots = host.match_indices('.').filter(|(at, _)| *at > 0);
-            let suffixes = dots.filter_map(|(at, _)| host.get(at..));
-            if let Some(found) = suffixes.filter_map(|suffix| self.suffixes.get(suffix)).next() {
-                return Some(found);
-            }
-        }
-        self.any.as_ref()
+impl Found {
+    /// The address of the client: the connection's, unless a trusted proxy has told another.
+    pub(crate) fn client<'a>(&'a self, peer: &'a Peer) -> Option<&'a HeaderValue> {
+        self.client.as_ref().or_else(|| peer.ip_text())
     }
 }
 
-impl Matcher {
-    fn matches(&self, path: &str, headers: &HeaderMap) -> bool {
-        path.starts_with(&*self.path_prefix)
-            && self
-                .headers
-                .iter()
-                .all(|(name, value)| headers.get(name) == Some(value))
+impl VirtualHost {
+    /// A virtual host that changes no fields.
+    pub fn new<R: Into<Arc<Route>>>(
+        name: impl Into<Arc<str>>,
+        domains: impl IntoIterator<Item = Domain>,
+        routes: impl IntoIterator<Item = R>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            domains: domains.into_iter().collect(),
+            routes: routes.into_iter().map(Into::into).collect(),
+            headers: HeaderMutations::default(),
+        }
     }
 }
 
 impl Route {
-    /// A route that takes every request and forwards it by `split`, without layers.
+    /// A route that takes every request and does this, without layers.
     #[must_use]
-    pub fn forward(split: Split) -> Self {
+    pub fn new(action: Action) -> Self {
         Self {
+            name: None,
             matcher: Matcher::default(),
-            action: Action::Forward(split),
+            action,
+            headers: HeaderMutations::default(),
             layers: None,
             policy: None,
         }
     }
-}
 
-#[cfg(test)]
-mod tests;
+    /// A route that takes every request and forwards it by `split`, without layers.
+    #[must_use]
+    pub fn forward(split: Split) -> Self {
+        Self::new(Action::Forward(Box::new(Forward::split(split))))
+    }
+
+    /// A route that answers every request by itself, in plain text.
+    #[must_use]
+    pub fn respond(status: StatusCode, text: &'static str) -> Self {
+        let body = bytes::Bytes::from_static(text.as_bytes());
+        Self::new(Action::Respond(DirectResponse::new(status, body)))
+    }
+
+    /// A route that sends every client elsewhere.
+    #[must_use]
+    pub fn redirect(redirect: Redirect) -> Self {
+        Self::new(Action::Redirect(Box::new(redirect)))
+    }
+
+    /// How it forwards, if it does.
+    #[must_use]
+    pub fn as_forward(&self) -> Option<&Forward> {
+        match &self.action {
+            Action::Forward(forward) => Some(forward),
+            Action::Redirect(_) | Action::Respond(_) => None,
+        }
+    }
+}

@@ -16,7 +16,7 @@ use http::StatusCode;
 use support::{Front, GRACE, HOST, cluster, everything_to, host, route, with_endpoints};
 use tidegate_proxy::cluster::{ClusterSettings, Endpoint, Protocol};
 use tidegate_proxy::config::Snapshot;
-use tidegate_proxy::route::{Matcher, Route, Split, WeightedCluster};
+use tidegate_proxy::route::{HeaderMatch, Matcher, PathMatch, Route, Split, WeightedCluster};
 use tidegate_testkit::client::{Client, get, get_request};
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::Upstream;
@@ -104,7 +104,7 @@ fn part(name: &str, weight: u32) -> WeightedCluster {
     WeightedCluster {
         cluster: name.into(),
         weight,
-        request_headers: Arc::new([("x-part".parse().unwrap(), name.parse().unwrap())]),
+        headers: [("x-part".parse().unwrap(), name.parse().unwrap())].into(),
     }
 }
 
@@ -139,8 +139,9 @@ async fn two_routes() -> (Front, [Upstream; 2]) {
     let general = Upstream::fixed(StatusCode::OK, "general").await;
     let tagged = Route {
         matcher: Matcher {
-            path_prefix: "/api/".into(),
-            headers: vec![("x-tag".parse().unwrap(), "blue".parse().unwrap())],
+            path: PathMatch::prefix("/api/"),
+            headers: vec![HeaderMatch::exact("x-tag", "blue").unwrap()],
+            ..Matcher::default()
         },
         ..Route::forward(Split::single("special", [].into()))
     };

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 use support::{Front, HOST, cluster, everything_to, host, route};
 use tidegate_proxy::cluster::Protocol;
 use tidegate_proxy::config::Snapshot;
-use tidegate_proxy::route::{Action, Matcher, Route, Split};
+use tidegate_proxy::route::{Route, Split};
 use tidegate_testkit::body::full;
 use tidegate_testkit::client::{Client, get, post_request};
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream, nobody};
@@ -19,12 +19,7 @@ async fn front() -> (Front, Upstream) {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
     let missing = Route::forward(Split::single("not-there", [].into()));
     let empty = Route::forward(Split::single("empty", [].into()));
-    let teapot = Route {
-        matcher: Matcher::default(),
-        action: Action::Respond(StatusCode::IM_A_TEAPOT, "short and stout"),
-        layers: None,
-        policy: None,
-    };
+    let teapot = Route::respond(StatusCode::IM_A_TEAPOT, "short and stout");
     let hosts = [
         host(HOST, vec![route(None)]),
         host("missing.example", vec![Arc::new(missing)]),

@@ -60,11 +60,7 @@ impl Front {
             ..forward
         };
         let domains = vec![Domain::parse("*").unwrap()];
-        let host = VirtualHost {
-            name: "all".into(),
-            domains,
-            routes: vec![route.into()],
-        };
+        let host = VirtualHost::new("all", domains, [route]);
         let config = Handle::new(Snapshot::new([host], [Arc::clone(&cluster)]));
         let (drain, watch) = Drain::new();
         let proxy = Proxy::new(config, watch.clone());

@@ -1,5 +1,7 @@
 use tidegate_knative::{Defaults, load};
 
+use tidegate_proxy::route::Destination;
+
 use super::*;
 use crate::observed::Observed;
 use crate::plan::{Input, plan};
@@ -31,9 +33,9 @@ spec:
 ";
 
 fn split(snapshot: &Snapshot, host: &str) -> Option<Vec<WeightedCluster>> {
-    match &snapshot.hosts().find(host)?.routes.first()?.action {
-        Action::Forward(split) => Some(split.parts().to_vec()),
-        Action::Respond(..) => None,
+    match &snapshot.hosts().find(host)?.routes.first()?.as_forward()?.to {
+        Destination::Split(split) => Some(split.parts().to_vec()),
+        Destination::Header(_) => None,
     }
 }
 
@@ -63,17 +65,13 @@ fn every_host_of_a_service_leads_to_its_revision() {
 fn a_request_carries_the_revision_that_its_split_chose() {
     let (plan, _) = planned(HELLO, &State::default());
     let parts = split(&Clusters::default().snapshot(&plan, None), "hello.default").unwrap();
-    let fields: Vec<_> = parts[0]
-        .request_headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value))
-        .collect();
+    let fields: Vec<_> = parts[0].headers.constant_request_fields().collect();
     let expected = ["hello-00001", "default"].map(HeaderValue::from_static);
     assert_eq!(
         fields,
         [
-            ("knative-serving-revision", &expected[0]),
-            ("knative-serving-namespace", &expected[1])
+            (&HeaderName::from_static(SERVING_REVISION), &expected[0]),
+            (&HeaderName::from_static(SERVING_NAMESPACE), &expected[1])
         ]
     );
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::config::limits;
 use crate::normalize::edge::EdgePolicy;
+use crate::normalize::forwarded::Forwarding;
+use crate::normalize::path::PathPolicy;
 
 /// What holds for every connection of a filter chain. The defaults are meant for clients that nobody knows.
 #[derive(Clone, Debug)]
@@ -14,6 +16,10 @@ pub struct HttpSettings {
     pub route_table: Arc<str>,
     /// Which fields of a client are not believed. Default: all are forwarded.
     pub edge: EdgePolicy,
+    /// What is done to a request's path before it is matched. Default: dot segments are resolved.
+    pub path: PathPolicy,
+    /// Who is believed about who the client is. Default: nobody.
+    pub forwarding: Forwarding,
     /// How long a client may take. Defaults: [`limits`].
     pub timeouts: DownstreamTimeouts,
     /// How large a head may be. Defaults: [`limits`].
@@ -117,6 +123,8 @@ impl Default for HttpSettings {
         Self {
             route_table: "".into(),
             edge: EdgePolicy::default(),
+            path: PathPolicy::default(),
+            forwarding: Forwarding::default(),
             timeouts: DownstreamTimeouts::default(),
             head: HeadLimits::default(),
             http1: Http1Settings::default(),

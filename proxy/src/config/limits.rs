@@ -182,3 +182,14 @@ pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most connections that the admin listener holds at once.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// The longest regular expression of a configuration, in bytes; above it the configuration is refused.
+pub const REGEX_TEXT_BYTES_MAX: usize = 4 * 1024;
+/// How large one compiled regular expression may be, in bytes; above it the configuration is refused.
+pub const REGEX_PROGRAM_BYTES_MAX: usize = 512 * 1024;
+/// The cache that matching one regular expression may use on one thread, in bytes; above it matching gets slower, not
+/// larger.
+pub const REGEX_CACHE_BYTES_MAX: usize = 128 * 1024;
+/// The longest header value that a template makes for one request, in bytes; a longer one is not written.
+pub const HEADER_VALUE_BYTES_MAX: usize = 16 * 1024;
+/// The most header mutations of one level in one direction; above it the configuration is refused.
+pub const HEADER_MUTATIONS_MAX: usize = 1024;

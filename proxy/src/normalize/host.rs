@@ -1,48 +1,83 @@
 //! The host of a request, in the one form that virtual hosts are looked up by.
 
-use http::HeaderValue;
+use std::fmt;
 
 /// The longest host with its port that is accepted, in bytes (a DNS name has at most 253).
 pub const AUTHORITY_BYTES_MAX: usize = 255 + 6;
 
-/// Takes the port off `authority` (RFC 9110 §7.2), lowers its case and drops one trailing dot.
-///
-/// # Errors
-/// What is wrong with it, when it is no host: empty, user information, a bad port, a stray character.
-pub fn without_port(authority: &HeaderValue) -> Result<Box<str>, &'static str> {
-    parse(authority.as_bytes())
+/// A valid host: lower-case, without a trailing dot, and with its port where the client named one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Host {
+    text: Box<str>,
+    name_bytes: usize,
 }
 
-/// [`without_port`] on bytes.
-///
-/// # Errors
-/// As [`without_port`].
-pub fn parse(authority: &[u8]) -> Result<Box<str>, &'static str> {
-    let text = str::from_utf8(authority).map_err(|_| "the Host is not ASCII")?;
-    if text.is_empty() || text.len() > AUTHORITY_BYTES_MAX {
-        return Err("the Host is empty or too long");
+impl Host {
+    /// Reads a `Host` field or an authority (RFC 9110 §7.2).
+    ///
+    /// # Errors
+    /// What is wrong with it, when it is no host: empty, user information, a bad port, a stray character.
+    pub fn parse(authority: &[u8]) -> Result<Self, &'static str> {
+        let text = str::from_utf8(authority).map_err(|_| "the Host is not ASCII")?;
+        if text.is_empty() || text.len() > AUTHORITY_BYTES_MAX {
+            return Err("the Host is empty or too long");
+        }
+        let (written, port) = split_port(text)?;
+        if port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_err() || port.starts_with('+')) {
+            return Err("the Host has an invalid port");
+        }
+        let name = written.strip_suffix('.').unwrap_or(written);
+        let valid = if let Some(inner) = name.strip_prefix('[') {
+            name.len() == written.len()
+                && inner
+                    .strip_suffix(']')
+                    .is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
+        } else {
+            // A second trailing dot would be taken off by the next hop: the two would disagree about the host.
+            !name.is_empty()
+                && !name.ends_with('.')
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        };
+        if !valid {
+            return Err("the Host is not a valid host name");
+        }
+        let mut text = name.to_ascii_lowercase();
+        let name_bytes = text.len();
+        if let Some(port) = port {
+            text.push(':');
+            text.push_str(port);
+        }
+        Ok(Self {
+            text: text.into_boxed_str(),
+            name_bytes,
+        })
     }
-    let (host, port) = split_port(text)?;
-    if port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_err() || port.starts_with('+')) {
-        return Err("the Host has an invalid port");
+
+    /// The host without its port.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.text.get(..self.name_bytes).unwrap_or_default()
     }
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let valid = if let Some(inner) = host.strip_prefix('[') {
-        inner
-            .strip_suffix(']')
-            .is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
-    } else {
-        // A second trailing dot would be taken off by the next hop: the two would disagree about the host.
-        !host.is_empty()
-            && !host.ends_with('.')
-            && host
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-    };
-    if !valid {
-        return Err("the Host is not a valid host name");
+
+    /// The host with its port where it has one.
+    #[must_use]
+    pub fn with_port(&self) -> &str {
+        &self.text
     }
-    Ok(host.to_ascii_lowercase().into_boxed_str())
+
+    /// The port as the client wrote it.
+    #[must_use]
+    pub fn port(&self) -> Option<&str> {
+        self.text.get(self.name_bytes + 1..)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 fn split_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {

@@ -1,5 +1,141 @@
 //! The path of a request, in the one form that routes match and upstreams get.
 
+/// What is done to the path of a request before it is matched. What is matched is what is forwarded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathPolicy {
+    /// Dot segments and bytes that servers read differently.
+    pub dots: DotSegments,
+    /// Runs of slashes.
+    pub slashes: Slashes,
+    /// Slashes that are percent-encoded.
+    pub escaped_slashes: EscapedSlashes,
+}
+
+/// What becomes of `.` and `..` segments, percent-encoded ones among them (RFC 3986 §5.2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DotSegments {
+    /// They are resolved, and `%00`, a backslash and a `%` that encodes nothing are refused.
+    #[default]
+    Resolve,
+    /// The path is taken as it is, whatever an upstream may read into it.
+    Keep,
+}
+
+/// What becomes of `//`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slashes {
+    /// It stays: to some applications it means something.
+    #[default]
+    Keep,
+    /// It becomes `/`.
+    Merge,
+}
+
+/// What becomes of `%2f` and `%5c`, in upper and lower case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EscapedSlashes {
+    /// They stay: they are no separators.
+    #[default]
+    Keep,
+    /// The request is refused.
+    Refuse,
+    /// They become `/` and `\`; the latter is refused where dot segments are resolved.
+    Unescape,
+    /// As [`EscapedSlashes::Unescape`], and the client is sent to the new path (307) instead of being served.
+    UnescapeAndRedirect,
+}
+
+/// A path that is not what the client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// What it became.
+    pub path: String,
+    /// Whether the client has to ask for it anew, by [`EscapedSlashes::UnescapeAndRedirect`].
+    pub redirect: Redirect,
+}
+
+/// Whether a client is sent to the path that its own became.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redirect {
+    /// It is served.
+    #[default]
+    No,
+    /// It is sent there.
+    Yes,
+}
+
+/// Brings a path into the form that `policy` asks for; `None` where it has that form.
+///
+/// # Errors
+/// What is wrong with a path that is refused.
+pub fn normalize(path: &str, policy: &PathPolicy) -> Result<Option<Changed>, &'static str> {
+    let (mut changed, mut redirect) = (None, Redirect::No);
+    if policy.escaped_slashes != EscapedSlashes::Keep && has_escaped_slash(path) {
+        redirect = match policy.escaped_slashes {
+            EscapedSlashes::Refuse => return Err("the path has an escaped slash"),
+            EscapedSlashes::UnescapeAndRedirect => Redirect::Yes,
+            EscapedSlashes::Keep | EscapedSlashes::Unescape => Redirect::No,
+        };
+        changed = Some(unescape_slashes(path));
+    }
+    if policy.dots == DotSegments::Resolve
+        && let Some(resolved) = resolve(changed.as_deref().unwrap_or(path))?
+    {
+        changed = Some(resolved);
+    }
+    if policy.slashes == Slashes::Merge
+        && let Some(merged) = merge(changed.as_deref().unwrap_or(path))
+    {
+        changed = Some(merged);
+    }
+    Ok(changed.map(|path| Changed { path, redirect }))
+}
+
+/// The byte that an escaped slash at the start of `text` stands for.
+fn escaped_slash(text: &[u8]) -> Option<char> {
+    match text {
+        [b'%', b'2', b'f' | b'F', ..] => Some('/'),
+        [b'%', b'5', b'c' | b'C', ..] => Some('\\'),
+        _ => None,
+    }
+}
+
+fn has_escaped_slash(path: &str) -> bool {
+    path.as_bytes()
+        .windows(3)
+        .any(|window| escaped_slash(window).is_some())
+}
+
+fn unescape_slashes(path: &str) -> String {
+    let (mut unescaped, mut rest) = (String::with_capacity(path.len()), path);
+    while let Some(at) = rest.find('%') {
+        let (before, escape) = rest.split_at(at);
+        unescaped.push_str(before);
+        // Both kinds of escapes are of single-byte characters.
+        let (text, bytes) = match escaped_slash(escape.as_bytes()) {
+            Some(slash) => (slash, 3),
+            None => ('%', 1),
+        };
+        unescaped.push(text);
+        rest = escape.get(bytes..).unwrap_or_default();
+    }
+    unescaped.push_str(rest);
+    unescaped
+}
+
+fn merge(path: &str) -> Option<String> {
+    if !path.contains("//") {
+        return None;
+    }
+    let mut merged = String::with_capacity(path.len());
+    for part in path.chars() {
+        if part != '/' || !merged.ends_with('/') {
+            merged.push(part);
+        }
+    }
+    Some(merged)
+}
+
 /// Resolves `.` and `..` segments, also percent-encoded ones (RFC 3986 §5.2.4), and leaves everything else:
 /// `//` is not merged and `%2f` is not decoded. `None` when there was nothing to resolve.
 ///

@@ -1,14 +1,19 @@
 //! Which hosts a virtual host answers.
 
-/// A host pattern, lower-case and without a port.
+/// A host pattern, lower-case. With a port it answers only requests that name that port, see
+/// [`PortMatching`](super::PortMatching).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Domain {
     /// Every host: `*`.
     Any,
     /// One host.
     Exact(Box<str>),
-    /// Every host below a domain, kept with its dot: `.example.com` for `*.example.com`.
+    /// Every host that ends with this and is longer: `.example.com` for `*.example.com`, `-x.example.com` for
+    /// `*-x.example.com`.
     Suffix(Box<str>),
+    /// Every host that starts with this and is longer: `example.` for `example.*`, `example.com:` for `example.com:*`,
+    /// which is that host with any port.
+    Prefix(Box<str>),
 }
 
 /// A host pattern that cannot be used.
@@ -20,10 +25,10 @@ pub struct InvalidDomain {
 }
 
 impl Domain {
-    /// Parses `*`, `*.suffix` or a host name.
+    /// Parses `*`, `*suffix`, `prefix*` or a host name, each with or without a port.
     ///
     /// # Errors
-    /// When it is empty, has a port, a `*` elsewhere, or a character that no host can have.
+    /// When it is empty, has a `*` elsewhere or two, or a character that no host can have.
     pub fn parse(text: &str) -> Result<Self, InvalidDomain> {
         let invalid = |reason| {
             Err(InvalidDomain {
@@ -32,31 +37,38 @@ impl Domain {
             })
         };
         let lower = text.to_ascii_lowercase();
-        if lower.is_empty() {
+        let (name, of): (_, fn(Box<str>) -> Self) = match (lower.strip_prefix('*'), lower.strip_suffix('*')) {
+            (Some(""), _) => return Ok(Self::Any),
+            (Some(suffix), _) => (suffix, Self::Suffix),
+            (None, Some(prefix)) => (prefix, Self::Prefix),
+            (None, None) => (lower.as_str(), Self::Exact),
+        };
+        if name.is_empty() {
             return invalid("it is empty");
         }
-        if lower == "*" {
-            return Ok(Self::Any);
-        }
-        let (name, wildcard) = match lower.strip_prefix('*') {
-            Some(rest) if rest.starts_with('.') && rest.len() > 1 => (rest, true),
-            Some(_) => return invalid("a wildcard is '*' alone or '*.' before a domain"),
-            None => (lower.as_str(), false),
-        };
-        let ipv6 = name.starts_with('[') && name.ends_with(']');
-        if !ipv6 && name.contains(':') {
-            return invalid("it must not have a port");
+        if name.contains('*') {
+            return invalid("a '*' stands at the start or at the end, and there is one of them");
         }
         if !name
             .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte))
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~[]:".contains(&byte))
         {
             return invalid("it has a character that no host name has");
         }
-        Ok(if wildcard {
-            Self::Suffix(name.into())
-        } else {
-            Self::Exact(name.into())
-        })
+        Ok(of(name.into()))
+    }
+
+    /// Whether it can only be meant for hosts that name a port.
+    pub(crate) fn has_port(&self) -> bool {
+        match self {
+            Self::Any => false,
+            Self::Exact(text) | Self::Suffix(text) | Self::Prefix(text) => {
+                // An IPv6 address has colons of its own, also a part of one.
+                match text.rsplit_once(']') {
+                    Some((_address, rest)) => rest.contains(':'),
+                    None => !text.starts_with('[') && text.contains(':'),
+                }
+            }
+        }
     }
 }

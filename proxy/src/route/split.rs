@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::HeaderEdits;
+use super::HeaderMutations;
 
 /// One part of a split.
 #[derive(Clone, Debug)]
@@ -12,8 +12,8 @@ pub struct WeightedCluster {
     pub cluster: Arc<str>,
     /// Its share of the split's total.
     pub weight: u32,
-    /// Fields that requests of this share get.
-    pub request_headers: HeaderEdits,
+    /// Changes to the fields of the requests of this share, and of their responses.
+    pub headers: HeaderMutations,
 }
 
 /// Clusters and their shares, dealt out evenly: over any run of requests each share is kept as exactly as
@@ -57,11 +57,11 @@ impl Split {
 
     /// A split with one part.
     #[must_use]
-    pub fn single(cluster: impl Into<Arc<str>>, request_headers: HeaderEdits) -> Self {
+    pub fn single(cluster: impl Into<Arc<str>>, headers: HeaderMutations) -> Self {
         let part = WeightedCluster {
             cluster: cluster.into(),
             weight: 1,
-            request_headers,
+            headers,
         };
         Self {
             parts: vec![part],
@@ -114,3 +114,6 @@ fn stride(total: u32) -> u32 {
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests;

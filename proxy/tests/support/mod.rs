@@ -225,11 +225,7 @@ pub(crate) fn route(layers: Option<Layers>) -> Arc<Route> {
 
 /// A virtual host for `domain`.
 pub(crate) fn host(domain: &str, routes: Vec<Arc<Route>>) -> VirtualHost {
-    VirtualHost {
-        name: domain.into(),
-        domains: vec![Domain::parse(domain).expect("a domain")],
-        routes,
-    }
+    VirtualHost::new(domain, [Domain::parse(domain).expect("a domain")], routes)
 }
 
 /// Every host and path goes to `cluster`.

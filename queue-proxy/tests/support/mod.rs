@@ -54,11 +54,7 @@ impl Front {
             layers: Some(Layers::new(Stack::new(QueueProxyLayer, assign))),
             ..Route::forward(Split::single(CLUSTER, [].into()))
         };
-        let host = VirtualHost {
-            name: HOST.into(),
-            domains: vec![Domain::parse("*").expect("a domain")],
-            routes: vec![route.into()],
-        };
+        let host = VirtualHost::new(HOST, [Domain::parse("*").expect("a domain")], [route]);
         let cluster = Cluster::new(ClusterSettings::new(CLUSTER));
         Self::serve(Handle::new(Snapshot::new([host], [cluster])))
     }

@@ -1,0 +1,131 @@
+//! What a route does with a request: forward it, send its client elsewhere, or answer by itself.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
+
+use super::{HashPolicy, HostRewrite, PathRewrite, Redirect, Split};
+
+/// What a route does.
+#[derive(Debug)]
+pub enum Action {
+    /// Forwards to a cluster.
+    Forward(Box<Forward>),
+    /// Sends the client elsewhere.
+    Redirect(Box<Redirect>),
+    /// Answers by itself.
+    Respond(DirectResponse),
+}
+
+/// Where a request is forwarded to, and as what. Deadlines and further tries are [`Route::policy`](super::Route::policy).
+#[derive(Debug)]
+pub struct Forward {
+    /// Which cluster takes it.
+    pub to: Destination,
+    /// What becomes of its path. Default: it stays as it was matched.
+    pub path: PathRewrite,
+    /// What becomes of its host. Default: it stays as the client sent it.
+    pub host: HostRewrite,
+    /// What makes up the hash by which a cluster may choose the endpoint; empty for none.
+    pub hash: Vec<HashPolicy>,
+    /// What it may be at most.
+    pub limits: RouteLimits,
+    /// Which protocol upgrades it may ask for. Default: those of the listener.
+    pub upgrades: Upgrades,
+}
+
+/// Which cluster takes a request.
+#[derive(Debug)]
+pub enum Destination {
+    /// One of several, by weight.
+    Split(Split),
+    /// The one that this field of the request names; without the field, or without the cluster, 503.
+    Header(HeaderName),
+}
+
+/// What the requests of a route may be at most, beyond what their listener allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteLimits {
+    /// The body, in bytes; above it 413, or the exchange is cut where it has begun. Default: no bound, as bodies stream.
+    pub body_bytes_max: Option<u64>,
+    /// Target and fields, in bytes; above it 431. Default: what the listener allows.
+    pub head_bytes_max: Option<usize>,
+}
+
+/// Which upgrades of a listener pass a route. A route can only narrow what its listener lets through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Upgrades {
+    /// All of them.
+    #[default]
+    OfListener,
+    /// These tokens, in lower case; others get 403. Empty refuses every upgrade.
+    Only(Vec<Box<str>>),
+}
+
+/// A response that needs no upstream. Its body is shared by all who get it.
+#[derive(Clone, Debug)]
+pub struct DirectResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+    pub(crate) content_type: HeaderValue,
+}
+
+impl Forward {
+    /// Forwards to `to`, with every other setting at its default.
+    #[must_use]
+    pub fn new(to: Destination) -> Self {
+        Self {
+            to,
+            path: PathRewrite::default(),
+            host: HostRewrite::default(),
+            hash: Vec::new(),
+            limits: RouteLimits::default(),
+            upgrades: Upgrades::default(),
+        }
+    }
+
+    /// Forwards to the clusters of a split.
+    #[must_use]
+    pub fn split(split: Split) -> Self {
+        Self::new(Destination::Split(split))
+    }
+}
+
+impl Upgrades {
+    pub(crate) fn allow(&self, token: &[u8]) -> bool {
+        match self {
+            Self::OfListener => true,
+            Self::Only(tokens) => tokens
+                .iter()
+                .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(token)),
+        }
+    }
+}
+
+impl DirectResponse {
+    /// A response of plain text. An interim status (1xx), which ends no exchange, is answered as 500.
+    #[must_use]
+    pub fn new(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self {
+            status: if status.is_informational() {
+                StatusCode::INTERNAL_SERVER_ERROR
+            } else {
+                status
+            },
+            body: body.into(),
+            content_type: HeaderValue::from_static("text/plain; charset=utf-8"),
+        }
+    }
+
+    /// The same with another content type.
+    #[must_use]
+    pub fn with_content_type(self, content_type: HeaderValue) -> Self {
+        Self { content_type, ..self }
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}

@@ -1,0 +1,312 @@
+//! What a route changes about the fields of a request and of its response.
+
+use std::sync::Arc;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+
+use super::InvalidField;
+use super::format::{Context, Template};
+use crate::config::limits;
+
+/// Changes to the fields of a request on its way to the upstream, and to those of the response on its way back, at one
+/// level: a share of a split, a route, a virtual host or a table. Cheap to clone; without a change it costs nothing.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderMutations(Option<Arc<Both>>);
+
+#[derive(Debug)]
+struct Both {
+    request: Box<[Mutation]>,
+    response: Box<[Mutation]>,
+}
+
+/// One change to one field.
+#[derive(Clone, Debug)]
+pub struct Mutation {
+    name: HeaderName,
+    change: Change,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Remove,
+    Write(Write, Value),
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Constant(HeaderValue),
+    Made(Template),
+}
+
+/// What happens to a field that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Write {
+    /// The value is added to it (`APPEND_IF_EXISTS_OR_ADD`).
+    Append,
+    /// It stays; the value is added only where there is none (`ADD_IF_ABSENT`).
+    AddIfAbsent,
+    /// It is replaced (`OVERWRITE_IF_EXISTS_OR_ADD`).
+    #[default]
+    Overwrite,
+    /// It is replaced, and nothing is added where there is none (`OVERWRITE_IF_EXISTS`).
+    OverwriteIfPresent,
+}
+
+/// In which order the levels change a field, so which of two that overwrite it has the last word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MutationOrder {
+    /// First the share of the split, then the route, the virtual host, the table, which so wins. Envoy's default.
+    #[default]
+    TableLast,
+    /// First the table, last the share of the split, which so wins (`most_specific_header_mutations_wins`).
+    MostSpecificLast,
+}
+
+/// Fields that frame messages, belong to one connection, or are set by a host rewrite: a mutation of one would make what
+/// was matched differ from what is sent.
+const OUT_OF_REACH: [HeaderName; 10] = [
+    HOST,
+    CONNECTION,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    TRAILER,
+    TE,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+];
+
+impl Mutation {
+    /// Removes the field.
+    ///
+    /// # Errors
+    /// When the name is none, or one that frames messages or belongs to a connection.
+    pub fn remove(name: &str) -> Result<Self, InvalidField> {
+        Ok(Self {
+            name: reachable(name)?,
+            change: Change::Remove,
+        })
+    }
+
+    /// Writes a value that may have commands in it, see [`Template`]. One that comes out empty is not written.
+    ///
+    /// # Errors
+    /// As [`Mutation::remove`] and [`Template::parse`].
+    pub fn write(name: &str, value: &str, write: Write) -> Result<Self, InvalidField> {
+        let template = Template::parse(value)?;
+        let value = match template.constant() {
+            Some(constant) => Value::Constant(constant),
+            None => Value::Made(template),
+        };
+        Ok(Self {
+            name: reachable(name)?,
+            change: Change::Write(write, value),
+        })
+    }
+
+    /// Writes a value as it stands, also an empty one.
+    ///
+    /// # Errors
+    /// As [`Mutation::remove`].
+    pub fn constant(name: HeaderName, value: HeaderValue, write: Write) -> Result<Self, InvalidField> {
+        Ok(Self {
+            name: reachable(name.as_str())?,
+            change: Change::Write(write, Value::Constant(value)),
+        })
+    }
+
+    fn reads_request(&self) -> bool {
+        matches!(&self.change, Change::Write(_, Value::Made(template)) if template.reads_request())
+    }
+
+    /// Makes the change. `request` are the fields that `%REQ` reads where those are not `headers` itself.
+    fn apply(&self, headers: &mut HeaderMap, context: &Context<'_>, request: Option<&HeaderMap>) {
+        let (write, value) = match &self.change {
+            Change::Remove => {
+                headers.remove(&self.name);
+                return;
+            }
+            Change::Write(write, value) => (write, value),
+        };
+        let value = match value {
+            Value::Constant(value) => value.clone(),
+            Value::Made(template) => {
+                let made = match request {
+                    Some(request) => template.value(context, request, Some(headers)),
+                    None => template.value(context, headers, None),
+                };
+                match made {
+                    Some(value) if !value.is_empty() => value,
+                    _ => return,
+                }
+            }
+        };
+        match write {
+            Write::Append => _ = headers.append(&self.name, value),
+            Write::Overwrite => _ = headers.insert(&self.name, value),
+            Write::AddIfAbsent if headers.contains_key(&self.name) => {}
+            Write::AddIfAbsent => _ = headers.insert(&self.name, value),
+            Write::OverwriteIfPresent if headers.contains_key(&self.name) => {
+                headers.insert(&self.name, value);
+            }
+            Write::OverwriteIfPresent => {}
+        }
+    }
+}
+
+impl HeaderMutations {
+    /// These changes, each list in its order.
+    ///
+    /// # Errors
+    /// When a list has more than [`limits::HEADER_MUTATIONS_MAX`].
+    pub fn new(
+        request: impl IntoIterator<Item = Mutation>,
+        response: impl IntoIterator<Item = Mutation>,
+    ) -> Result<Self, InvalidField> {
+        let list = |field, mutations: &mut dyn Iterator<Item = Mutation>| {
+            let list: Box<[Mutation]> = mutations.take(limits::HEADER_MUTATIONS_MAX + 1).collect();
+            if list.len() > limits::HEADER_MUTATIONS_MAX {
+                let why = format!("there are more than {}", limits::HEADER_MUTATIONS_MAX);
+                return Err(InvalidField::new(field, "", why));
+            }
+            Ok(list)
+        };
+        let request = list("request header mutations", &mut request.into_iter())?;
+        let response = list("response header mutations", &mut response.into_iter())?;
+        let none = request.is_empty() && response.is_empty();
+        Ok(Self((!none).then(|| Arc::new(Both { request, response }))))
+    }
+
+    /// Whether there is no change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The fields that every request gets with the same value; for explanations.
+    pub fn constant_request_fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let mutations = self.0.iter().flat_map(|both| &*both.request);
+        mutations.filter_map(|mutation| match &mutation.change {
+            Change::Write(_, Value::Constant(value)) => Some((&mutation.name, value)),
+            _ => None,
+        })
+    }
+
+    fn apply_to_request(&self, headers: &mut HeaderMap, context: &Context<'_>) {
+        for mutation in self.0.iter().flat_map(|both| &*both.request) {
+            mutation.apply(headers, context, None);
+        }
+    }
+
+    fn apply_to_response(&self, headers: &mut HeaderMap, context: &Context<'_>, request: &HeaderMap) {
+        for mutation in self.0.iter().flat_map(|both| &*both.response) {
+            mutation.apply(headers, context, Some(request));
+        }
+    }
+}
+
+/// Requests get these fields, which replace what the client sent. A field that no route may set is left out.
+impl FromIterator<(HeaderName, HeaderValue)> for HeaderMutations {
+    fn from_iter<I: IntoIterator<Item = (HeaderName, HeaderValue)>>(fields: I) -> Self {
+        let mutation = |(name, value)| {
+            Mutation::constant(name, value, Write::Overwrite)
+                .inspect_err(|error| tracing::warn!(%error, "a route cannot set this field: it is left out"))
+                .ok()
+        };
+        let request: Box<[Mutation]> = fields
+            .into_iter()
+            .filter_map(mutation)
+            .take(limits::HEADER_MUTATIONS_MAX)
+            .collect();
+        let response = Box::default();
+        Self((!request.is_empty()).then(|| Arc::new(Both { request, response })))
+    }
+}
+
+impl<const N: usize> From<[(HeaderName, HeaderValue); N]> for HeaderMutations {
+    fn from(fields: [(HeaderName, HeaderValue); N]) -> Self {
+        Self::from_iter(fields)
+    }
+}
+
+/// The changes of all levels around a route, as one request needs them; those of the route itself are passed in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Levels {
+    pub(crate) share: HeaderMutations,
+    pub(crate) host: HeaderMutations,
+    pub(crate) table: HeaderMutations,
+    pub(crate) order: MutationOrder,
+}
+
+impl Levels {
+    pub(crate) fn apply_to_request(
+        &self,
+        route: &HeaderMutations,
+        headers: &mut HeaderMap,
+        context: &Context<'_>,
+    ) {
+        for level in self.in_order(route) {
+            level.apply_to_request(headers, context);
+        }
+    }
+
+    pub(crate) fn apply_to_response(
+        &self,
+        route: &HeaderMutations,
+        headers: &mut HeaderMap,
+        context: &Context<'_>,
+        request: &HeaderMap,
+    ) {
+        for level in self.in_order(route) {
+            level.apply_to_response(headers, context, request);
+        }
+    }
+
+    /// What of a request the changes of its response need to know.
+    pub(crate) fn response_needs(&self, route: &HeaderMutations) -> Needs {
+        let levels = self.in_order(route).into_iter();
+        let responses = levels.flat_map(|level| level.0.iter().flat_map(|both| &*both.response));
+        responses.fold(Needs::Nothing, |needs, mutation| {
+            needs.max(if mutation.reads_request() {
+                Needs::RequestFields
+            } else {
+                Needs::Context
+            })
+        })
+    }
+
+    fn in_order<'a>(&'a self, route: &'a HeaderMutations) -> [&'a HeaderMutations; 4] {
+        match self.order {
+            MutationOrder::TableLast => [&self.share, route, &self.host, &self.table],
+            MutationOrder::MostSpecificLast => [&self.table, &self.host, route, &self.share],
+        }
+    }
+}
+
+/// What of a request has to be kept for the changes of its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Needs {
+    /// There are none.
+    Nothing,
+    /// What its first line says.
+    Context,
+    /// Its fields too.
+    RequestFields,
+}
+
+fn reachable(name: &str) -> Result<HeaderName, InvalidField> {
+    let field = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| InvalidField::new("header name", name, "no field can have this name"))?;
+    if OUT_OF_REACH.contains(&field) {
+        let why = "it frames messages or belongs to a connection, so no route may change it";
+        return Err(InvalidField::new("header name", name, why));
+    }
+    Ok(field)
+}
+
+#[cfg(test)]
+mod tests;

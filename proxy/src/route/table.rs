@@ -1,0 +1,159 @@
+//! Which virtual host answers a host name, at the same cost for ten hosts and for a hundred thousand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Domain, HeaderMutations, MutationOrder, VirtualHost};
+use crate::normalize::host::Host;
+
+/// A set of virtual hosts under a name; a filter chain names the one that its requests are looked up in.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    hosts: VirtualHosts,
+    settings: TableSettings,
+}
+
+/// What holds for every virtual host of a table.
+#[derive(Clone, Debug, Default)]
+pub struct TableSettings {
+    /// Changes to the fields of every request and response. Default: none.
+    pub headers: HeaderMutations,
+    /// Which level has the last word on a field.
+    pub order: MutationOrder,
+    /// What the port in a request's host means.
+    pub ports: PortMatching,
+}
+
+/// What the port that a client wrote behind its host means for which virtual host answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PortMatching {
+    /// A domain without a port answers whatever the port; one with a port only that, and is preferred.
+    #[default]
+    Either,
+    /// The port is a part of the name: `example.com` does not answer `example.com:8080`; `example.com:*` does. Envoy's
+    /// default.
+    Significant,
+    /// The port is taken off before anything is compared (`ignore_port_in_host_matching`).
+    Ignored,
+}
+
+/// Virtual hosts by domain: exact names, then the longest suffix, then the longest prefix, then `*`.
+#[derive(Debug, Default)]
+pub struct VirtualHosts {
+    exact: HashMap<Box<str>, Arc<VirtualHost>>,
+    suffixes: Affixes,
+    prefixes: Affixes,
+    any: Option<Arc<VirtualHost>>,
+    /// Whether any domain has a port.
+    ports: bool,
+}
+
+/// Suffixes, or prefixes, and which lengths there are, the longest first.
+#[derive(Debug, Default)]
+struct Affixes {
+    hosts: HashMap<Box<str>, Arc<VirtualHost>>,
+    lengths: Vec<usize>,
+}
+
+impl RouteTable {
+    /// A table of these virtual hosts. Of two that claim a domain the first has it.
+    pub fn new<H: Into<Arc<VirtualHost>>>(
+        settings: TableSettings,
+        hosts: impl IntoIterator<Item = H>,
+    ) -> Self {
+        Self {
+            hosts: VirtualHosts::new(hosts),
+            settings,
+        }
+    }
+
+    /// The virtual host that answers `host`.
+    ///
+    /// Costs one look-up for an exact name, else one more for each length that suffixes and prefixes have.
+    #[must_use]
+    pub fn find(&self, host: &Host) -> Option<&Arc<VirtualHost>> {
+        match self.settings.ports {
+            PortMatching::Either if self.hosts.ports && host.port().is_some() => {
+                self.hosts.find_first(&[host.with_port(), host.name()])
+            }
+            PortMatching::Either | PortMatching::Ignored => self.hosts.find(host.name()),
+            PortMatching::Significant => self.hosts.find(host.with_port()),
+        }
+    }
+
+    /// Its virtual hosts.
+    #[must_use]
+    pub fn hosts(&self) -> &VirtualHosts {
+        &self.hosts
+    }
+
+    /// What holds for all of them.
+    #[must_use]
+    pub fn settings(&self) -> &TableSettings {
+        &self.settings
+    }
+}
+
+impl VirtualHosts {
+    /// Indexes hosts by domain. Of two that claim a domain the first has it.
+    pub fn new<H: Into<Arc<VirtualHost>>>(hosts: impl IntoIterator<Item = H>) -> Self {
+        let mut index = Self::default();
+        for host in hosts.into_iter().map(Into::into) {
+            for domain in &host.domains {
+                index.ports |= domain.has_port();
+                let host = Arc::clone(&host);
+                match domain {
+                    Domain::Any => _ = index.any.get_or_insert(host),
+                    Domain::Exact(name) => _ = index.exact.entry(name.clone()).or_insert(host),
+                    Domain::Suffix(suffix) => index.suffixes.add(suffix, host),
+                    Domain::Prefix(prefix) => index.prefixes.add(prefix, host),
+                }
+            }
+        }
+        index
+    }
+
+    /// The virtual host for `host`, which is lower-case, and with a port only where domains are meant to have one.
+    #[must_use]
+    pub fn find(&self, host: &str) -> Option<&Arc<VirtualHost>> {
+        self.find_first(&[host])
+    }
+
+    /// The virtual host for a host that has several names; among domains of one kind the first name is preferred.
+    fn find_first(&self, names: &[&str]) -> Option<&Arc<VirtualHost>> {
+        let exact = names.iter().find_map(|name| self.exact.get(*name));
+        exact
+            .or_else(|| names.iter().find_map(|name| self.suffixes.longest(name, tail)))
+            .or_else(|| names.iter().find_map(|name| self.prefixes.longest(name, head)))
+            .or(self.any.as_ref())
+    }
+}
+
+impl Affixes {
+    fn add(&mut self, text: &str, host: Arc<VirtualHost>) {
+        let length = text.len();
+        if let Err(place) = self.lengths.binary_search_by(|known| length.cmp(known)) {
+            self.lengths.insert(place, length);
+        }
+        self.hosts.entry(text.into()).or_insert(host);
+    }
+
+    /// The host of the longest text that `cut` finds in `name`; the name itself is longer than that.
+    fn longest(&self, name: &str, cut: fn(&str, usize) -> Option<&str>) -> Option<&Arc<VirtualHost>> {
+        let lengths = self.lengths.iter().filter(|length| **length < name.len());
+        lengths
+            .filter_map(|length| cut(name, *length))
+            .find_map(|text| self.hosts.get(text))
+    }
+}
+
+fn head(name: &str, length: usize) -> Option<&str> {
+    name.get(..length)
+}
+
+fn tail(name: &str, length: usize) -> Option<&str> {
+    name.get(name.len().checked_sub(length)?..)
+}
+
+#[cfg(test)]
+mod tests;

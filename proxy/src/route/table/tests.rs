@@ -1,0 +1,108 @@
+use super::*;
+use crate::route::Route;
+
+fn host(name: &str, domains: &[&str]) -> VirtualHost {
+    let domains = domains.iter().map(|domain| Domain::parse(domain).unwrap());
+    VirtualHost::new(name, domains, [] as [Route; 0])
+}
+
+fn table(ports: PortMatching, domains: &[&str]) -> RouteTable {
+    let settings = TableSettings {
+        ports,
+        ..TableSettings::default()
+    };
+    RouteTable::new(settings, domains.iter().map(|domain| host(domain, &[domain])))
+}
+
+fn check(table: &RouteTable, asked: &str, expected: &str) {
+    let asked_host = Host::parse(asked.as_bytes()).unwrap();
+    let found = table.find(&asked_host).map_or("none", |host| &*host.name);
+    assert_eq!(found, expected, "{asked}");
+}
+
+#[test]
+fn exact_then_longest_suffix_then_longest_prefix_then_any() {
+    let domains = ["www.foo.com", "*.foo.com", "*-bar.foo.com", "foo.*", "foo-*", "*"];
+    let table = table(PortMatching::Significant, &domains);
+    check(&table, "www.foo.com", "www.foo.com");
+    check(&table, "WWW.FOO.com", "www.foo.com");
+    check(&table, "x.foo.com", "*.foo.com");
+    check(&table, "x-bar.foo.com", "*-bar.foo.com");
+    check(&table, "-bar.foo.com", "*.foo.com");
+    check(&table, "foo.com", "foo.*");
+    check(&table, "foo-x.org", "foo-*");
+    check(&table, "foo-", "*");
+    check(&table, "[::1]", "*");
+}
+
+#[test]
+fn a_port_is_a_part_of_the_name_where_it_is_significant() {
+    let table = table(PortMatching::Significant, &["a", "a:*", "b:80", "*.c", "[::1]:1"]);
+    check(&table, "a", "a");
+    check(&table, "a:80", "a:*");
+    check(&table, "b:80", "b:80");
+    check(&table, "b", "none");
+    check(&table, "x.c:80", "none");
+    check(&table, "[::1]:1", "[::1]:1");
+}
+
+#[test]
+fn a_port_is_nothing_where_it_is_ignored() {
+    let table = table(PortMatching::Ignored, &["a", "a:80", "*.c"]);
+    check(&table, "a:80", "a");
+    check(&table, "x.c:80", "*.c");
+}
+
+#[test]
+fn either_prefers_a_domain_with_the_port_among_those_of_its_kind() {
+    let table = table(
+        PortMatching::Either,
+        &["a", "a:80", "b*", "b.x", "b.x:*", "*.c", "*.c:80", "*"],
+    );
+    check(&table, "a", "a");
+    check(&table, "a:80", "a:80");
+    check(&table, "a:81", "a");
+    check(&table, "b.x:80", "b.x");
+    check(&table, "b.y:80", "b*");
+    check(&table, "x.c:80", "*.c:80");
+    check(&table, "x.c:81", "*.c");
+    check(&table, "[::1]:80", "*");
+}
+
+#[test]
+fn the_first_host_that_claims_a_domain_has_it() {
+    let hosts = VirtualHosts::new([host("first", &["a"]), host("second", &["a", "b"])]);
+    assert_eq!(hosts.find("a").map(|host| &*host.name), Some("first"));
+    assert_eq!(hosts.find("b").map(|host| &*host.name), Some("second"));
+    assert!(hosts.find("c").is_none());
+}
+
+#[test]
+fn domains_that_no_host_header_can_name_are_refused() {
+    let check = |text: &str, reason: &str| {
+        let error = Domain::parse(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}: {error}");
+    };
+    check("", "empty");
+    check("a.*.b", "'*'");
+    check("*.a.*", "'*'");
+    check("a b", "character");
+    let parse = |text| Domain::parse(text).unwrap();
+    assert_eq!(parse("A.Example"), Domain::Exact("a.example".into()));
+    assert_eq!(parse("*-A.b:80"), Domain::Suffix("-a.b:80".into()));
+    assert_eq!(parse("a:*"), Domain::Prefix("a:".into()));
+    assert_eq!(parse("*"), Domain::Any);
+}
+
+#[test]
+fn an_address_is_not_taken_for_a_host_with_a_port() {
+    let check =
+        |text: &str, expected: bool| assert_eq!(Domain::parse(text).unwrap().has_port(), expected, "{text}");
+    check("[::1]", false);
+    check("[::1]:80", true);
+    check("*:1]", false);
+    check("[::*", false);
+    check("a", false);
+    check("a:*", true);
+    check("*", false);
+}
