@@ -18,6 +18,7 @@ use crate::drain::Guard;
 use crate::error::Error;
 use crate::worker::Proxy;
 
+pub(crate) mod alarm;
 mod detect;
 pub(crate) mod h1;
 pub(crate) mod h2;

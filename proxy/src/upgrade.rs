@@ -1,19 +1,31 @@
 //! What happens to two connections that have left HTTP: a WebSocket's bytes, both ways, to the end.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
+use self::pump::Pump;
+use self::websocket::Toward;
 use crate::body::Body;
-use crate::config::limits;
+use crate::connection::alarm::Alarm;
+use crate::drain::Watch;
+use crate::observe::metrics::OpenTunnel;
 use crate::upstream::TunnelEnd;
+use crate::worker::Proxy;
+
+mod pump;
+mod websocket;
 
 /// One side of a tunnel that is about to open. The upstream's travels in the extensions of its 101 response, so
 /// that a layer may wrap the response's body.
@@ -121,6 +133,10 @@ pub(crate) struct Tunnel {
     upstream: Half,
     held: Body,
     end: Option<TunnelEnd>,
+    idle: Option<Duration>,
+    /// The drain that a WebSocket's peers are told of.
+    drain: Option<Watch>,
+    open: Option<OpenTunnel>,
 }
 
 impl Tunnel {
@@ -131,6 +147,9 @@ impl Tunnel {
             upstream,
             held,
             end: None,
+            idle: None,
+            drain: None,
+            open: None,
         }
     }
 
@@ -139,24 +158,92 @@ impl Tunnel {
         Self { end, ..self }
     }
 
+    /// Makes it one of this proxy's tunnels: counted, cut when nothing has moved for longer than the client's settings
+    /// allow, and, where `protocol` is WebSocket, ended in order when the drain begins. Any other protocol has no
+    /// words for that: it is cut at the end of the drain.
+    pub(crate) fn of(self, proxy: &Proxy, protocol: Option<&HeaderValue>) -> Self {
+        let worker = proxy.worker();
+        let websocket =
+            protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        Self {
+            idle: proxy.peer().http().timeouts.tunnel_idle,
+            drain: websocket.then(|| worker.drain.clone()),
+            open: Some(worker.metrics.tunnel()),
+            ..self
+        }
+    }
+
     /// Moves bytes until both sides have ended, or one broke.
     pub(crate) async fn run(self) {
-        let (mut downstream, mut upstream) =
-            match tokio::try_join!(self.downstream.open(), self.upstream.open()) {
-                Ok(sides) => sides,
-                Err(error) => return tracing::debug!(%error, "a side left before the tunnel opened"),
-            };
-        let buffer = limits::TUNNEL_BUFFER_BYTES;
-        let copy = tokio::io::copy_bidirectional_with_sizes(&mut downstream, &mut upstream, buffer, buffer);
-        let copied = match self.end {
-            Some(TunnelEnd(end)) => tokio::time::timeout_at(end.into(), copy).await,
-            None => Ok(copy.await),
+        let (downstream, upstream) = match tokio::try_join!(self.downstream.open(), self.upstream.open()) {
+            Ok(sides) => sides,
+            Err(error) => return tracing::debug!(%error, "a side left before the tunnel opened"),
         };
-        match copied {
-            Ok(Ok(_)) => {}
+        let flow = Flow {
+            downstream,
+            upstream,
+            up: pump(self.drain.as_ref(), Toward::Upstream),
+            down: pump(self.drain.as_ref(), Toward::Client),
+        };
+        let flow = flow.run(self.idle, self.drain);
+        let ended = match self.end {
+            Some(TunnelEnd(end)) => tokio::time::timeout_at(end.into(), flow).await,
+            None => Ok(flow.await),
+        };
+        match ended {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "tunnel ended"),
             Err(_elapsed) => tracing::debug!("tunnel cut: its time is over"),
         }
-        drop(self.held);
+        drop((self.held, self.open));
+    }
+}
+
+fn pump(drain: Option<&Watch>, toward: Toward) -> Pump {
+    match drain {
+        Some(_) => Pump::of_frames(toward),
+        None => Pump::new(),
+    }
+}
+
+/// An open tunnel.
+struct Flow {
+    downstream: Box<dyn Duplex>,
+    upstream: Box<dyn Duplex>,
+    up: Pump,
+    down: Pump,
+}
+
+impl Flow {
+    async fn run(mut self, idle: Option<Duration>, drain: Option<Watch>) -> io::Result<()> {
+        let mut draining = drain.map(|drain| drain.draining());
+        let (mut alarm, mut last, mut seen) = (Alarm::default(), Instant::now(), 0);
+        poll_fn(|cx| {
+            if let Some(begins) = &mut draining
+                && Pin::new(begins).poll(cx).is_ready()
+            {
+                draining = None;
+                self.up.say_goodbye();
+                self.down.say_goodbye();
+            }
+            let up = self.up.poll(cx, &mut self.downstream, &mut self.upstream)?;
+            let down = self.down.poll(cx, &mut self.upstream, &mut self.downstream)?;
+            if up.is_ready() && down.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let Some(idle) = idle else {
+                return Poll::Pending;
+            };
+            let moved = self.up.moved() + self.down.moved();
+            if moved != seen {
+                (seen, last) = (moved, Instant::now());
+            }
+            ready!(alarm.poll(cx, last + idle));
+            Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "nothing moved for too long",
+            )))
+        })
+        .await
     }
 }

@@ -15,12 +15,16 @@ use http::StatusCode;
 use support::{Front, GRACE, HOST};
 use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::gate::Gate;
-use tidegate_testkit::upstream::Upstream;
-use tidegate_testkit::wait::eventually;
+use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
+use tidegate_testkit::wait::{eventually, soon};
 use tidegate_testkit::websocket::WebSocket;
 use tidegate_testkit::wire::Wire;
+use tokio::sync::mpsc;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const UPGRADE: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 /// Long enough for nothing.
 const NO_GRACE: Duration = Duration::from_millis(1);
 
@@ -143,21 +147,63 @@ async fn what_outlasts_the_grace_is_cut_and_counted() {
 }
 
 #[tokio::test]
-async fn a_tunnel_lives_to_the_end_of_the_grace() {
+async fn a_websocket_is_asked_to_end_and_may_do_so_in_order() {
     let upstream = Upstream::websocket().await;
     let front = Front::to(upstream.address());
     let mut socket = WebSocket::connect(front.address, HOST, "/").await.unwrap();
-    let mut closing = WebSocket::connect(front.address, HOST, "/").await.unwrap();
+    socket.say("still here").await;
+    assert_eq!(socket.hear().await, "still here");
     front.drain.start();
-    for socket in [&mut socket, &mut closing] {
-        socket.say("still here").await;
-        assert_eq!(socket.hear().await, "still here");
-    }
-    closing.close().await;
-    eventually("one tunnel left", async || front.drain.busy() == 1).await;
+    let (outcome, ()) = tokio::join!(front.finish(GRACE), async {
+        assert_eq!(socket.asked_to_close().await, 1001);
+        socket.close().await;
+    });
+    assert_eq!(outcome.forced, 0);
+}
+
+#[tokio::test]
+async fn a_websocket_is_asked_between_two_frames_on_either_side() {
+    let (told, mut tells) = mpsc::channel(1);
+    let upstream = RawUpstream::start(move |mut connection: RawConnection| {
+        let told = told.clone();
+        async move {
+            connection.wire.head().await;
+            connection.wire.send(SWITCH).await;
+            assert_eq!(connection.wire.bytes(8).await, b"\x82\x84mask12");
+            told.send(()).await.unwrap();
+            let rest = connection.wire.bytes(10).await;
+            assert_eq!(rest[..4], *b"34\x88\x82");
+            assert_eq!([rest[8] ^ rest[4], rest[9] ^ rest[5]], 1001_u16.to_be_bytes());
+            connection.wire.send(b"\x88\x02\x03\xe9").await;
+            connection.wire.ends().await;
+        }
+    })
+    .await;
+    let front = Front::to(upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send(UPGRADE).await;
+    assert_eq!(wire.head().await.status(), 101);
+    wire.send(b"\x82\x84mask12").await;
+    soon("half a frame", tells.recv()).await.unwrap();
+    front.drain.start();
+    assert_eq!(wire.bytes(4).await, b"\x88\x02\x03\xe9");
+    wire.send(b"34\x82\x80mask\x88\x82mask\x6e\x88").await;
+    wire.ends().await;
+    assert_eq!(front.finish(GRACE).await.forced, 0);
+    upstream.finish().await;
+}
+
+#[tokio::test]
+async fn a_websocket_that_does_not_answer_is_cut_at_the_end_of_the_grace() {
+    let upstream = Upstream::websocket().await;
+    let front = Front::to(upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send(UPGRADE).await;
+    assert_eq!(wire.head().await.status(), 101);
+    front.drain.start();
+    assert_eq!(wire.bytes(4).await, b"\x88\x02\x03\xe9");
     assert_eq!(front.finish(NO_GRACE).await.forced, 1);
-    let end = socket.next().await;
-    assert!(!matches!(end, Some(Ok(_))), "{end:?}");
+    wire.ends().await;
 }
 
 #[tokio::test]

@@ -52,6 +52,17 @@ impl WebSocket {
         }
     }
 
+    /// The code of the peer's Close, which comes next.
+    ///
+    /// # Panics
+    /// When something else comes, or nothing.
+    pub async fn asked_to_close(&mut self) -> u16 {
+        match self.next().await {
+            Some(Ok(Message::Close(Some(frame)))) => frame.code.into(),
+            other => panic!("expected a Close with a code, got {other:?}"),
+        }
+    }
+
     /// The next message of any kind; none after the end.
     pub async fn next(&mut self) -> Option<Result<Message, Error>> {
         soon("a message", self.stream.next()).await

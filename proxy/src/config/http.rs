@@ -48,6 +48,8 @@ pub struct DownstreamTimeouts {
     /// How long a request may be under way without a byte moving in either direction; `None` never ends it.
     /// Default: [`limits::STREAM_IDLE_TIMEOUT`].
     pub stream_idle: Option<Duration>,
+    /// How long a tunnel may be open without a byte moving in either direction. Default: none.
+    pub tunnel_idle: Option<Duration>,
     /// How long a request may take to arrive whole, its body included. Default: none.
     pub request: Option<Duration>,
     /// How long a connection may live at most; then it is drained. Default: none.
@@ -142,6 +144,7 @@ impl Default for DownstreamTimeouts {
             request_head: limits::REQUEST_HEAD_TIMEOUT,
             idle: limits::DOWNSTREAM_IDLE_TIMEOUT,
             stream_idle: Some(limits::STREAM_IDLE_TIMEOUT),
+            tunnel_idle: None,
             request: None,
             connection_max: None,
             drain: limits::CONNECTION_DRAIN_TIMEOUT,

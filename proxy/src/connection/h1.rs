@@ -7,11 +7,11 @@ use std::task::Poll;
 
 use tokio::time::Instant;
 
-use self::alarm::Alarm;
 use self::exchange::{Fate, OneRequest};
 use self::head::{Head, Heads, Persistence, Rules};
 use self::linger::Input;
 use self::wire::{Line, Settled};
+use super::alarm::Alarm;
 use super::interim::Interim;
 use super::socket::Socket;
 use super::stream::Presence;
@@ -20,7 +20,6 @@ use crate::error::{Error, Kind};
 use crate::upgrade::Tunnel;
 use crate::worker::Proxy;
 
-mod alarm;
 pub(crate) mod body;
 pub(crate) mod date;
 mod encode;
@@ -57,7 +56,7 @@ pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: Proxy) {
             Fate::Cut => return,
             Fate::Switch(switch) => {
                 if let Some((socket, early)) = connection.line.into_parts() {
-                    Box::pin(Tunnel::run(switch.tunnel(socket, early))).await;
+                    Box::pin(Tunnel::run(switch.tunnel(socket, early, &proxy))).await;
                 }
                 return;
             }

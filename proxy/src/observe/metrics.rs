@@ -32,6 +32,8 @@ pub const RESPONSE_BYTES: &str = "tidegate_response_body_bytes_total";
 pub const REQUEST_SECONDS: &str = "tidegate_request_head_duration_seconds";
 /// Downstream connections that are open now (gauge).
 pub const CONNECTIONS: &str = "tidegate_downstream_connections";
+/// Tunnels that are open now, such as WebSockets (gauge).
+pub const TUNNELS: &str = "tidegate_tunnels";
 /// Connections that were refused or could not be accepted (counter; label `reason`).
 pub const CONNECTIONS_REFUSED: &str = "tidegate_downstream_connections_refused_total";
 /// The `reason` of [`CONNECTIONS_REFUSED`] when as many are open as may be.
@@ -96,6 +98,7 @@ pub fn describe() {
         metrics::describe_counter!(name, Unit::Count, help);
     }
     metrics::describe_gauge!(CONNECTIONS, Unit::Count, "Open downstream connections");
+    metrics::describe_gauge!(TUNNELS, Unit::Count, "Open tunnels");
     metrics::describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Request head to response head");
 }
 
@@ -108,6 +111,7 @@ pub(crate) struct ProxyMetrics {
     accepted: Counter,
     aborted: Counter,
     connections: Gauge,
+    tunnels: Gauge,
     answered: [Counter; 5],
     request_bytes: Counter,
     response_bytes: Counter,
@@ -124,6 +128,7 @@ impl ProxyMetrics {
             accepted: counter!(REQUESTS_ACCEPTED),
             aborted: counter!(REQUESTS_ABORTED),
             connections: gauge!(CONNECTIONS),
+            tunnels: gauge!(TUNNELS),
             answered: ["1xx", "2xx", "3xx", "4xx", "5xx"]
                 .map(|class| counter!(REQUESTS_ANSWERED, "code_class" => class)),
             request_bytes: counter!(REQUEST_BYTES),
@@ -185,6 +190,12 @@ impl ProxyMetrics {
         }
     }
 
+    /// Counts one tunnel until it is dropped.
+    pub(crate) fn tunnel(&self) -> OpenTunnel {
+        self.tunnels.increment(1.0);
+        OpenTunnel(self.tunnels.clone())
+    }
+
     /// Counts one downstream connection until it is dropped.
     pub(crate) fn connection(&self) -> OpenConnection {
         self.connections.increment(1.0);
@@ -210,6 +221,15 @@ impl fmt::Debug for ProxyMetrics {
 pub(crate) struct OpenConnection(Gauge);
 
 impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// One open tunnel, however it ends.
+pub(crate) struct OpenTunnel(Gauge);
+
+impl Drop for OpenTunnel {
     fn drop(&mut self) {
         self.0.decrement(1.0);
     }

@@ -6,8 +6,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::response::Parts;
-use http::{Request, Response, StatusCode, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use tokio::time::Instant;
 
@@ -26,6 +27,7 @@ use crate::error::{Error, Kind};
 use crate::respond::{self, Dialect};
 use crate::upgrade::{Half, Tunnel};
 use crate::upstream::TunnelEnd;
+use crate::worker::Proxy;
 
 /// What becomes of the connection after an exchange.
 pub(super) enum Fate {
@@ -44,13 +46,16 @@ pub(super) struct Switch {
     upstream: Half,
     held: Body,
     end: Option<TunnelEnd>,
+    protocol: Option<HeaderValue>,
 }
 
 impl Switch {
     /// The tunnel, with what the client sent before it opened.
-    pub(super) fn tunnel(self, socket: Socket, early: Bytes) -> Tunnel {
+    pub(super) fn tunnel(self, socket: Socket, early: Bytes, proxy: &Proxy) -> Tunnel {
         let downstream = Half::rewound(early, socket);
-        Tunnel::new(downstream, self.upstream, self.held).until(self.end)
+        Tunnel::new(downstream, self.upstream, self.held)
+            .until(self.end)
+            .of(proxy, self.protocol.as_ref())
     }
 }
 
@@ -253,7 +258,12 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         let (head, held) = response.into_parts();
         let (framing, _) = self.put_head(&head, &held);
         match self.send(Body::empty(), framing).await {
-            Ok(()) => Fate::Switch(Box::new(Switch { upstream, held, end })),
+            Ok(()) => Fate::Switch(Box::new(Switch {
+                upstream,
+                held,
+                end,
+                protocol: head.headers.get(UPGRADE).cloned(),
+            })),
             Err(broken) => broken.fate(),
         }
     }

@@ -7,11 +7,11 @@ use std::task::Poll;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use super::alarm::Alarm;
 use super::body::Decoded;
 use super::head::Persistence;
 use super::wire::Line;
 use crate::config::limits;
+use crate::connection::alarm::Alarm;
 
 /// Whether the client is known to be sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
+use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 
@@ -43,7 +44,7 @@ pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<By
             let request = Request::from_parts(head, Body::empty());
             stream.link.arrive();
             if let Some(response) = stream.handle(request, proxy).await {
-                stream.switch(&switch, response, body, settings).await;
+                stream.switch(&switch, response, body, proxy).await;
             }
         }
         Ok(None) => {
@@ -149,8 +150,9 @@ impl Stream {
         switch: &Switch,
         mut response: Response<Body>,
         receive: RecvStream,
-        settings: &HttpSettings,
+        proxy: &Proxy,
     ) {
+        let settings = proxy.peer().http();
         let upstream = response.extensions_mut().remove::<Half>();
         let Some(upstream) = upstream.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
             drop(receive);
@@ -159,6 +161,7 @@ impl Stream {
             return self.answer(response, settings).await;
         };
         let end = response.extensions_mut().remove::<TunnelEnd>();
+        let protocol = response.headers().get(UPGRADE).cloned();
         let (mut head, held) = mem::take(&mut response).into_parts();
         if let Err(error) = switch.opened(&mut head) {
             return self.answer(failed(&error), settings).await;
@@ -168,7 +171,8 @@ impl Stream {
             Ok(send) => {
                 let downstream = Half::ready(Bytestream::new(receive, send));
                 // Boxed, as the task of every other stream would have room for it.
-                Box::pin(Tunnel::new(downstream, upstream, held).until(end).run()).await;
+                let tunnel = Tunnel::new(downstream, upstream, held).until(end);
+                Box::pin(tunnel.of(proxy, protocol.as_ref()).run()).await;
             }
             Err(error) => tracing::debug!(%error, "the tunnel's response could not be sent"),
         }

@@ -1,4 +1,4 @@
-//! Is a deadline over? One timer for all the deadlines that a connection has one after the other.
+//! Is a deadline over? One timer for all the deadlines that somebody has one after the other.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,12 +9,12 @@ use tokio::time::{Instant, Sleep};
 /// A timer that is set up when it is first needed, and set anew only for an earlier time: moving a deadline into the
 /// future, which each request does, costs nothing.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Alarm {
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
