@@ -5,23 +5,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::UPGRADE;
-use http::request::Parts;
-use http::{Method, Request, Response};
-use http_body::Body as _;
+use http::{Request, Response};
 
 use crate::body::Body;
-use crate::cluster::outlier::Outcome;
-use crate::cluster::{Cluster, Endpoint, Preference, Protocol};
+use crate::cluster::{Cluster, Endpoint, Preference, Protocol, breaker};
 use crate::error::{Error, Kind};
-use crate::exchange::{self, Failure};
-use crate::pool::Freshness;
 use crate::respond::Dialect;
 use crate::route::ForwardPolicy;
 use crate::upstream::Timing;
 use crate::worker::Worker;
 
+mod once;
+mod replay;
+mod retry;
+mod timeout;
+mod tries;
+
 /// Where a request goes, and what its route says about the way.
-#[allow(dead_code, reason = "policy and hash are followed by the tries to come")]
 pub(crate) struct Errand<'a> {
     pub(crate) cluster: &'a Arc<Cluster>,
     /// The endpoint, once somebody has chosen one; otherwise the cluster's balancer does.
@@ -30,73 +30,70 @@ pub(crate) struct Errand<'a> {
     pub(crate) policy: Option<&'a ForwardPolicy>,
     /// What ring hash and maglev go by.
     pub(crate) hash: Option<u64>,
+    /// When the head of the request was complete, where that was not just now.
+    pub(crate) received: Option<Instant>,
 }
 
 /// Sends `request` to the endpoint of `errand`, or to the one that the cluster picks.
 ///
-/// Without a retry policy there is one second try, on a connection of its own, and only where a *reused*
-/// connection died and either nothing was written yet, or the method is idempotent, there is no body to
-/// repeat and no head of a response came (RFC 9110 §9.2.2).
+/// Without a retry policy there is one second try at the same endpoint, and only where that is always safe: see
+/// [`once::send`]. A policy adds deadlines and further tries: see [`tries::run`]. A route without one pays for neither.
 ///
 /// The request is taken out of `request`, unless it turns out before that it cannot be sent.
-pub(crate) async fn run(
-    worker: &Worker,
-    errand: Errand<'_>,
-    request: &mut Request<Body>,
-) -> Result<(Response<Body>, Timing), Error> {
-    let Errand {
-        cluster,
-        endpoint,
-        hash,
-        ..
-    } = errand;
-    let preference = Preference { hash, attempt: 0 };
-    let Some(endpoint) = endpoint.or_else(|| cluster.pick_by(preference)) else {
-        return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(mem::take(request)));
-    };
-    if let Some(advice) = mismatch(cluster, request) {
-        return Err(Error::new(Kind::ProtocolMismatch).with_detail(advice));
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, and every request has room for this future"
+)]
+pub(crate) fn run<'a>(
+    worker: &'a Worker,
+    errand: Errand<'a>,
+    request: &'a mut Request<Body>,
+) -> impl Future<Output = Result<(Response<Body>, Timing), Error>> + Send + 'a {
+    async move {
+        let Some(endpoint) = errand.first_endpoint() else {
+            return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(mem::take(request)));
+        };
+        if let Some(advice) = mismatch(errand.cluster, request) {
+            return Err(Error::new(Kind::ProtocolMismatch).with_detail(advice));
+        }
+        let (cluster, policy) = (errand.cluster, errand.policy);
+        let priority = policy.map(|policy| policy.priority).unwrap_or_default();
+        let Some(permit) = cluster.breakers().request(priority) else {
+            return Err(breaker::overflow(TOO_MANY_REQUESTS).with_unsent(mem::take(request)));
+        };
+        let answered = match policy {
+            // Boxed: every request has room for what most have not.
+            Some(policy) => Box::pin(tries::run(worker, errand, policy, endpoint, request)).await,
+            None => {
+                drop(errand);
+                let sent = once::send(worker, cluster, &endpoint, request).await;
+                sent.map_err(|failed| failed.into_error(request))
+            }
+        };
+        let (response, timing) = answered?;
+        let response = if permit.counts() {
+            response.map(|body| body.hold(permit))
+        } else {
+            response
+        };
+        Ok((response, timing))
     }
-    cluster.metrics().requests.increment(1);
-    let mut freshness = Freshness::Any;
-    loop {
-        let started = Instant::now();
-        let connection = match worker.pool.checkout(cluster, &endpoint, freshness).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                cluster.note(&endpoint, Outcome::LocalFailure);
-                return Err(error.with_unsent(mem::take(request)));
-            }
-        };
-        let connected = Instant::now();
-        let spare = connection.is_reused().then(|| spare(request)).flatten();
-        let Failure {
-            error,
-            reused,
-            unsent,
-        } = match exchange::send(connection, endpoint.begin(), request).await {
-            Ok(response) => {
-                cluster.note(&endpoint, Outcome::of_status(response.status().as_u16()));
-                let timing = Timing {
-                    connect: connected - started,
-                    first_byte: connected.elapsed(),
-                };
-                return Ok((response, timing));
-            }
-            Err(failure) => failure,
-        };
-        if matches!(error.kind(), Kind::UpstreamReset | Kind::UpstreamProtocol) {
-            cluster.note(&endpoint, Outcome::LocalFailure);
+}
+
+const TOO_MANY_REQUESTS: &str = "circuit breaker open: too many requests under way to this upstream";
+
+impl Errand<'_> {
+    fn preference(&self) -> Preference {
+        Preference {
+            hash: self.hash,
+            attempt: 0,
         }
-        let died = reused && error.kind() == Kind::UpstreamReset;
-        match spare {
-            _ if died && unsent => {}
-            Some(spare) if died => *request = Request::from_parts(spare, Body::empty()),
-            _ if unsent => return Err(error.with_unsent(mem::take(request))),
-            _ => return Err(error),
-        }
-        cluster.metrics().retries.increment(1);
-        freshness = Freshness::New;
+    }
+
+    fn first_endpoint(&self) -> Option<Arc<Endpoint>> {
+        self.endpoint
+            .clone()
+            .or_else(|| self.cluster.pick_by(self.preference()))
     }
 }
 
@@ -110,23 +107,4 @@ fn mismatch(cluster: &Cluster, request: &Request<Body>) -> Option<&'static str> 
             .contains_key(UPGRADE)
             .then_some("WebSocket needs HTTP/1.1, but this port is declared as h2c: declare it as http1"),
     }
-}
-
-/// A copy of the head for a second try, of a request that may be sent twice and has no body.
-fn spare(request: &Request<Body>) -> Option<Parts> {
-    let repeatable = idempotent(request.method()) && request.body().is_end_stream();
-    repeatable.then(|| {
-        let (mut spare, ()) = Request::new(()).into_parts();
-        spare.method.clone_from(request.method());
-        spare.uri.clone_from(request.uri());
-        spare.headers.clone_from(request.headers());
-        spare
-    })
-}
-
-fn idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    )
 }

@@ -14,6 +14,7 @@ use crate::observe::metrics::{self, ClusterMetrics};
 pub mod address;
 pub mod balance;
 pub mod breaker;
+pub(crate) mod budget;
 pub mod endpoint;
 pub mod outlier;
 mod upkeep;
@@ -26,6 +27,7 @@ pub use outlier::OutlierSettings;
 
 use self::balance::{Moment, Table};
 use self::breaker::{BreakerSettings, Breakers};
+use self::budget::Budget;
 use self::outlier::{Detector, Outcome, Reason};
 
 /// What an upstream port speaks.
@@ -85,6 +87,7 @@ pub struct Cluster {
     changing: Mutex<()>,
     metrics: ClusterMetrics,
     breakers: Breakers,
+    budget: Budget,
     detector: Option<Detector>,
 }
 
@@ -99,6 +102,7 @@ impl Cluster {
             changing: Mutex::default(),
             metrics,
             breakers,
+            budget: Budget::default(),
             detector: settings
                 .outlier
                 .map(|outlier| Detector::new(outlier, fastrand::u64(..))),
@@ -158,7 +162,6 @@ impl Cluster {
     }
 
     /// Picks an endpoint that is not in `tried`, if `reselections` further looks find one.
-    #[allow(dead_code, reason = "for retries")]
     pub(crate) fn pick_other(
         &self,
         mut preference: Preference,
@@ -219,6 +222,10 @@ impl Cluster {
     #[must_use]
     pub fn breakers(&self) -> &Breakers {
         &self.breakers
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     pub(crate) fn metrics(&self) -> &ClusterMetrics {

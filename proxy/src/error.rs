@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{Request, StatusCode};
 
 use crate::body::Body;
+use crate::upstream::Retried;
 
 /// An error of a foreign layer, as tower spells it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -135,6 +136,13 @@ kinds! {
     /// The whole exchange took longer than the route allows.
     RequestTimeout = "request_timeout":
         504, DEADLINE_EXCEEDED, "UT", "response_timeout", Upstream, Never, "request timeout";
+    /// One try took longer than the route's retry policy allows, and there was no further one.
+    PerTryTimeout = "per_try_timeout":
+        504, DEADLINE_EXCEEDED, "UT", "upstream_per_try_timeout", Upstream, Idempotent, "upstream per try timeout";
+    /// The stream took longer than the route allows any to last.
+    StreamTooLong = "stream_too_long":
+        408, DEADLINE_EXCEEDED, "UMSDR", "upstream_max_stream_duration_reached", Upstream, Never,
+        "max stream duration reached";
     /// The response did not start in the time that the route allows.
     ResponseStartTimeout = "response_start_timeout":
         504, DEADLINE_EXCEEDED, "UT", "response_start_timeout", Upstream, Never, "response start timeout";
@@ -227,6 +235,7 @@ pub struct Error {
     source: Option<BoxError>,
     // Errors have to be `Sync`, bodies are not: the mutex is never locked, only taken apart.
     unsent: Option<Box<Mutex<Request<Body>>>>,
+    retried: Retried,
 }
 
 impl Error {
@@ -240,6 +249,7 @@ impl Error {
             retry_after: None,
             source: None,
             unsent: None,
+            retried: Retried::default(),
         }
     }
 
@@ -276,6 +286,19 @@ impl Error {
     pub(crate) fn with_unsent(mut self, request: Request<Body>) -> Self {
         self.unsent = Some(Box::new(Mutex::new(request)));
         self
+    }
+
+    /// Says how many tries there were.
+    #[must_use]
+    pub(crate) fn with_retried(mut self, retried: Retried) -> Self {
+        self.retried = retried;
+        self
+    }
+
+    /// How many tries followed the first, and whether that was all that the route allows.
+    #[must_use]
+    pub fn retried(&self) -> Retried {
+        self.retried
     }
 
     /// The request that failed, whole and with its [`Target`](crate::upstream::Target), where it can be sent again:

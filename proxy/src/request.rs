@@ -132,6 +132,7 @@ async fn send(
             endpoint: None,
             policy: found.route.policy.as_deref(),
             hash,
+            received: None,
         };
         let (response, _timing) = attempt::run(worker, errand, request).await?;
         return Ok(response);

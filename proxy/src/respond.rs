@@ -6,6 +6,7 @@ use http::{Response, StatusCode, Version};
 use crate::body::Body;
 use crate::error::Error;
 use crate::route::DirectResponse;
+use crate::upstream::Retried;
 
 /// How the client wants to be told about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,9 @@ pub(crate) fn from_error(error: &Error, dialect: Dialect) -> Response<Body> {
             .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response.extensions_mut().insert(error.kind());
+    if error.retried() != Retried::default() {
+        response.extensions_mut().insert(error.retried());
+    }
     response
 }
 

@@ -45,6 +45,15 @@ pub struct Timing {
     pub first_byte: Duration,
 }
 
+/// What became of a route's retry policy; in the extensions of a response if there was a retry or could be no further one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retried {
+    /// How many tries followed the first.
+    pub retries: u32,
+    /// Whether the last one would have been followed by another, had the policy allowed one more (Envoy's flag `URX`).
+    pub limit_reached: bool,
+}
+
 /// Sends requests to their [`Target`]; the innermost service of a stack of [`Layers`](crate::layers::Layers).
 ///
 /// Always ready. Boxes its future: only routes with foreign layers come through here. Takes any body, as a layer may
@@ -89,6 +98,7 @@ where
                 endpoint: target.endpoint.clone(),
                 policy: target.route.policy.as_deref(),
                 hash: target.hash,
+                received: Some(target.received),
             };
             match attempt::run(&worker, errand, &mut request).await {
                 Ok((mut response, timing)) => {

@@ -146,7 +146,6 @@ impl Permit {
 }
 
 /// The error of a request that a breaker turned away; `what` it had too many of is in its text.
-#[allow(dead_code, reason = "for whoever dials, waits or sends")]
 pub(crate) fn overflow(what: &'static str) -> Error {
     Error::new(Kind::BreakerOpen).with_detail(what)
 }

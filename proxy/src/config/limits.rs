@@ -21,6 +21,9 @@ pub const INTERIM_RESPONSES_MAX: usize = 16;
 pub const EXPECT_CONTINUE_WAIT: Duration = Duration::from_secs(1);
 /// The first pause before another try under a retry policy (Envoy's 25 ms).
 pub const RETRY_BACKOFF_BASE: Duration = Duration::from_millis(25);
+/// How many bytes of a request's body are kept so that it can be sent again under a retry policy; a request whose body is
+/// longer is sent once.
+pub const RETRY_BODY_BYTES_MAX: usize = 64 * 1024;
 /// How often another endpoint is asked for before a retry goes to one that has failed already.
 pub const HOST_RESELECTIONS_MAX: u32 = 3;
 /// Envoy's usual bound of open connections to one cluster and priority; above it none is dialled. Only where a cluster asks

@@ -49,7 +49,7 @@ pub const UPSTREAM_REQUESTS: &str = "tidegate_upstream_requests_total";
 pub const UPSTREAM_CONNECTS: &str = "tidegate_upstream_connects_total";
 /// Connections that a cluster did not accept (counter; label `cluster`).
 pub const UPSTREAM_CONNECT_FAILURES: &str = "tidegate_upstream_connect_failures_total";
-/// Requests sent again because their reused connection had died (counter; label `cluster`).
+/// Requests sent again, because their reused connection had died or a retry policy says so (counter; label `cluster`).
 pub const UPSTREAM_RETRIES: &str = "tidegate_upstream_retries_total";
 /// What a circuit breaker turned away (counter; labels `cluster`, `priority`: `default` or `high`, `breaker`: `connections`,
 /// `pending`, `requests` or `retries`).
@@ -89,7 +89,7 @@ pub fn describe() {
         ),
         (
             UPSTREAM_RETRIES,
-            "Requests sent again because their reused connection had died",
+            "Requests sent again: their connection had died, or a policy says so",
         ),
         (UPSTREAM_OVERFLOWS, "What a circuit breaker turned away"),
         (UPSTREAM_EJECTIONS, "Endpoints that were ejected as outliers"),

@@ -21,7 +21,7 @@ use tidegate_proxy::listener::{Connections, Listener};
 use tidegate_proxy::normalize::edge::EdgePolicy;
 use tidegate_proxy::observe::ledger::{Ledger, Totals};
 use tidegate_proxy::process::{self, Workers};
-use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
+use tidegate_proxy::route::{Domain, ForwardPolicy, Route, Split, VirtualHost};
 use tidegate_testkit::audit;
 use tidegate_testkit::wait::{eventually, soon};
 
@@ -231,4 +231,13 @@ pub(crate) fn host(domain: &str, routes: Vec<Arc<Route>>) -> VirtualHost {
 /// Every host and path goes to `cluster`.
 pub(crate) fn everything_to(cluster: &Arc<Cluster>, layers: Option<Layers>) -> Snapshot {
     Snapshot::new([host("*", vec![route(layers)])], [Arc::clone(cluster)])
+}
+
+/// Every host and path goes to `cluster` by a route with this policy.
+pub(crate) fn by_policy(cluster: &Arc<Cluster>, policy: ForwardPolicy) -> Snapshot {
+    let route = Route {
+        policy: Some(Arc::new(policy)),
+        ..Route::forward(Split::single(CLUSTER, [].into()))
+    };
+    Snapshot::new([host("*", vec![Arc::new(route)])], [Arc::clone(cluster)])
 }

@@ -1,0 +1,44 @@
+//! What does a client see when as much of a cluster is busy as may be?
+
+mod support;
+
+use support::{CLUSTER, Front, HOST, everything_to, with_endpoints};
+use tidegate_proxy::cluster::ClusterSettings;
+use tidegate_proxy::cluster::breaker::{BreakerSettings, Thresholds};
+use tidegate_testkit::client::{Client, get, get_request};
+use tidegate_testkit::gate::Gate;
+use tidegate_testkit::upstream::Upstream;
+
+#[tokio::test]
+async fn one_request_too_many_is_503_until_another_has_ended() {
+    let gate = Gate::closed();
+    let upstream = Upstream::held(&gate).await;
+    let settings = ClusterSettings {
+        breakers: BreakerSettings {
+            default: Thresholds {
+                requests: Some(1),
+                ..Thresholds::default()
+            },
+            ..BreakerSettings::default()
+        },
+        ..ClusterSettings::new(CLUSTER)
+    };
+    let front = Front::start(everything_to(
+        &with_endpoints(settings, &[upstream.address()]),
+        None,
+    ));
+    let mut client = Client::http2(front.address).await;
+    let first = tokio::task::JoinSet::from_iter([client.send(get_request(HOST, "/"))]);
+    upstream.runs(1).await;
+    let answer = get(front.address, HOST, "/").await;
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer.text().starts_with("circuit breaker open"),
+        "{}",
+        answer.text()
+    );
+    gate.open();
+    assert!(first.join_all().await.iter().all(Result::is_ok));
+    upstream.runs(0).await;
+    assert_eq!(get(front.address, HOST, "/").await.status, 200);
+}
