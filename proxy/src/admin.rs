@@ -203,7 +203,10 @@ impl fmt::Debug for Admin {
 /// # Errors
 /// What the system said, with the address.
 pub fn bind(address: SocketAddr) -> Result<std::net::TcpListener, crate::listener::BindError> {
-    let failed = |source| crate::listener::BindError { address, source };
+    let failed = |source| crate::listener::BindError {
+        address: address.into(),
+        source,
+    };
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)

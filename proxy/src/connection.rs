@@ -1,97 +1,33 @@
 //! One downstream socket's life: which protocol it speaks, its requests, its end.
 
-use std::fmt;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::future::{self, Future};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::{Frame, SizeHint};
-use tokio::net::TcpStream;
 
 use crate::body::Body;
-use crate::config::http::HttpSettings;
-use crate::config::limits;
-use crate::drain::Guard;
+use crate::drain::{Guard, Watch};
 use crate::error::Error;
+use crate::listener::Accepted;
+use crate::observe::metrics::ProxyMetrics;
 use crate::worker::Proxy;
 
 pub(crate) mod alarm;
 mod detect;
+mod establish;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod interim;
+mod peer;
 mod socket;
 mod stream;
 
-use socket::Socket;
-use stream::{Presence, Stream};
-
-/// What the requests of one connection know about who sent them.
-pub(crate) struct Peer {
-    ip_text: Option<HeaderValue>,
-    scheme: Scheme,
-    http: Arc<HttpSettings>,
-}
-
-/// Whether a connection is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    /// It is not.
-    Http,
-    /// It is, by TLS.
-    #[allow(dead_code, reason = "for the listeners that end TLS")]
-    Https,
-}
-
-impl Peer {
-    /// Nobody in particular: a request that an embedder calls the proxy with.
-    pub(crate) fn unknown() -> Self {
-        Self {
-            ip_text: None,
-            scheme: Scheme::Http,
-            http: Arc::default(),
-        }
-    }
-
-    /// A client at this address.
-    pub(crate) fn at(address: SocketAddr) -> Self {
-        let ip = address.ip().to_canonical().to_string();
-        Self {
-            ip_text: HeaderValue::try_from(ip).ok(),
-            ..Self::unknown()
-        }
-    }
-
-    fn with_settings(self, http: Arc<HttpSettings>) -> Self {
-        Self { http, ..self }
-    }
-
-    /// The client's address for `X-Forwarded-For`, made once for the connection.
-    pub(crate) fn ip_text(&self) -> Option<&HeaderValue> {
-        self.ip_text.as_ref()
-    }
-
-    /// The scheme of the URLs that its clients see.
-    pub(crate) fn scheme(&self) -> Scheme {
-        self.scheme
-    }
-
-    /// How the filter chain that it came in by speaks HTTP.
-    pub(crate) fn http(&self) -> &Arc<HttpSettings> {
-        &self.http
-    }
-}
-
-impl fmt::Debug for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer")
-            .field("ip", &self.ip_text)
-            .finish_non_exhaustive()
-    }
-}
+use establish::{Established, Refusal};
+pub(crate) use peer::{Peer, Scheme};
+use stream::Presence;
+pub(crate) use stream::Stream;
 
 /// What answers one request of a downstream connection, whatever its protocol: all that the request path needs of it.
 ///
@@ -130,31 +66,42 @@ fn run<E: Exchange>(
 }
 
 /// Serves one accepted connection to its end. `guard` is held for that long.
-pub(crate) async fn serve(
-    stream: TcpStream,
-    remote: SocketAddr,
-    http: Arc<HttpSettings>,
-    proxy: Proxy,
-    guard: Guard,
-) {
-    let forced = proxy.worker().drain.forced();
+pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {
+    let forced = accepted.shared.watch().forced();
+    let remote = accepted.remote;
     let _open = proxy.worker().metrics.connection();
     let served = async {
-        // Without it small responses would wait for the client's delayed acknowledgements.
-        stream.set_nodelay(true)?;
-        let stream = Stream::from(stream);
-        let presence = stream.presence();
-        let mut socket = Socket::plain(stream);
-        let detected = tokio::time::timeout(limits::REQUEST_HEAD_TIMEOUT, detect::protocol(&mut socket));
-        let protocol = tokio::select! {
-            biased;
-            detected = detected => detected??,
-            () = asked_to_end(&proxy, &presence) => return Ok(()),
+        let established = if establish::is_immediate(&accepted.shared) {
+            establish::at_once(accepted)
+        } else {
+            // Boxed, as the task of every connection would have room for it.
+            match Box::pin(first_bytes(accepted)).await {
+                Some(established) => established,
+                None => return Ok(()),
+            }
         };
-        let peer = Peer::at(remote).with_settings(http);
+        let Established {
+            mut socket,
+            presence,
+            peer,
+            protocol,
+        } = established?;
+        let protocol = match protocol {
+            Some(agreed) => Some(agreed),
+            None => {
+                let timeout = peer.http().timeouts.request_head;
+                let detected = tokio::time::timeout(timeout, detect::protocol(&mut socket));
+                tokio::select! {
+                    biased;
+                    detected = detected => detected.map_err(|_elapsed| Refusal::Timeout)??,
+                    () = asked_to_end(peer.drain(), &presence) => return Ok(()),
+                }
+            }
+        };
         match protocol {
             Some(detect::Protocol::Http1) => {
-                h1::serve(socket, &presence, proxy.for_peer(peer)).await;
+                let proxy = proxy.for_peer(peer);
+                h1::serve(socket, &presence, proxy).await;
             }
             Some(detect::Protocol::Http2) => {
                 // Boxed, as the task of every HTTP/1.1 connection would have room for it.
@@ -162,19 +109,40 @@ pub(crate) async fn serve(
             }
             None => {}
         }
-        Ok::<(), std::io::Error>(())
+        Ok::<(), Refusal>(())
     };
     tokio::select! {
-        result = served => if let Err(error) = result {
-            tracing::debug!(%remote, %error, "connection ended before its first request");
+        result = served => if let Err(refusal) = result {
+            tracing::debug!(?remote, %refusal, "connection ended before its first request");
+            if let Some(reason) = refusal.reason() {
+                ProxyMetrics::connection_refused(reason);
+            }
         },
-        () = forced => tracing::debug!(%remote, "connection cut at the end of the drain"),
+        () = forced => tracing::debug!(?remote, "connection cut at the end of the drain"),
     }
 }
 
+/// What comes before HTTP; none when the drain begins before anything has come.
+async fn first_bytes(accepted: Accepted) -> Option<Result<Established, Refusal>> {
+    let (presence, watch) = (accepted.stream.presence(), accepted.shared.watch().clone());
+    let timeout = accepted.shared.handshake_timeout;
+    tokio::select! {
+        biased;
+        // An error shows when the connection is read.
+        first = tokio::time::timeout(timeout, presence.readable()) => if first.is_err() {
+            return Some(Err(Refusal::Timeout));
+        },
+        () = asked_to_end(Some(&watch), &presence) => return None,
+    }
+    Some(establish::establish(accepted).await)
+}
+
 /// Resolves when the drain has begun and nothing that the client had sent by then is unread.
-async fn asked_to_end(proxy: &Proxy, presence: &Presence) {
-    proxy.worker().drain.draining().await;
+async fn asked_to_end(drain: Option<&Watch>, presence: &Presence) {
+    match drain {
+        Some(drain) => drain.draining().await,
+        None => future::pending().await,
+    }
     presence.caught_up().await;
 }
 

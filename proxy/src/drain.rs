@@ -130,7 +130,6 @@ impl Watch {
 
     /// Makes `part` a part of this drain: it begins and ends with it at the latest, and what is busy there is busy
     /// here. To be called before the part is used; what has been adopted stays with whom it has.
-    #[allow(dead_code, reason = "for the listener that terminates TLS")]
     pub(crate) fn adopt(&self, part: &Self) {
         if part.busy.whole.set(Arc::clone(&self.busy)).is_ok() {
             let mut waiting = self.signal.waiting();

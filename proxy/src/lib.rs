@@ -42,6 +42,7 @@
 pub mod config;
 
 pub mod listener;
+pub mod proxy_protocol;
 pub mod tls;
 mod connection;
 mod request;

@@ -4,45 +4,67 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::http::HttpSettings;
 use crate::config::limits;
-use crate::connection;
+use crate::connection::{self, Stream};
+use crate::drain::{Drain, Outcome, Watch};
 use crate::normalize::edge::EdgePolicy;
-use crate::observe::metrics::{self, ProxyMetrics};
+use crate::observe::metrics::{self, ListenerMetrics, ProxyMetrics};
+use crate::overload::Overload;
 use crate::process;
 use crate::worker::Proxy;
+
+pub mod chain;
+mod connections;
+mod open;
+pub mod settings;
+
+use chain::FilterChains;
+pub use connections::Connections;
+use open::Listening;
+pub use settings::{ListenAddress, ListenerSettings};
+use settings::{ProxyProtocol, TcpSettings};
 
 /// A listening address: one socket for each worker, so that accepting needs no lock and no other thread.
 #[derive(Debug)]
 pub struct Listener {
-    address: SocketAddr,
     shared: Arc<Shared>,
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Listening>,
 }
 
 /// One worker's part of a [`Listener`].
 #[derive(Debug)]
 pub struct Acceptor {
-    socket: std::net::TcpListener,
+    socket: Listening,
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    http: Arc<HttpSettings>,
-    connections: Connections,
+/// Changes and stops a listener that runs. Clones are handles to the same one.
+#[derive(Clone, Debug)]
+pub struct ListenerHandle {
+    shared: Arc<Shared>,
 }
 
-/// How many connections the listeners of a process hold together, and may. Clones share the count.
-#[derive(Clone, Debug)]
-pub struct Connections {
-    open: Arc<AtomicUsize>,
-    max: usize,
+/// What a listener's workers and connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    name: Arc<str>,
+    address: ListenAddress,
+    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux hands options on"))]
+    tcp: TcpSettings,
+    pub(crate) proxy_protocol: ProxyProtocol,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) connections: Connections,
+    own: Option<Connections>,
+    pub(crate) chains: ArcSwap<FilterChains>,
+    pub(crate) metrics: ListenerMetrics,
+    drain: Drain,
+    watch: Watch,
 }
 
 /// An address that cannot be listened on.
@@ -50,7 +72,7 @@ pub struct Connections {
 #[error("cannot listen on {address}: {}", reason(.source))]
 pub struct BindError {
     /// The address.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
     /// What the system said.
     pub source: io::Error,
 }
@@ -63,41 +85,10 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-impl Connections {
-    /// At most `max` connections at once. Default: [`limits::CONNECTIONS_MAX`].
-    #[must_use]
-    pub fn at_most(max: usize) -> Self {
-        Self {
-            open: Arc::default(),
-            max,
-        }
-    }
-
-    fn admit(&self) -> Option<Admission> {
-        let admitted = self.open.fetch_add(1, Ordering::Relaxed) < self.max;
-        let admission = Admission(Arc::clone(&self.open));
-        admitted.then_some(admission)
-    }
-}
-
-impl Default for Connections {
-    fn default() -> Self {
-        Self::at_most(limits::CONNECTIONS_MAX)
-    }
-}
-
-struct Admission(Arc<AtomicUsize>);
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Listener {
-    /// Listens on `address`, with a socket for each of `workers`. `edge` applies to every request.
+    /// Listens on `address` for plain HTTP, with a socket for each of `workers`. `edge` applies to every request.
     ///
-    /// Port 0 takes a free one; [`Listener::address`] tells which.
+    /// Port 0 takes a free one; [`Listener::address`] tells which. [`Listener::open`] is for everything else.
     ///
     /// # Errors
     /// When the address is taken, also by a group of sockets of another instance of this program, or is
@@ -108,52 +99,73 @@ impl Listener {
         edge: EdgePolicy,
         connections: Connections,
     ) -> Result<Self, BindError> {
-        let failed = |source| BindError { address, source };
-        // Sockets that share a port would join another program's group in silence: a lone one does not. A port
-        // that the system chooses is nobody's.
-        if address.port() != 0 {
-            drop(open(address, Sharing::Alone).map_err(failed)?);
-        }
-        let first = open(address, Sharing::PerWorker).map_err(failed)?;
-        let address = first
-            .local_addr()
-            .ok()
-            .and_then(|bound| bound.as_socket())
-            .unwrap_or(address);
-        let others = (1..workers.get()).map(|_| open(address, Sharing::PerWorker));
-        let sockets = std::iter::once(Ok(first)).chain(others).map(|socket| {
-            let socket = socket?;
-            socket.listen(limits::LISTEN_BACKLOG)?;
-            Ok(socket.into())
-        });
-        let sockets = sockets.collect::<io::Result<_>>().map_err(failed)?;
-        Ok(Self {
+        let http = HttpSettings {
+            edge,
+            ..HttpSettings::default()
+        };
+        let settings = ListenerSettings {
+            connections,
+            ..ListenerSettings::new(address.to_string(), address, FilterChains::plain(http))
+        };
+        Self::open(settings, workers)
+    }
+
+    /// Listens as the settings say, with a socket for each of `workers`.
+    ///
+    /// # Errors
+    /// When the address is taken, also by a group of sockets of another instance of this program, or is
+    /// not this machine's; and what the file system says of a unix socket's path.
+    pub fn open(settings: ListenerSettings, workers: NonZeroUsize) -> Result<Self, BindError> {
+        let (address, sockets) = open::open(&settings, workers).map_err(|source| BindError {
+            address: settings.address.clone(),
+            source,
+        })?;
+        let (drain, watch) = Drain::new();
+        let metrics = ListenerMetrics::new(&settings.name);
+        tell_expiry(&metrics, &settings.chains);
+        let shared = Shared {
             address,
-            shared: Arc::new(Shared {
-                http: Arc::new(HttpSettings {
-                    edge,
-                    ..HttpSettings::default()
-                }),
-                connections,
-            }),
+            tcp: settings.tcp,
+            proxy_protocol: settings.proxy_protocol,
+            handshake_timeout: settings.handshake_timeout,
+            connections: settings.connections,
+            own: settings
+                .connections_max
+                .map(|max| Connections::at_most(max.get())),
+            chains: ArcSwap::from_pointee(settings.chains),
+            metrics,
+            name: settings.name,
+            drain,
+            watch,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
             sockets,
         })
     }
 
-    /// How connections that it accepts speak HTTP; in place of the defaults.
+    /// How connections that it accepts speak HTTP, all of them without TLS; in place of its filter chains.
     #[must_use]
-    pub fn speaking(mut self, http: HttpSettings) -> Self {
-        self.shared = Arc::new(Shared {
-            http: Arc::new(http),
-            connections: self.shared.connections.clone(),
-        });
+    pub fn speaking(self, http: HttpSettings) -> Self {
+        self.handle().set_chains(FilterChains::plain(http));
         self
     }
 
-    /// Where it listens.
+    /// Where it listens; of a unix socket, which has no such address, the unspecified one.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match self.shared.address {
+            ListenAddress::Tcp(address) => address,
+            ListenAddress::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+        }
+    }
+
+    /// What changes and stops it once it runs.
+    #[must_use]
+    pub fn handle(&self) -> ListenerHandle {
+        ListenerHandle {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// The workers' parts.
@@ -166,8 +178,73 @@ impl Listener {
     }
 }
 
+impl ListenerHandle {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.shared.name
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &ListenAddress {
+        &self.shared.address
+    }
+
+    /// Replaces its filter chains, certificates among them, for connections that begin from now on; those that stand
+    /// keep what they began with.
+    pub fn set_chains(&self, chains: FilterChains) {
+        tell_expiry(&self.shared.metrics, &chains);
+        self.shared.chains.store(Arc::new(chains));
+    }
+
+    /// Stops it: accepts what waits in its queue and nothing more, lets its connections finish for `grace`, then cuts
+    /// them. Its address is free once its workers have heard of it, long before the end of `grace`.
+    pub async fn stop(&self, grace: Duration) -> Outcome {
+        self.shared.drain.end(grace).await
+    }
+}
+
+impl Shared {
+    /// Sees the listener's drain, which begins with the process's at the latest.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The address that every connection came to, where there is only one.
+    pub(crate) fn one_address(&self) -> Option<SocketAddr> {
+        match self.address {
+            ListenAddress::Tcp(address) if !address.ip().is_unspecified() => Some(address),
+            _ => None,
+        }
+    }
+}
+
+fn tell_expiry(metrics: &ListenerMetrics, chains: &FilterChains) {
+    for chain in chains.iter() {
+        if let Some(at) = chain.tls.as_ref().and_then(|tls| tls.expires_at()) {
+            metrics.certificate_expires(&chain.name, at);
+        }
+    }
+}
+
+/// A socket in the runtime that accepts on it.
+enum Running {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection that has been accepted.
+pub(crate) struct Accepted {
+    pub(crate) stream: Stream,
+    /// None for a unix socket.
+    pub(crate) remote: Option<SocketAddr>,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) shared: Arc<Shared>,
+}
+
 impl Acceptor {
-    /// Accepts connections and serves them by `proxy` until the drain begins.
+    /// Accepts connections and serves them by `proxy` until the drain begins: the process's, or the listener's own.
     ///
     /// Connections go on after that, in tasks of the runtime that this is called in: keep it until
     /// [`Watch::forced`](crate::drain::Watch::forced).
@@ -175,8 +252,9 @@ impl Acceptor {
     /// # Errors
     /// When the socket cannot be used in the runtime that this is called in.
     pub fn serve(self, proxy: Proxy) -> impl Future<Output = io::Result<()>> + Send + use<> {
+        proxy.worker().drain.adopt(&self.shared.watch);
         // What waits in the queue when the drain begins is part of it, also before this has run.
-        let queue = proxy.worker().drain.guard();
+        let queue = self.shared.watch.guard();
         async move {
             let served = self.accept(&proxy).await;
             drop(queue);
@@ -185,26 +263,46 @@ impl Acceptor {
     }
 
     async fn accept(self, proxy: &Proxy) -> io::Result<()> {
-        let drain = &proxy.worker().drain;
-        let listener = TcpListener::from_std(self.socket)?;
-        let mut draining = drain.draining();
+        let Self { socket, shared } = self;
+        // Removed with the last of the workers' sockets.
+        let (mut running, _file) = match socket {
+            Listening::Tcp(socket) => (Running::Tcp(TcpListener::from_std(socket)?), None),
+            Listening::Unix(socket, file) => (Running::Unix(UnixListener::from_std(socket)?), Some(file)),
+        };
+        let mut draining = shared.watch.draining();
         loop {
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, remote)) => start(stream, remote, &self.shared, proxy),
-                    Err(error) => refused(&error).await,
-                },
+            let accepted = tokio::select! {
+                accepted = running.accept(&shared) => accepted,
                 () = &mut draining => break,
-            }
+            };
+            let accepted = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    refused(&error).await;
+                    continue;
+                }
+            };
+            let overload = proxy.worker().metrics.overload();
+            let places = match shared.try_places().filter(|_| overload.accepts_connections()) {
+                Some(places) => places,
+                // Nothing more is accepted meanwhile: the kernel keeps the others.
+                None => tokio::select! {
+                    places = shared.places(overload) => places,
+                    () = &mut draining => {
+                        start(accepted, None, proxy);
+                        break;
+                    }
+                },
+            };
+            start(accepted, Some(places), proxy);
         }
         // Closing a socket of a group resets what waits in its queue: take that first, and ask the kernel for it,
         // as the runtime may not have heard of the latest ones yet.
-        let listener = listener.into_std()?;
         for _ in 0..limits::LISTEN_BACKLOG {
-            match listener.accept() {
-                Ok((stream, remote)) => {
-                    stream.set_nonblocking(true)?;
-                    start(TcpStream::from_std(stream)?, remote, &self.shared, proxy);
+            match running.accept_now(&shared) {
+                Ok(accepted) => {
+                    let places = shared.try_places();
+                    start(accepted, places, proxy);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => ProxyMetrics::connection_refused(metrics::REFUSED_BY_SYSTEM),
@@ -214,42 +312,136 @@ impl Acceptor {
     }
 }
 
-fn start(stream: TcpStream, remote: SocketAddr, shared: &Shared, proxy: &Proxy) {
-    let Some(admission) = shared.connections.admit() else {
+/// A connection's places under the bounds that hold for it.
+struct Places {
+    _process: connections::Place,
+    _own: Option<connections::Place>,
+}
+
+impl Shared {
+    fn try_places(&self) -> Option<Places> {
+        let own = match &self.own {
+            Some(own) => Some(own.try_admit()?),
+            None => None,
+        };
+        let process = self.connections.try_admit()?;
+        Some(Places {
+            _process: process,
+            _own: own,
+        })
+    }
+
+    async fn places(&self, overload: &Overload) -> Places {
+        self.metrics.paused();
+        tracing::warn!(listener = %self.name, "as many connections as may be: accepting pauses until one ends");
+        while !overload.accepts_connections() {
+            // How much memory there is, is looked at as often.
+            tokio::time::sleep(limits::MEMORY_SAMPLE_INTERVAL).await;
+        }
+        let own = match &self.own {
+            Some(own) => Some(own.admit().await),
+            None => None,
+        };
+        Places {
+            _process: self.connections.admit().await,
+            _own: own,
+        }
+    }
+}
+
+fn start(accepted: Accepted, places: Option<Places>, proxy: &Proxy) {
+    let Some(places) = places else {
         return ProxyMetrics::connection_refused(metrics::REFUSED_TOO_MANY);
     };
-    let guard = proxy.worker().drain.guard();
-    let (http, proxy) = (Arc::clone(&shared.http), proxy.clone());
+    let Ok(source) = accepted.shared.connections.admit_source(accepted.remote) else {
+        return ProxyMetrics::connection_refused(metrics::REFUSED_SOURCE);
+    };
+    accepted.shared.metrics.accepted();
+    let (guard, proxy) = (accepted.shared.watch.guard(), proxy.clone());
     process::spawn("connection", guard.clone(), async move {
-        connection::serve(stream, remote, http, proxy, guard).await;
-        drop(admission);
+        connection::serve(accepted, proxy, guard).await;
+        drop((places, source));
     });
 }
 
-/// Most accept errors concern one connection; running out of descriptors lasts, and would spin.
+impl Running {
+    async fn accept(&mut self, shared: &Arc<Shared>) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, remote) = listener.accept().await?;
+                Accepted::tcp(stream, remote, shared)
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Accepted::unix(stream, shared))
+            }
+        }
+    }
+
+    /// What the kernel has in its queue at this moment.
+    fn accept_now(&self, shared: &Arc<Shared>) -> io::Result<Accepted> {
+        let (socket, remote) = match self {
+            Self::Tcp(listener) => socket2::SockRef::from(listener).accept()?,
+            Self::Unix(listener) => socket2::SockRef::from(listener).accept()?,
+        };
+        socket.set_nonblocking(true)?;
+        match (self, remote.as_socket()) {
+            (Self::Tcp(_), Some(remote)) => {
+                Accepted::tcp(tokio::net::TcpStream::from_std(socket.into())?, remote, shared)
+            }
+            _ => Ok(Accepted::unix(
+                tokio::net::UnixStream::from_std(socket.into())?,
+                shared,
+            )),
+        }
+    }
+}
+
+impl Accepted {
+    fn tcp(stream: tokio::net::TcpStream, remote: SocketAddr, shared: &Arc<Shared>) -> io::Result<Self> {
+        #[cfg(not(target_os = "linux"))]
+        open::set_options(&socket2::SockRef::from(&stream), &shared.tcp)?;
+        let local = match shared.one_address() {
+            Some(address) => address,
+            None => stream.local_addr()?,
+        };
+        Ok(Self {
+            stream: stream.into(),
+            remote: Some(canonical(remote)),
+            local: Some(canonical(local)),
+            shared: Arc::clone(shared),
+        })
+    }
+
+    fn unix(stream: tokio::net::UnixStream, shared: &Arc<Shared>) -> Self {
+        Self {
+            stream: stream.into(),
+            remote: None,
+            local: None,
+            shared: Arc::clone(shared),
+        }
+    }
+}
+
+/// An IPv4 client of an IPv6 socket is an IPv4 client.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some() => {
+            SocketAddr::new(address.ip().to_canonical(), address.port())
+        }
+        _ => address,
+    }
+}
+
+/// Most accept errors concern one connection; running out of descriptors or memory lasts, and would spin.
 async fn refused(error: &io::Error) {
     ProxyMetrics::connection_refused(metrics::REFUSED_BY_SYSTEM);
     tracing::warn!(%error, "a connection could not be accepted");
-    tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    Alone,
-    PerWorker,
-}
-
-/// A bound socket that does not listen yet: nobody can have connected to one that is closed again.
-fn open(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+    let passing = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    );
+    if !passing {
+        tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
     }
-    socket.set_reuse_address(true)?;
-    if sharing == Sharing::PerWorker {
-        socket.set_reuse_port(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }

@@ -17,7 +17,6 @@ use crate::normalize::path::PathPolicy;
 pub mod edge;
 pub mod forwarded;
 pub mod host;
-pub(crate) mod misdirected;
 pub mod path;
 
 /// Fields that end at each hop whatever `Connection` says (RFC 9110 §7.6.1 and older practice). `Trailer` goes
@@ -73,6 +72,9 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Err
     let settings = peer.http();
     let authority = authority(request)?;
     let host = Host::parse(authority.as_bytes()).map_err(bad)?;
+    if peer.is_misdirected(host.name()) {
+        return Err(Error::new(Kind::Misdirected));
+    }
     let redirect = normalize_path(request, &settings.path)?;
     let upgrade = upgrade(request, &settings.upgrades)?;
     drop_hop_by_hop(request.headers_mut());

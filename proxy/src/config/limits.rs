@@ -86,7 +86,23 @@ pub const WRITE_BATCH_BYTES: usize = 16 * 1024;
 /// Up to which size a piece of a response is copied to what is written with it, in bytes; a larger one is written from
 /// where it is.
 pub const WRITE_COPY_BYTES_MAX: usize = 4 * 1024;
-/// The most connections that all listeners of a process hold at once; above it nothing is accepted.
+/// How long a connection may take for its PROXY header and its TLS handshake, from the moment it is accepted; then it is
+/// closed.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most TLS handshakes that are under way at once for all listeners that share a bound on connections, each counted
+/// from its complete ClientHello; further ones wait for their turn, inside their own deadline.
+pub const TLS_HANDSHAKES_MAX: usize = 4096;
+/// The most bytes that wait in memory to be encrypted or sent on one TLS connection; above it writing waits.
+pub const TLS_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// The largest PROXY header of version 2 that is read, in bytes; above it the connection is closed. One of version 1 has
+/// at most 107.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
+/// The most combinations of criteria that the filter chains of one listener may have together; above it they are refused.
+pub const CHAIN_MATCHES_MAX: usize = 100_000;
+/// File descriptors that connections from clients leave to upstream connections, the admin listener and files: at least so
+/// many, and at least a third of all.
+pub const DESCRIPTORS_RESERVED: usize = 64;
+/// The most connections that all listeners of a process hold at once; above it nothing is accepted until one ends.
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// The most requests that a process has under way at once, tunnels and parked ones included; above it new ones get 503 with
 /// `Retry-After`, before they are routed.
@@ -178,7 +194,7 @@ pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long accepting pauses after the process ran out of file descriptors.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// The length of the kernel's queue of connections that wait to be accepted.
-pub const LISTEN_BACKLOG: i32 = 4096;
+pub const LISTEN_BACKLOG: u32 = 4096;
 /// The longest request head that the admin listener reads, in bytes.
 pub const ADMIN_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// How long one admin exchange may take, from the connection to its end.

@@ -37,7 +37,7 @@ pub(super) use incoming::Incoming;
 /// and the tunnel that the last of them may have become.
 pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: Proxy) {
     let mut connection = Connection::new(socket, presence, &proxy);
-    let mut draining = proxy.worker().drain.draining();
+    let mut draining = proxy.drain().draining();
     loop {
         // What follows is boxed where it is rare or large: the task of a connection has room for all of it all the
         // time, and most connections are idle most of the time.
@@ -207,7 +207,7 @@ impl<'a> Connection<'a> {
             .timeouts
             .connection_max
             .is_some_and(|max| self.opened.elapsed() >= max);
-        if spent || old || self.proxy.worker().drain.is_draining() {
+        if spent || old || self.proxy.drain().is_draining() {
             Persistence::Close
         } else {
             Persistence::KeepAlive

@@ -124,7 +124,7 @@ impl<'a> Life<'a> {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let mut keep_alive = KeepAlive::of(&mut connection, self.settings.http2.keep_alive);
-        let mut draining = self.proxy.worker().drain.draining();
+        let mut draining = self.proxy.drain().draining();
         let timer = tokio::time::sleep_until(self.wake);
         tokio::pin!(timer);
         loop {

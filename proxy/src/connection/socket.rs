@@ -22,7 +22,6 @@ pub(crate) struct Socket {
 enum Transport {
     Plain(Stream),
     // Boxed: a plain connection has no room to spare for a session.
-    #[allow(dead_code, reason = "for the listener that terminates TLS")]
     Tls(Box<TlsStream<Stream>>),
 }
 
@@ -33,7 +32,6 @@ impl Socket {
     }
 
     /// A connection whose handshake is complete.
-    #[allow(dead_code, reason = "for the listener that terminates TLS")]
     pub(crate) fn tls(stream: Box<TlsStream<Stream>>) -> Self {
         Self::over(Transport::Tls(stream))
     }

@@ -76,8 +76,10 @@ impl Stream {
     }
 
     /// Gives bytes back that were read from it: the next reads begin with them. Only before anybody else reads.
-    #[allow(dead_code, reason = "for the listener that terminates TLS")]
-    pub(crate) fn unread(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn unread(&mut self, mut bytes: Vec<u8>) {
+        if let Some(early) = self.early.take() {
+            bytes.extend_from_slice(early.bytes.get(early.replayed..).unwrap_or_default());
+        }
         if !bytes.is_empty() {
             self.early = Some(Box::new(Early { bytes, replayed: 0 }));
         }
@@ -128,6 +130,15 @@ impl WriteHalf {
         }
     }
 
+    /// Looks whether there is something to read; that there is not, the runtime learns too.
+    fn peek(&self) -> io::Result<usize> {
+        let peek = || self.socket().peek(&mut [MaybeUninit::uninit()]);
+        match self {
+            Self::Tcp(half) => AsRef::<TcpStream>::as_ref(half).try_io(Interest::READABLE, peek),
+            Self::Unix(half) => AsRef::<UnixStream>::as_ref(half).try_io(Interest::READABLE, peek),
+        }
+    }
+
     fn socket(&self) -> SockRef<'_> {
         match self {
             Self::Tcp(half) => SockRef::from(AsRef::<TcpStream>::as_ref(half)),
@@ -144,7 +155,11 @@ impl Presence {
     #[cfg(target_os = "linux")]
     pub(crate) async fn ended(&self) {
         // Only for its end-of-input half: no socket of ours is registered for urgent data.
-        let ready = self.stream.ready(Interest::PRIORITY).await;
+        // Spelt out instead of `WriteHalf::ready`: every request has room for this future.
+        let ready = match &*self.stream {
+            WriteHalf::Tcp(half) => half.ready(Interest::PRIORITY).await,
+            WriteHalf::Unix(half) => half.ready(Interest::PRIORITY).await,
+        };
         if ready.is_ok_and(|ready| !ready.is_read_closed()) {
             std::future::pending::<()>().await;
         }
@@ -153,6 +168,17 @@ impl Presence {
     #[cfg(not(target_os = "linux"))]
     pub(crate) async fn ended(&self) {
         std::future::pending::<()>().await;
+    }
+
+    /// Resolves when there is something to read, the end included.
+    pub(crate) async fn readable(&self) {
+        // An error shows when the connection is read. Readiness may be spurious: only bytes, or the end, count.
+        while self.stream.ready(Interest::READABLE).await.is_ok() {
+            let peeked = self.stream.peek();
+            if !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                break;
+            }
+        }
     }
 
     /// Resolves once the runtime knows of all that the kernel has received by now: at once, as a rule.
@@ -167,8 +193,7 @@ impl Presence {
             .peek(&mut byte)
             .is_ok_and(|unread| unread > 0)
         {
-            // An error shows when the connection is read.
-            _ = self.stream.ready(Interest::READABLE).await;
+            self.readable().await;
         }
     }
 }

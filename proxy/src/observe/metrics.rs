@@ -1,10 +1,12 @@
 //! Every metric of the data plane: names, labels, and the handles that the request path keeps.
 
 use std::fmt;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
-use metrics::{Counter, Gauge, Histogram, Unit, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, SharedString, Unit, counter, gauge, histogram};
+use rustls::ProtocolVersion;
 
 use crate::drain::Watch;
 use crate::observe::Moment;
@@ -43,6 +45,24 @@ pub const REFUSED_BY_SYSTEM: &str = "accept";
 /// Downstream HTTP/2 connections that were ended for what the client did or did not do (counter; label `reason`: what there
 /// was too much of; `h2_calm` and `h2_protocol` where the `h2` crate found fault; `keep_alive` without an answer to PING).
 pub const H2_CONNECTIONS_CUT: &str = "tidegate_downstream_h2_connections_cut_total";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when as many of one source address are open as may be.
+pub const REFUSED_SOURCE: &str = "source";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when no filter chain matches.
+pub const REFUSED_NO_CHAIN: &str = "no_filter_chain_match";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when a PROXY header is malformed, or missing where there has to be one.
+pub const REFUSED_PROXY_HEADER: &str = "proxy_header";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when a TLS handshake failed, for whichever side's fault.
+pub const REFUSED_TLS: &str = "tls";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when HTTP could not begin in time.
+pub const REFUSED_TIMEOUT: &str = "timeout";
+/// Connections that were accepted (counter; label `listener`).
+pub const LISTENER_ACCEPTED: &str = "tidegate_listener_connections_accepted_total";
+/// How often accepting has paused, since there were as many connections as may be (counter; label `listener`).
+pub const LISTENER_PAUSES: &str = "tidegate_listener_pauses_total";
+/// TLS handshakes that were completed (counter; labels `listener`, `version`: `1.2` or `1.3`).
+pub const TLS_HANDSHAKES: &str = "tidegate_tls_handshakes_total";
+/// When the first certificate of a filter chain expires, in seconds since 1970 (gauge; labels `listener`, `chain`).
+pub const TLS_CERTIFICATE_EXPIRY: &str = "tidegate_tls_certificate_expiry_timestamp_seconds";
 /// Requests sent to a cluster (counter; label `cluster`).
 pub const UPSTREAM_REQUESTS: &str = "tidegate_upstream_requests_total";
 /// Connections opened to a cluster (counter; label `cluster`).
@@ -81,6 +101,9 @@ pub fn describe() {
             H2_CONNECTIONS_CUT,
             "HTTP/2 connections ended for what the client did",
         ),
+        (LISTENER_ACCEPTED, "Connections accepted"),
+        (LISTENER_PAUSES, "Pauses of accepting at the bound on connections"),
+        (TLS_HANDSHAKES, "TLS handshakes completed"),
         (UPSTREAM_REQUESTS, "Requests sent to a cluster"),
         (UPSTREAM_CONNECTS, "Connections opened to a cluster"),
         (
@@ -99,6 +122,11 @@ pub fn describe() {
     }
     metrics::describe_gauge!(CONNECTIONS, Unit::Count, "Open downstream connections");
     metrics::describe_gauge!(TUNNELS, Unit::Count, "Open tunnels");
+    metrics::describe_gauge!(
+        TLS_CERTIFICATE_EXPIRY,
+        Unit::Seconds,
+        "When the first certificate of a filter chain expires"
+    );
     metrics::describe_histogram!(REQUEST_SECONDS, Unit::Seconds, "Request head to response head");
 }
 
@@ -214,6 +242,58 @@ impl ProxyMetrics {
 impl fmt::Debug for ProxyMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProxyMetrics").finish_non_exhaustive()
+    }
+}
+
+/// The handles that every connection of one listener uses.
+pub(crate) struct ListenerMetrics {
+    name: Arc<str>,
+    accepted: Counter,
+    pauses: Counter,
+    handshakes: [Counter; 2],
+}
+
+impl ListenerMetrics {
+    pub(crate) fn new(name: &Arc<str>) -> Self {
+        let label = || SharedString::from(Arc::clone(name));
+        Self {
+            name: Arc::clone(name),
+            accepted: counter!(LISTENER_ACCEPTED, "listener" => label()),
+            pauses: counter!(LISTENER_PAUSES, "listener" => label()),
+            handshakes: ["1.2", "1.3"]
+                .map(|version| counter!(TLS_HANDSHAKES, "listener" => label(), "version" => version)),
+        }
+    }
+
+    pub(crate) fn accepted(&self) {
+        self.accepted.increment(1);
+    }
+
+    pub(crate) fn paused(&self) {
+        self.pauses.increment(1);
+    }
+
+    pub(crate) fn handshake(&self, version: Option<ProtocolVersion>) {
+        let [tls12, tls13] = &self.handshakes;
+        match version {
+            Some(ProtocolVersion::TLSv1_3) => tls13.increment(1),
+            _ => tls12.increment(1),
+        }
+    }
+
+    pub(crate) fn certificate_expires(&self, chain: &Arc<str>, at: SystemTime) {
+        let seconds = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (listener, chain) = (
+            SharedString::from(Arc::clone(&self.name)),
+            SharedString::from(Arc::clone(chain)),
+        );
+        gauge!(TLS_CERTIFICATE_EXPIRY, "listener" => listener, "chain" => chain).set(seconds.as_secs_f64());
+    }
+}
+
+impl fmt::Debug for ListenerMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerMetrics").finish_non_exhaustive()
     }
 }
 

@@ -56,7 +56,6 @@ pub enum ClientCertificates {
 /// is no early data (its requests can be replayed), and no session state is kept on this side.
 #[derive(Debug)]
 pub struct ServerTls {
-    #[allow(dead_code, reason = "for the listener that terminates TLS")]
     config: Arc<ServerConfig>,
     identities: Vec<Identity>,
 }
@@ -126,7 +125,6 @@ impl ServerTls {
         self.identities.iter().map(Identity::expires_at).min()
     }
 
-    #[allow(dead_code, reason = "for the listener that terminates TLS")]
     pub(crate) fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }

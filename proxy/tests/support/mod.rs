@@ -25,6 +25,7 @@ use tidegate_proxy::route::{Domain, ForwardPolicy, Route, Split, VirtualHost};
 use tidegate_testkit::audit;
 use tidegate_testkit::wait::{eventually, soon};
 
+pub(crate) mod edge;
 pub(crate) mod interop;
 
 /// The host that [`Front::to`] serves.
@@ -96,6 +97,11 @@ impl Front {
     pub(crate) fn speaking(http: HttpSettings, upstream: SocketAddr) -> Self {
         let listener = listen(NonZeroUsize::MIN, Connections::default()).speaking(http);
         let snapshot = everything_to(&cluster(Protocol::Http1, &[upstream]), None);
+        Self::following(Handle::new(snapshot), listener)
+    }
+
+    /// [`Front::start`] behind a listener of the test's own making.
+    pub(crate) fn behind(listener: Listener, snapshot: Snapshot) -> Self {
         Self::following(Handle::new(snapshot), listener)
     }
 

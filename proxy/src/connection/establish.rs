@@ -1,0 +1,241 @@
+//! What comes before HTTP on a new connection: whose it is (PROXY protocol), which filter chain takes it, TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::server::Acceptor;
+use tokio::io::AsyncReadExt;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+
+use super::detect::Protocol;
+use super::peer::{Peer, TlsFacts};
+use super::socket::Socket;
+use super::stream::{Presence, Stream};
+use crate::config::limits;
+use crate::listener::chain::{Arrival, Chain, Needs, Transport};
+use crate::listener::settings::ProxyProtocol;
+use crate::listener::{Accepted, Shared};
+use crate::observe::metrics;
+use crate::proxy_protocol::{self, Addresses, Parse};
+
+/// A connection on which HTTP can begin.
+pub(super) struct Established {
+    pub(super) socket: Socket,
+    pub(super) presence: Presence,
+    pub(super) peer: Peer,
+    /// What ALPN has agreed on; none where the first bytes have to tell.
+    pub(super) protocol: Option<Protocol>,
+}
+
+/// Why a connection is closed before HTTP begins.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(transparent)]
+    ProxyHeader(#[from] proxy_protocol::Malformed),
+    #[error("there is no PROXY header")]
+    NoProxyHeader,
+    #[error("no filter chain matches")]
+    NoChain,
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+    #[error("the client took too long")]
+    Timeout,
+    #[error(transparent)]
+    Lost(#[from] io::Error),
+}
+
+impl Refusal {
+    /// The `reason` in metrics; none where the client itself has left.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::ProxyHeader(_) | Self::NoProxyHeader => Some(metrics::REFUSED_PROXY_HEADER),
+            Self::NoChain => Some(metrics::REFUSED_NO_CHAIN),
+            Self::Tls(_) => Some(metrics::REFUSED_TLS),
+            Self::Timeout => Some(metrics::REFUSED_TIMEOUT),
+            Self::Lost(_) => None,
+        }
+    }
+}
+
+/// The ends of a connection, as far as they are known.
+#[derive(Clone, Copy)]
+struct Ends {
+    remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    /// Where it comes from, whatever a PROXY header says.
+    direct: Option<SocketAddr>,
+}
+
+impl Ends {
+    fn replaced_by(self, addresses: Option<Addresses>) -> Self {
+        match addresses {
+            Some(Addresses { source, destination }) => Self {
+                remote: Some(source),
+                local: Some(destination),
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    fn peer(self, chain: &Arc<Chain>, shared: &Arc<Shared>) -> Peer {
+        Peer::of(Arc::clone(chain))
+            .with_addresses(self.remote, self.local)
+            .by_listener(Arc::clone(shared))
+    }
+}
+
+/// Whether HTTP begins with the first byte, for all connections of the listener.
+pub(super) fn is_immediate(shared: &Shared) -> bool {
+    shared.proxy_protocol == ProxyProtocol::Off && shared.chains.load().needs() == Needs::Nothing
+}
+
+/// HTTP begins with the first byte: nothing to wait for.
+pub(super) fn at_once(accepted: Accepted) -> Result<Established, Refusal> {
+    let (ends, shared) = (Ends::of(&accepted), accepted.shared);
+    plain(accepted.stream, ends, &shared)
+}
+
+/// Waits for all that has to come first. Boxed by its caller: few connections are in it, for a short time.
+pub(super) async fn establish(accepted: Accepted) -> Result<Established, Refusal> {
+    let (mut ends, shared) = (Ends::of(&accepted), accepted.shared);
+    let deadline = tokio::time::Instant::now() + shared.handshake_timeout;
+    let mut stream = accepted.stream;
+    let established = async {
+        if shared.proxy_protocol != ProxyProtocol::Off {
+            ends = ends.replaced_by(proxy_header(&mut stream, shared.proxy_protocol).await?);
+        }
+        match shared.chains.load().needs() {
+            Needs::Nothing => plain(stream, ends, &shared),
+            Needs::ClientHello => tls(stream, ends, &shared).await,
+            Needs::FirstByte => {
+                if begins_with_tls(&mut stream).await? {
+                    tls(stream, ends, &shared).await
+                } else {
+                    plain(stream, ends, &shared)
+                }
+            }
+        }
+    };
+    let established = tokio::time::timeout_at(deadline, established).await;
+    established.unwrap_or(Err(Refusal::Timeout))
+}
+
+impl Ends {
+    fn of(accepted: &Accepted) -> Self {
+        Self {
+            remote: accepted.remote,
+            local: accepted.local,
+            direct: accepted.remote,
+        }
+    }
+}
+
+/// Reads the PROXY header; what came with it is read again by whoever is next.
+async fn proxy_header(stream: &mut Stream, wanted: ProxyProtocol) -> Result<Option<Addresses>, Refusal> {
+    let mut bytes = Vec::with_capacity(PROXY_HEADER_USUAL_BYTES);
+    loop {
+        let parsed = match proxy_protocol::parse(&bytes)? {
+            Parse::Complete(header, length) => (header.addresses, length),
+            Parse::Absent if wanted == ProxyProtocol::Optional => (None, 0),
+            Parse::Absent => return Err(Refusal::NoProxyHeader),
+            Parse::Incomplete => {
+                let mut more = (&mut *stream).take(limits::PROXY_HEADER_BYTES_MAX as u64);
+                if more.read_buf(&mut bytes).await? == 0 {
+                    return Err(Refusal::Lost(io::ErrorKind::UnexpectedEof.into()));
+                }
+                continue;
+            }
+        };
+        let (addresses, length) = parsed;
+        stream.unread(bytes.split_off(length));
+        return Ok(addresses);
+    }
+}
+
+/// No text protocol begins with the byte that a TLS handshake record does (RFC 8446 §5.1).
+async fn begins_with_tls(stream: &mut Stream) -> io::Result<bool> {
+    let mut first = [0];
+    stream.read_exact(&mut first).await?;
+    stream.unread(first.to_vec());
+    Ok(first == [HANDSHAKE_RECORD])
+}
+
+fn plain(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established, Refusal> {
+    let chains = shared.chains.load();
+    let chain = chains.select(&Arrival {
+        destination: ends.local,
+        source: ends.remote,
+        direct: ends.direct.map(|direct| direct.ip()),
+        transport: Transport::Raw,
+        server_name: None,
+        application_protocols: &[],
+    });
+    // A chain that speaks TLS would only find out the hard way.
+    let chain = chain
+        .filter(|chain| chain.tls.is_none())
+        .ok_or(Refusal::NoChain)?;
+    Ok(Established {
+        presence: stream.presence(),
+        socket: Socket::plain(stream),
+        peer: ends.peer(chain, shared),
+        protocol: None,
+    })
+}
+
+async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established, Refusal> {
+    let presence = stream.presence();
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
+    let hello = hello.map_err(lost_or_tls)?;
+    let chain = chain_of(&hello, ends, shared)?;
+    let tls = chain.tls.as_ref().ok_or(Refusal::NoChain)?;
+    // From here on it costs memory and time: who has not sent a ClientHello takes nobody's place.
+    let permit = shared.connections.handshakes().acquire().await;
+    let handshake = hello.into_stream_with(Arc::clone(tls.config()), |session| {
+        session.set_buffer_limit(Some(limits::TLS_SEND_BUFFER_BYTES));
+    });
+    let stream = Box::new(handshake.await.map_err(lost_or_tls)?);
+    drop(permit);
+    let facts = TlsFacts::of(stream.get_ref().1);
+    shared.metrics.handshake(facts.version);
+    let protocol = match facts.alpn.as_deref() {
+        Some(b"h2") => Some(Protocol::Http2),
+        Some(b"http/1.1" | b"http/1.0") => Some(Protocol::Http1),
+        _ => None,
+    };
+    Ok(Established {
+        presence,
+        socket: Socket::tls(stream),
+        peer: ends.peer(&chain, shared).with_tls(facts),
+        protocol,
+    })
+}
+
+fn chain_of(hello: &StartHandshake<Stream>, ends: Ends, shared: &Shared) -> Result<Arc<Chain>, Refusal> {
+    let hello = hello.client_hello();
+    let protocols: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
+    let name = hello.server_name().map(str::to_ascii_lowercase);
+    let chains = shared.chains.load();
+    let chain = chains.select(&Arrival {
+        destination: ends.local,
+        source: ends.remote,
+        direct: ends.direct.map(|direct| direct.ip()),
+        transport: Transport::Tls,
+        server_name: name.as_deref(),
+        application_protocols: &protocols,
+    });
+    chain.map(Arc::clone).ok_or(Refusal::NoChain)
+}
+
+fn lost_or_tls(error: io::Error) -> Refusal {
+    match error.kind() {
+        // What rustls says.
+        io::ErrorKind::InvalidData | io::ErrorKind::Other => Refusal::Tls(error),
+        _ => Refusal::Lost(error),
+    }
+}
+
+const HANDSHAKE_RECORD: u8 = 22;
+/// Enough for every header without extensions.
+const PROXY_HEADER_USUAL_BYTES: usize = 256;

@@ -1,0 +1,193 @@
+//! Who sent the requests of one connection?
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use http::HeaderValue;
+use rustls::{ProtocolVersion, ServerConnection};
+
+use crate::config::http::HttpSettings;
+use crate::drain::Watch;
+use crate::listener::Shared;
+use crate::listener::chain::Chain;
+use crate::tls::certificate::Facts;
+
+/// What the requests of one connection know about who sent them. There is one for each connection, also an idle one: what
+/// few have is boxed, what few ask for is made when they do.
+pub(crate) struct Peer {
+    remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    ip_text: Option<HeaderValue>,
+    chain: Arc<Chain>,
+    tls: Option<Box<TlsFacts>>,
+    listener: Option<Arc<Shared>>,
+}
+
+/// Whether a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// It is not.
+    Http,
+    /// It is, by TLS.
+    Https,
+}
+
+/// What a TLS handshake told of a client.
+#[derive(Debug)]
+pub(crate) struct TlsFacts {
+    /// The name that it asked for (SNI), in lower case.
+    #[allow(dead_code, reason = "for access logs")]
+    pub(crate) server_name: Option<Box<str>>,
+    /// The protocol agreed on by ALPN.
+    pub(crate) alpn: Option<Box<[u8]>>,
+    #[allow(dead_code, reason = "for access logs")]
+    pub(crate) version: Option<ProtocolVersion>,
+    certificate: Option<ClientCertificate>,
+}
+
+/// The certificate that a client showed, verified.
+#[derive(Debug)]
+struct ClientCertificate {
+    der: Box<[u8]>,
+    facts: OnceLock<Option<Facts>>,
+}
+
+impl Peer {
+    /// Nobody in particular: a request that an embedder calls the proxy with.
+    pub(crate) fn unknown() -> Self {
+        Self::of(Arc::new(Chain::nobody()))
+    }
+
+    /// A client that came in by this chain.
+    pub(crate) fn of(chain: Arc<Chain>) -> Self {
+        Self {
+            remote: None,
+            local: None,
+            ip_text: None,
+            chain,
+            tls: None,
+            listener: None,
+        }
+    }
+
+    /// A client at this address.
+    #[cfg(test)]
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self::unknown().with_addresses(Some(address), None)
+    }
+
+    pub(crate) fn with_addresses(self, remote: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
+        let ip = remote.map(|remote| remote.ip().to_canonical().to_string());
+        Self {
+            remote,
+            local,
+            ip_text: ip.and_then(|ip| HeaderValue::try_from(ip).ok()),
+            ..self
+        }
+    }
+
+    pub(super) fn with_tls(self, facts: TlsFacts) -> Self {
+        Self {
+            tls: Some(Box::new(facts)),
+            ..self
+        }
+    }
+
+    pub(super) fn by_listener(self, listener: Arc<Shared>) -> Self {
+        Self {
+            listener: Some(listener),
+            ..self
+        }
+    }
+
+    /// The client's address for `X-Forwarded-For`, made once for the connection.
+    pub(crate) fn ip_text(&self) -> Option<&HeaderValue> {
+        self.ip_text.as_ref()
+    }
+
+    /// The client's address: its own, or the one that a PROXY header gave. None for a unix socket.
+    #[allow(dead_code, reason = "for access logs and forwarding headers")]
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// Where the client connected to, as far as it is known.
+    #[allow(dead_code, reason = "for access logs")]
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// The scheme of the URLs that its clients see.
+    pub(crate) fn scheme(&self) -> Scheme {
+        match self.tls {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        }
+    }
+
+    /// How the filter chain that it came in by speaks HTTP.
+    pub(crate) fn http(&self) -> &Arc<HttpSettings> {
+        &self.chain.http
+    }
+
+    /// What its TLS handshake told; none on a connection without TLS.
+    #[allow(dead_code, reason = "for access logs and forwarding headers")]
+    pub(crate) fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_deref()
+    }
+
+    /// The drain of the listener that it came in by, which begins with the process's at the latest.
+    pub(crate) fn drain(&self) -> Option<&Watch> {
+        self.listener.as_ref().map(|listener| listener.watch())
+    }
+
+    /// Whether a request for `host` has come to the wrong place: its filter chain answers for certain hosts, and this is
+    /// none of them (RFC 9110 §7.4, §15.5.20).
+    pub(crate) fn is_misdirected(&self, host: &str) -> bool {
+        let Some(hosts) = &self.chain.hosts else {
+            return false;
+        };
+        !hosts.cover(host)
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("remote", &self.remote)
+            .field("chain", &self.chain.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TlsFacts {
+    pub(super) fn of(session: &ServerConnection) -> Self {
+        let certificate = session.peer_certificates().and_then(<[_]>::first);
+        Self {
+            server_name: session.server_name().map(|name| name.to_ascii_lowercase().into()),
+            alpn: session.alpn_protocol().map(Into::into),
+            version: session.protocol_version(),
+            certificate: certificate.map(|certificate| ClientCertificate {
+                der: certificate.as_ref().into(),
+                facts: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The client's own certificate, in DER.
+    #[allow(dead_code, reason = "for forwarding headers")]
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_ref().map(|certificate| &*certificate.der)
+    }
+
+    /// What the client's certificate says; read when it is first asked for.
+    #[allow(dead_code, reason = "for access logs and forwarding headers")]
+    pub(crate) fn certificate_facts(&self) -> Option<&Facts> {
+        let certificate = self.certificate.as_ref()?;
+        certificate
+            .facts
+            .get_or_init(|| Facts::read(&certificate.der))
+            .as_ref()
+    }
+}

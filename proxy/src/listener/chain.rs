@@ -1,0 +1,387 @@
+//! Which filter chain takes a connection: a listener's chains, what each matches, and Envoy's order of precedence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::http::HttpSettings;
+use crate::config::limits;
+use crate::tls::server::ServerTls;
+
+mod names;
+mod prefix;
+mod select;
+
+pub(crate) use names::Names;
+pub use prefix::{InvalidPrefix, Prefix};
+pub(crate) use select::Arrival;
+
+/// What happens with the connections that a match selects.
+#[derive(Clone, Debug)]
+pub struct FilterChain {
+    /// Its name in metrics and errors.
+    pub name: Arc<str>,
+    /// Which connections it takes.
+    pub matches: ChainMatch,
+    /// How it speaks TLS; `None` takes connections without.
+    pub tls: Option<Arc<ServerTls>>,
+    /// How it speaks HTTP.
+    pub http: Arc<HttpSettings>,
+    /// For which hosts it answers.
+    pub hosts: Hosts,
+}
+
+/// Which connections a chain takes. What is empty matches everything, less specifically than anything that is not.
+///
+/// Criteria count in the order of the fields: of all chains, those with the most specific match of the first are left,
+/// of these those with the most specific of the second, and so on, without a way back (Envoy's
+/// `FilterChainMatch`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChainMatch {
+    /// The port that the client connected to.
+    pub destination_port: Option<u16>,
+    /// The address that the client connected to; the longest prefix wins.
+    pub destinations: Vec<Prefix>,
+    /// The name that the client asked for (SNI): exact, or `*.` and a suffix of any depth; the longest wins.
+    pub server_names: Vec<String>,
+    /// Whether the connection speaks TLS.
+    pub transport: Option<Transport>,
+    /// What the client offers by ALPN; its order decides.
+    pub application_protocols: Vec<Vec<u8>>,
+    /// The address that the connection comes from, whatever a PROXY header says; the longest prefix wins.
+    pub direct_sources: Vec<Prefix>,
+    /// Whether the client is on this machine.
+    pub source_type: Option<SourceType>,
+    /// The address of the client; the longest prefix wins.
+    pub sources: Vec<Prefix>,
+    /// The port of the client.
+    pub source_ports: Vec<u16>,
+}
+
+/// What a connection begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A TLS ClientHello.
+    Tls,
+    /// Anything else.
+    Raw,
+}
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceType {
+    /// On this machine: a loopback address, or the address that it connected to.
+    SameHost,
+    /// Elsewhere.
+    External,
+}
+
+/// For which hosts a chain answers. Others get 421 (RFC 9110 §15.5.20): a client that shares one connection among hosts
+/// (RFC 9113 §9.1.1) must not get past what another chain asks of it, a client certificate for example.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hosts {
+    /// Those of its server names, if it speaks TLS and has any; else all.
+    #[default]
+    OfServerNames,
+    /// Those of its certificates.
+    OfCertificates,
+    /// All.
+    Any,
+}
+
+/// Chains that cannot stand together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// A listener without a chain would close every connection.
+    #[error("a listener needs at least one filter chain")]
+    None,
+    /// A server name with `*` elsewhere than as its first label.
+    #[error("filter chain '{chain}': partial wildcards are not supported in server_names: '{name}'")]
+    PartialWildcard {
+        /// The chain.
+        chain: Arc<str>,
+        /// The name.
+        name: String,
+    },
+    /// A server name that no client can ask for.
+    #[error("filter chain '{chain}': '{name}' is not a server name")]
+    ServerName {
+        /// The chain.
+        chain: Arc<str>,
+        /// The name.
+        name: String,
+    },
+    /// Two chains take the same connections.
+    #[error("filter chain '{second}' has the same matching rules defined as '{first}'")]
+    Overlap {
+        /// The chain that comes first.
+        first: Arc<str>,
+        /// The chain that would never be used.
+        second: Arc<str>,
+    },
+    /// More combinations of criteria than are compared.
+    #[error(
+        "the filter chains have more than {} combinations of criteria",
+        limits::CHAIN_MATCHES_MAX
+    )]
+    TooMany,
+    /// A chain that matches raw connections speaks TLS, or the other way round.
+    #[error("filter chain '{0}' matches a transport protocol that it does not speak")]
+    Transport(Arc<str>),
+}
+
+/// The chains of a listener: checked, immutable, swapped whole.
+#[derive(Debug)]
+pub struct FilterChains {
+    chains: Vec<Arc<Chain>>,
+    default: Option<Arc<Chain>>,
+    index: Option<select::NameIndex>,
+    needs: Needs,
+}
+
+/// What has to be known of a connection before its chain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Nothing that its bytes say.
+    Nothing,
+    /// Its ClientHello; every chain speaks TLS.
+    ClientHello,
+    /// Whether it begins with a ClientHello, and then that.
+    FirstByte,
+}
+
+/// A chain with what is derived from its settings.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(crate) name: Arc<str>,
+    pub(crate) tls: Option<Arc<ServerTls>>,
+    pub(crate) http: Arc<HttpSettings>,
+    /// The hosts that it answers for, where it does not answer for all.
+    pub(crate) hosts: Option<Names>,
+    matches: ChainMatch,
+    names: Names,
+}
+
+impl FilterChain {
+    /// A chain without TLS for every connection.
+    pub fn plain(http: impl Into<Arc<HttpSettings>>) -> Self {
+        Self {
+            name: "".into(),
+            matches: ChainMatch::default(),
+            tls: None,
+            http: http.into(),
+            hosts: Hosts::default(),
+        }
+    }
+
+    /// A chain with TLS for every connection.
+    pub fn tls(tls: impl Into<Arc<ServerTls>>, http: impl Into<Arc<HttpSettings>>) -> Self {
+        Self {
+            tls: Some(tls.into()),
+            ..Self::plain(http)
+        }
+    }
+
+    /// The same chain for connections that ask for one of these names.
+    #[must_use]
+    pub fn for_names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.matches.server_names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The same chain under a name.
+    #[must_use]
+    pub fn named(self, name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            ..self
+        }
+    }
+}
+
+impl FilterChains {
+    /// These chains, and the one for connections that none of them matches; without that, such a connection is closed.
+    ///
+    /// # Errors
+    /// When there is no chain at all, two take the same connections, or a server name is none.
+    pub fn new(chains: Vec<FilterChain>, default: Option<FilterChain>) -> Result<Self, ChainError> {
+        if chains.is_empty() && default.is_none() {
+            return Err(ChainError::None);
+        }
+        let chains = chains
+            .into_iter()
+            .map(Chain::new)
+            .collect::<Result<Vec<_>, _>>()?;
+        refuse_overlap(&chains)?;
+        let default = default.map(Chain::new).transpose()?;
+        Ok(Self {
+            index: select::NameIndex::of(&chains),
+            needs: needs(chains.iter().chain(&default)),
+            chains,
+            default,
+        })
+    }
+
+    /// One chain for every connection.
+    ///
+    /// # Errors
+    /// When a server name is none.
+    pub fn one(chain: FilterChain) -> Result<Self, ChainError> {
+        Self::new(vec![chain], None)
+    }
+
+    /// One chain without TLS for every connection: nothing can be wrong with it.
+    pub(crate) fn plain(http: HttpSettings) -> Self {
+        let chain = Chain::checked(FilterChain::plain(http), Names::default());
+        Self {
+            chains: Vec::new(),
+            default: Some(Arc::new(chain)),
+            index: None,
+            needs: Needs::Nothing,
+        }
+    }
+
+    pub(crate) fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Chain>> {
+        self.chains.iter().chain(&self.default)
+    }
+}
+
+impl Chain {
+    fn new(chain: FilterChain) -> Result<Arc<Self>, ChainError> {
+        let transport = if chain.tls.is_some() {
+            Transport::Tls
+        } else {
+            Transport::Raw
+        };
+        if chain.matches.transport.is_some_and(|wanted| wanted != transport) {
+            return Err(ChainError::Transport(chain.name));
+        }
+        let mut names = Names::default();
+        for name in &chain.matches.server_names {
+            let refused = |wildcard: bool| {
+                let (chain, name) = (Arc::clone(&chain.name), name.clone());
+                if wildcard {
+                    ChainError::PartialWildcard { chain, name }
+                } else {
+                    ChainError::ServerName { chain, name }
+                }
+            };
+            names.insert(name, names::Depth::Any).map_err(refused)?;
+        }
+        Ok(Arc::new(Self::checked(chain, names)))
+    }
+
+    fn checked(chain: FilterChain, names: Names) -> Self {
+        let certificates = || {
+            let mut hosts = Names::default();
+            let identities = chain.tls.iter().flat_map(|tls| tls.identities());
+            for host in identities.flat_map(|identity| identity.hosts()) {
+                // A name of a certificate that is no host name covers no host.
+                _ = hosts.insert(host, names::Depth::One);
+            }
+            hosts
+        };
+        let hosts = match (&chain.tls, chain.hosts) {
+            (None, _) | (_, Hosts::Any) => None,
+            (Some(_), Hosts::OfServerNames) => (!names.is_empty()).then(|| names.clone()),
+            (Some(_), Hosts::OfCertificates) => Some(certificates()),
+        };
+        Self {
+            name: chain.name,
+            tls: chain.tls,
+            http: chain.http,
+            hosts,
+            matches: chain.matches,
+            names,
+        }
+    }
+
+    /// The chain of a request that came by no listener.
+    pub(crate) fn nobody() -> Self {
+        Self::checked(FilterChain::plain(HttpSettings::default()), Names::default())
+    }
+}
+
+fn needs<'a>(chains: impl Iterator<Item = &'a Arc<Chain>>) -> Needs {
+    let (mut tls, mut raw) = (false, false);
+    for chain in chains {
+        match chain.tls {
+            Some(_) => tls = true,
+            None => raw = true,
+        }
+    }
+    match (tls, raw) {
+        (false, _) => Needs::Nothing,
+        (true, false) => Needs::ClientHello,
+        (true, true) => Needs::FirstByte,
+    }
+}
+
+/// Two chains overlap when they share one combination of criteria: selection could not tell them apart.
+fn refuse_overlap(chains: &[Arc<Chain>]) -> Result<(), ChainError> {
+    let mut seen: HashMap<String, &Arc<str>> = HashMap::new();
+    for chain in chains {
+        let mut keys = vec![String::new()];
+        for alternatives in chain.matches.alternatives() {
+            if keys.len().saturating_mul(alternatives.len()) > limits::CHAIN_MATCHES_MAX {
+                return Err(ChainError::TooMany);
+            }
+            let longer = |key: &String| -> Vec<String> {
+                alternatives
+                    .iter()
+                    .map(|one| format!("{key}{one}\u{1f}"))
+                    .collect()
+            };
+            keys = keys.iter().flat_map(longer).collect();
+        }
+        // One chain may name the same thing twice.
+        keys.sort_unstable();
+        keys.dedup();
+        for key in keys {
+            if let Some(first) = seen.insert(key, &chain.name) {
+                return Err(ChainError::Overlap {
+                    first: Arc::clone(first),
+                    second: Arc::clone(&chain.name),
+                });
+            }
+        }
+        if seen.len() > limits::CHAIN_MATCHES_MAX {
+            return Err(ChainError::TooMany);
+        }
+    }
+    Ok(())
+}
+
+impl ChainMatch {
+    /// What each criterion accepts, as text; an empty one accepts the empty text.
+    fn alternatives(&self) -> [Vec<String>; 9] {
+        fn texts<T>(items: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> Vec<String> {
+            let texts: Vec<_> = items.into_iter().map(text).collect();
+            if texts.is_empty() {
+                vec![String::new()]
+            } else {
+                texts
+            }
+        }
+        let prefixes = |prefixes: &[Prefix]| texts(prefixes, Prefix::to_string);
+        [
+            texts(self.destination_port, |port| port.to_string()),
+            prefixes(&self.destinations),
+            texts(&self.server_names, |name| name.to_ascii_lowercase()),
+            texts(self.transport, |transport| format!("{transport:?}")),
+            texts(&self.application_protocols, |name| {
+                name.escape_ascii().to_string()
+            }),
+            prefixes(&self.direct_sources),
+            texts(self.source_type, |source| format!("{source:?}")),
+            prefixes(&self.sources),
+            texts(&self.source_ports, u16::to_string),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! What a listener is told: where it listens, for whom, and what it does with a connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::chain::FilterChains;
+use super::connections::Connections;
+use crate::config::limits;
+
+/// What a listener is told.
+#[derive(Debug)]
+pub struct ListenerSettings {
+    /// Its name in metrics and logs.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub address: ListenAddress,
+    /// Whether an IPv6 address takes IPv4 clients too. Default: no.
+    pub versions: IpVersions,
+    /// How many connections the kernel keeps until they are accepted; for each worker. Default:
+    /// [`limits::LISTEN_BACKLOG`].
+    pub backlog: u32,
+    /// Options of its TCP connections.
+    pub tcp: TcpSettings,
+    /// Whether a PROXY header comes first. Default: no.
+    pub proxy_protocol: ProxyProtocol,
+    /// How long a connection may take until HTTP can begin: for its PROXY header and its TLS handshake. Then it is closed.
+    /// Default: [`limits::HANDSHAKE_TIMEOUT`].
+    pub handshake_timeout: Duration,
+    /// The bound that it shares with other listeners. Default: one of its own.
+    pub connections: Connections,
+    /// How many connections it alone may hold. Default: as many as `connections` says.
+    pub connections_max: Option<NonZeroUsize>,
+    /// What becomes of a connection.
+    pub chains: FilterChains,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A TCP port; 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(UnixAddress),
+}
+
+/// Where a unix socket is. A socket there that nobody listens on is replaced; anything else there is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixAddress {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its permissions, such as `0o660`; `None` leaves them to the process's umask. Nobody can connect before they hold.
+    pub mode: Option<u32>,
+}
+
+/// Which clients reach an IPv6 address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpVersions {
+    /// Those of its own version.
+    #[default]
+    Own,
+    /// Those of both, where it is `[::]`; IPv4 clients are shown by their IPv4 address.
+    Both,
+}
+
+/// Options of TCP connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpSettings {
+    /// Whether small writes go out at once (`TCP_NODELAY`).
+    pub delay: Delay,
+    /// How the kernel finds out that a silent client is gone. Default: not.
+    pub keepalive: Option<Keepalive>,
+}
+
+/// Whether the kernel may wait for more before it sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delay {
+    /// It sends at once.
+    #[default]
+    None,
+    /// Nagle's algorithm (RFC 896).
+    Nagle,
+}
+
+/// TCP keep-alive probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long a connection is silent before the first.
+    pub idle: Duration,
+    /// How long between two.
+    pub interval: Duration,
+    /// How many without an answer end the connection.
+    pub probes: u32,
+}
+
+/// Whether a PROXY header (version 1 or 2) comes before everything else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// There is none; what looks like one is what HTTP or TLS makes of it.
+    #[default]
+    Off,
+    /// A connection without one is closed.
+    Required,
+    /// A connection without one is its sender's own. Only where every sender is trusted: each may claim any address.
+    Optional,
+}
+
+impl ListenerSettings {
+    /// The defaults, for this address and these chains.
+    pub fn new(name: impl Into<Arc<str>>, address: impl Into<ListenAddress>, chains: FilterChains) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            versions: IpVersions::default(),
+            backlog: limits::LISTEN_BACKLOG,
+            tcp: TcpSettings::default(),
+            proxy_protocol: ProxyProtocol::default(),
+            handshake_timeout: limits::HANDSHAKE_TIMEOUT,
+            connections: Connections::default(),
+            connections_max: None,
+            chains,
+        }
+    }
+}
+
+impl Default for TcpSettings {
+    fn default() -> Self {
+        Self {
+            delay: Delay::None,
+            keepalive: None,
+        }
+    }
+}
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl From<PathBuf> for ListenAddress {
+    fn from(path: PathBuf) -> Self {
+        Self::Unix(UnixAddress { path, mode: None })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(address) => address.path.display().fmt(f),
+        }
+    }
+}
