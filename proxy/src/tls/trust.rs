@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use regex::Regex;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
@@ -53,7 +54,31 @@ pub enum TextMatch {
     Suffix(Box<str>),
     /// Holding this.
     Contains(Box<str>),
+    /// Matched by this as a whole; host names in lower case.
+    Regex(Pattern),
 }
+
+/// A regular expression for whole texts. Two are equal if they are written alike.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Reads the expression; it is anchored at both ends.
+    ///
+    /// # Errors
+    /// When it is none, or too large.
+    pub fn new(expression: &str) -> Result<Self, regex::Error> {
+        Regex::new(&format!("^(?:{expression})$")).map(Self)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
 
 impl Trust {
     /// Believes what these certificates (PEM text) have signed.
@@ -161,6 +186,7 @@ impl NameMatch {
             TextMatch::Prefix(rule) => text.starts_with(&lower(rule)),
             TextMatch::Suffix(rule) => text.ends_with(&lower(rule)),
             TextMatch::Contains(rule) => text.contains(&lower(rule)),
+            TextMatch::Regex(pattern) => pattern.0.is_match(&text),
         }
     }
 }
@@ -200,6 +226,13 @@ mod tests {
         check(&text(TextMatch::Prefix("spiffe://ONE/".into())), &spiffe, false);
         check(&text(TextMatch::Suffix("/a".into())), &spiffe, true);
         check(&text(TextMatch::Contains("/ns/".into())), &spiffe, true);
+        let pattern = Pattern::new("spiffe://[a-z]+/ns/a|x").unwrap();
+        check(&text(TextMatch::Regex(pattern)), &spiffe, true);
+        check(
+            &text(TextMatch::Regex(Pattern::new("/ns/a").unwrap())),
+            &spiffe,
+            false,
+        );
         let ip = SubjectName::Ip("::1".parse().unwrap());
         check(&text(TextMatch::Exact("::1".into())), &ip, true);
     }
