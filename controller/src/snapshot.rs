@@ -53,13 +53,13 @@ impl Clusters {
         self.clusters.retain(|name, cluster| {
             // The same name with another protocol is another revision: its Service was removed and came back.
             let planned = plan.revisions.get(name);
-            planned.is_some_and(|planned| cluster.settings().protocol == protocol(planned))
+            planned.is_some_and(|planned| cluster.settings().transport.protocol == protocol(planned))
         });
         for (name, planned) in &plan.revisions {
             if planned.routing == RoutingState::Active || planned.start == Start::Prove {
                 self.clusters.entry(name.clone()).or_insert_with(|| {
                     let mut settings = ClusterSettings::new(name.to_string());
-                    settings.protocol = protocol(planned);
+                    settings.transport.protocol = protocol(planned);
                     Cluster::new(settings)
                 });
             }

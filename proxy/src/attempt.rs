@@ -4,7 +4,6 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::UPGRADE;
 use http::{Request, Response};
 
 use crate::body::Body;
@@ -66,7 +65,7 @@ pub(crate) fn run<'a>(
             Some(policy) => Box::pin(tries::run(worker, errand, policy, endpoint, request)).await,
             None => {
                 drop(errand);
-                let sent = once::send(worker, cluster, &endpoint, request).await;
+                let sent = once::send(worker, (cluster, priority), &endpoint, request).await;
                 sent.map_err(|failed| failed.into_error(request))
             }
         };
@@ -99,12 +98,10 @@ impl Errand<'_> {
 
 /// Why the cluster's protocol cannot carry this request, and what to do about it.
 fn mismatch(cluster: &Cluster, request: &Request<Body>) -> Option<&'static str> {
-    match cluster.settings().protocol {
+    match cluster.transport().protocol() {
         Protocol::Http1 => (Dialect::of(request.headers()) == Dialect::Grpc)
             .then_some("gRPC needs HTTP/2, but this port is declared as HTTP/1.1: declare it as h2c"),
-        Protocol::Http2 => request
-            .headers()
-            .contains_key(UPGRADE)
-            .then_some("WebSocket needs HTTP/1.1, but this port is declared as h2c: declare it as http1"),
+        // Whether WebSocket fits shows when the endpoint has said whether it understands extended CONNECT.
+        Protocol::Http2 | Protocol::Auto => None,
     }
 }

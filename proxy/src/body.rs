@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -127,6 +128,15 @@ impl Body {
             Source::Limited(limited) => limited.body.interim(),
             _ => None,
         }
+    }
+
+    /// Breaks an upstream's body off when nothing of it has come for so long; others stay as they are.
+    #[allow(dead_code, reason = "for the tries, which know the route's idle timeout")]
+    pub(crate) fn break_off_after(mut self, silence: Duration) -> Self {
+        if let Source::Upstream(body) = &mut self.source {
+            body.break_off_after(silence);
+        }
+        self
     }
 
     pub(crate) fn downstream(body: connection::RequestBody) -> Self {

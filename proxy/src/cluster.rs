@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use http::Extensions;
 
-use crate::config::limits;
 use crate::observe::metrics::{self, ClusterMetrics};
 
 pub mod address;
@@ -17,6 +16,7 @@ pub mod breaker;
 pub(crate) mod budget;
 pub mod endpoint;
 pub mod outlier;
+pub mod transport;
 mod upkeep;
 
 pub use address::Address;
@@ -24,33 +24,21 @@ pub use balance::{Balance, BalanceSettings, Preference};
 pub(crate) use endpoint::InFlight;
 pub use endpoint::{Endpoint, Health, Locality, Status};
 pub use outlier::OutlierSettings;
+pub use transport::{Protocol, TransportSettings};
 
 use self::balance::{Moment, Table};
 use self::breaker::{BreakerSettings, Breakers};
 use self::budget::Budget;
 use self::outlier::{Detector, Outcome, Reason};
-
-/// What an upstream port speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// HTTP/1.1 over TCP.
-    #[default]
-    Http1,
-    /// HTTP/2 by prior knowledge over TCP (RFC 9113 §3.3).
-    Http2,
-}
+use self::transport::Transport;
 
 /// How a cluster is set up; the defaults suit an application server on the same machine or network.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     /// The name that routes refer to.
     pub name: Arc<str>,
-    /// What its endpoints speak. Default: HTTP/1.1.
-    pub protocol: Protocol,
-    /// How long an endpoint may take to accept a connection. Default: [`limits::CONNECT_TIMEOUT`].
-    pub connect_timeout: Duration,
-    /// How long a connection lies idle before it is closed. Default: [`limits::UPSTREAM_IDLE_TIMEOUT`].
-    pub idle_timeout: Duration,
+    /// How its endpoints are connected to. Default: HTTP/1.1 over TCP.
+    pub transport: TransportSettings,
     /// Which of its endpoints takes a request. Default: round robin.
     pub balance: BalanceSettings,
     /// Which endpoints are put aside because of how they answer. Default: none.
@@ -67,9 +55,7 @@ impl ClusterSettings {
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
-            protocol: Protocol::default(),
-            connect_timeout: limits::CONNECT_TIMEOUT,
-            idle_timeout: limits::UPSTREAM_IDLE_TIMEOUT,
+            transport: TransportSettings::default(),
             balance: BalanceSettings::default(),
             outlier: None,
             breakers: BreakerSettings::default(),
@@ -82,6 +68,7 @@ impl ClusterSettings {
 /// so a request that waits sees endpoints newer than its route.
 pub struct Cluster {
     settings: ClusterSettings,
+    transport: Transport,
     table: ArcSwap<Table>,
     /// Taken to replace the table. Never held over an await.
     changing: Mutex<()>,
@@ -97,6 +84,7 @@ impl Cluster {
     pub fn new(settings: ClusterSettings) -> Arc<Self> {
         let metrics = ClusterMetrics::new(&settings.name);
         let breakers = Breakers::new(&settings.name, settings.breakers);
+        let transport = Transport::new(settings.transport.clone());
         Arc::new(Self {
             table: ArcSwap::default(),
             changing: Mutex::default(),
@@ -107,6 +95,7 @@ impl Cluster {
                 .outlier
                 .map(|outlier| Detector::new(outlier, fastrand::u64(..))),
             settings,
+            transport,
         })
     }
 
@@ -226,6 +215,10 @@ impl Cluster {
 
     pub(crate) fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     pub(crate) fn metrics(&self) -> &ClusterMetrics {

@@ -122,6 +122,14 @@ kinds! {
     ConnectTimeout = "connect_timeout":
         503, UNAVAILABLE, "UF", "upstream_reset_before_response_started{connection_timeout}", Upstream, Safe,
         "upstream connect timed out";
+    /// The TLS handshake with the upstream failed; its detail says of what. Nothing was sent.
+    UpstreamTls = "upstream_tls":
+        503, UNAVAILABLE, "UF", "upstream_reset_before_response_started{remote_connection_failure,TLS_error}", Upstream,
+        Safe, "TLS handshake with the upstream failed";
+    /// The upstream refused the stream without having looked at the request (RFC 9113 §8.7).
+    StreamRefused = "stream_refused":
+        503, UNAVAILABLE, "UR", "upstream_reset_before_response_started{remote_refused_stream_reset}", Upstream, Safe,
+        "upstream refused the request";
     /// The upstream closed or reset the connection before its response was complete.
     UpstreamReset = "upstream_reset":
         502, UNAVAILABLE, "UC", "upstream_reset_before_response_started{connection_termination}", Upstream, Idempotent,
@@ -331,6 +339,14 @@ impl Error {
     #[must_use]
     pub fn code_details(&self) -> &'static str {
         self.code_details.unwrap_or(self.kind.row().details)
+    }
+
+    /// The text of [`Error::detail`], where it is one of a few.
+    pub(crate) fn static_detail(&self) -> Option<&'static str> {
+        match self.detail {
+            Some(Cow::Borrowed(text)) => Some(text),
+            _ => None,
+        }
     }
 
     /// After how long the client may try again, where that is known.

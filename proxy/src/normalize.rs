@@ -5,7 +5,7 @@ use http::header::{
     COOKIE, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, MAX_FORWARDS, RANGE,
     SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 
 use crate::connection::Peer;
@@ -241,21 +241,6 @@ fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .filter(|token| !token.is_empty())
-}
-
-/// The request target for an upstream that wants an absolute one (HTTP/2).
-pub(crate) fn absolute(uri: &Uri, host: &HeaderValue) -> Result<Uri, Error> {
-    let authority = Authority::try_from(host.as_bytes()).map_err(|_| bad("invalid authority"))?;
-    let path = uri
-        .path_and_query()
-        .cloned()
-        .unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Uri::builder()
-        .scheme("http")
-        .authority(authority)
-        .path_and_query(path)
-        .build()
-        .map_err(|_| bad("invalid request target"))
 }
 
 #[cfg(test)]

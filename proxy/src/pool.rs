@@ -1,24 +1,39 @@
 //! Which upstream connection a request takes: one that waits in this worker's pool, or a new one.
 
 use std::collections::HashMap;
-
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use hyper::client::conn::{http1, http2};
+use http::Request;
+use hyper::client::conn::http1;
 use tokio::sync::watch;
 
 use crate::body::Body;
-use crate::cluster::{Address, Cluster, Endpoint, Protocol};
+use crate::cluster::breaker::{self, Permit, RequestPriority};
+use crate::cluster::transport::Protocol;
+use crate::cluster::{Cluster, Endpoint};
 use crate::config::limits;
 use crate::drain::Watch;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::process;
 
-pub(crate) mod connect;
+mod connect;
+mod h1;
+mod h2;
+pub(crate) mod key;
+mod place;
+mod proxy_header;
+mod stream;
 
-/// The upstream connections of one worker, keyed by address: they survive new snapshots and endpoint updates.
+pub(crate) use place::StreamSlot;
+
+use connect::Spoken;
+use key::Key;
+use place::{Dialled, Idle, Multiplexed, Place, Refusal, Tenure};
+
+/// The upstream connections of one worker, keyed by settings and address: they survive new snapshots and endpoint
+/// updates.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -33,39 +48,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Places {
-    by_address: HashMap<Address, Place>,
+    by_key: HashMap<Key, Place>,
     /// Whether the task runs that closes what has been idle for too long.
     swept: bool,
 }
 
-/// The connections to one address.
-#[derive(Debug, Default)]
-struct Place {
-    idle: Vec<Idle>,
-    multiplexed: Vec<Arc<Multiplexed>>,
-    dialling: Option<watch::Receiver<Dialled>>,
-}
-
-#[derive(Debug)]
-struct Idle {
-    sender: http1::SendRequest<Body>,
-    retire_at: Instant,
-}
-
-/// An HTTP/2 connection, shared by the requests on its streams.
-#[derive(Debug)]
-struct Multiplexed {
-    sender: http2::SendRequest<Body>,
-    streams: AtomicUsize,
-    idle_timeout: Duration,
-    last_used: Mutex<Instant>,
-}
-
-/// How a dial that others wait for has come along.
-#[derive(Clone, Copy, Debug)]
-enum Dialled {
-    NotYet,
-    Failed(Kind),
+/// What a request wants a connection for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) freshness: Freshness,
+    pub(crate) priority: RequestPriority,
 }
 
 /// Whether a pooled connection will do.
@@ -86,39 +80,29 @@ pub(crate) enum Checkout {
         reused: bool,
     },
     /// A stream's worth of an HTTP/2 connection.
-    H2 {
-        sender: http2::SendRequest<Body>,
-        stream: StreamSlot,
-        reused: bool,
-    },
+    H2 { stream: StreamSlot, reused: bool },
 }
 
 /// Where an HTTP/1.1 connection goes when its exchange is complete.
 #[derive(Debug)]
 pub(crate) struct WayBack {
     pool: Pool,
-    address: Address,
-    idle_timeout: Duration,
+    key: Key,
+    tenure: Tenure,
 }
 
-/// One stream of a shared connection, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct StreamSlot {
-    connection: Arc<Multiplexed>,
-}
-
-/// How a request comes to a stream.
+/// How a request comes to a connection that others may wait for too.
 enum Turn {
-    Has(StreamSlot),
+    Has(Checkout),
     Waits(watch::Receiver<Dialled>),
-    Dials(Dialling),
+    Dials(Option<Dialling>),
 }
 
 /// The dial that other requests wait for. Dropped without a word, as when its request is given up, it leaves the
 /// dial to the next of them.
 struct Dialling {
     pool: Pool,
-    address: Address,
+    key: Key,
     outcome: watch::Sender<Dialled>,
 }
 
@@ -132,156 +116,145 @@ impl Pool {
         }
     }
 
-    /// A connection to `endpoint` that speaks what `cluster` speaks.
-    pub(crate) async fn checkout(
-        &self,
-        cluster: &Cluster,
-        endpoint: &Endpoint,
-        freshness: Freshness,
-    ) -> Result<Checkout, Error> {
-        match cluster.settings().protocol {
-            Protocol::Http1 => self.connection(cluster, endpoint.address(), freshness).await,
-            Protocol::Http2 => {
-                let (stream, reused) = self.stream(cluster, endpoint.address(), freshness).await?;
-                let sender = stream.connection.sender.clone();
-                Ok(Checkout::H2 {
-                    sender,
-                    stream,
-                    reused,
-                })
+    /// A connection to the endpoint that speaks what the cluster speaks, for `request`.
+    pub(crate) fn checkout<'a>(
+        &'a self,
+        wanted: Wanted<'a>,
+        request: &Request<Body>,
+    ) -> impl Future<Output = Result<Checkout, Error>> + Send + use<'a> {
+        // A request is not to be held over an await by reference: its body is no `Sync`.
+        let key = Key::of(wanted.cluster, wanted.endpoint, request);
+        async move {
+            if wanted.freshness == Freshness::Any
+                && let Some(pooled) = self.pooled(&key)
+            {
+                return Ok(pooled);
+            }
+            // Boxed: dialling is rare, and every request has room for what is not.
+            match key.transport.protocol() {
+                Protocol::Http1 => Box::pin(self.dial(wanted, key)).await,
+                Protocol::Http2 | Protocol::Auto => Box::pin(self.among_others(wanted, key)).await,
             }
         }
     }
 
-    async fn connection(
-        &self,
-        cluster: &Cluster,
-        address: &Address,
-        freshness: Freshness,
-    ) -> Result<Checkout, Error> {
-        let pooled = match freshness {
-            Freshness::Any => self.take_idle(address),
-            Freshness::New => None,
-        };
-        let reused = pooled.is_some();
-        let sender = match pooled {
-            Some(sender) => sender,
-            // Boxed, here and below: dialling is rare, and every request has room for what is not.
-            None => Box::pin(connect::http1(cluster, address, &self.shared.drain)).await?,
-        };
-        let back = WayBack {
-            pool: self.clone(),
-            address: address.clone(),
-            idle_timeout: cluster.settings().idle_timeout,
-        };
-        Ok(Checkout::H1 { sender, back, reused })
+    fn pooled(&self, key: &Key) -> Option<Checkout> {
+        let mut places = self.places();
+        let place = places.by_key.get_mut(key)?;
+        self.take(key, place)
     }
 
-    /// A stream, and whether its connection stood already. Requests that find none dial once for them all.
-    async fn stream(
-        &self,
-        cluster: &Cluster,
-        address: &Address,
-        freshness: Freshness,
-    ) -> Result<(StreamSlot, bool), Error> {
+    fn take(&self, key: &Key, place: &mut Place) -> Option<Checkout> {
+        if let Some((sender, tenure)) = place.take_idle() {
+            return Some(self.h1(key.clone(), sender, tenure, true));
+        }
+        let stream = place.take_stream()?;
+        Some(Checkout::H2 { stream, reused: true })
+    }
+
+    /// Requests that find no connection dial once for them all, until it is known that they could not share it.
+    async fn among_others(&self, wanted: Wanted<'_>, key: Key) -> Result<Checkout, Error> {
         let mut dialling = None;
-        while freshness == Freshness::Any && dialling.is_none() {
-            match self.turn(address) {
-                Turn::Has(stream) => return Ok((stream, true)),
-                Turn::Dials(turn) => dialling = Some(turn),
-                Turn::Waits(mut dial) => {
-                    // An error means that the dial is over: it succeeded, or is somebody else's turn.
-                    _ = dial.changed().await;
-                    if let Dialled::Failed(kind) = *dial.borrow() {
-                        return Err(Error::new(kind));
+        if wanted.freshness == Freshness::Any {
+            let mut pending = None;
+            dialling = loop {
+                match self.turn(&key) {
+                    Turn::Has(connection) => return Ok(connection),
+                    Turn::Dials(dialling) => break dialling,
+                    Turn::Waits(mut dial) => {
+                        if pending.is_none() {
+                            pending = Some(wait(wanted)?);
+                        }
+                        // An error means that the dial is over: it succeeded, or is somebody else's turn.
+                        _ = dial.changed().await;
+                        if let Dialled::Failed(refusal) = *dial.borrow() {
+                            return Err(refusal.into());
+                        }
                     }
                 }
-            }
+            };
         }
-        match Box::pin(connect::http2(cluster, address, &self.shared.drain)).await {
-            Ok(sender) => Ok((self.add_multiplexed(cluster, address, sender), false)),
-            Err(error) => {
-                if let Some(dialling) = dialling {
-                    dialling.outcome.send_replace(Dialled::Failed(error.kind()));
-                }
-                Err(error)
-            }
+        let dialled = self.dial(wanted, key).await;
+        if let (Err(error), Some(dialling)) = (&dialled, dialling) {
+            dialling.outcome.send_replace(Dialled::Failed(Refusal::of(error)));
         }
+        dialled
     }
 
-    /// The connection that was used last, so that the others grow old together.
-    fn take_idle(&self, address: &Address) -> Option<http1::SendRequest<Body>> {
+    fn turn(&self, key: &Key) -> Turn {
         let mut places = self.places();
-        let idle = &mut places.by_address.get_mut(address)?.idle;
-        let now = Instant::now();
-        for at in (0..idle.len()).rev() {
-            let Idle { sender, retire_at } = idle.get(at)?;
-            if sender.is_closed() || *retire_at <= now {
-                idle.swap_remove(at);
-            } else if sender.is_ready() {
-                return Some(idle.swap_remove(at).sender);
-            }
-            // Else its last request is still on its way out, behind an early response.
+        let place = places.by_key.entry(key.clone()).or_default();
+        if let Some(connection) = self.take(key, place) {
+            return Turn::Has(connection);
         }
-        None
-    }
-
-    fn turn(&self, address: &Address) -> Turn {
-        let mut places = self.places();
-        let place = places.by_address.entry(address.clone()).or_default();
-        place
-            .multiplexed
-            .retain(|connection| !connection.sender.is_closed());
-        let free = place
-            .multiplexed
-            .iter()
-            .find(|connection| connection.streams.load(Ordering::Relaxed) < limits::UPSTREAM_H2_STREAMS_MAX);
-        match (free, &place.dialling) {
-            (Some(connection), _) => Turn::Has(StreamSlot::open(connection)),
-            (None, Some(dial)) => Turn::Waits(dial.clone()),
-            (None, None) => {
+        match &place.dialling {
+            _ if place.chose_http1 => Turn::Dials(None),
+            Some(dial) => Turn::Waits(dial.clone()),
+            None => {
                 let (outcome, dial) = watch::channel(Dialled::NotYet);
                 place.dialling = Some(dial);
-                Turn::Dials(Dialling {
+                Turn::Dials(Some(Dialling {
                     pool: self.clone(),
-                    address: address.clone(),
+                    key: key.clone(),
                     outcome,
+                }))
+            }
+        }
+    }
+
+    async fn dial(&self, wanted: Wanted<'_>, key: Key) -> Result<Checkout, Error> {
+        let _pending = wait(wanted)?;
+        let Some(permit) = wanted.cluster.breakers().connection(wanted.priority) else {
+            return Err(breaker::overflow("too many connections to the upstream"));
+        };
+        let (cluster, drain) = (wanted.cluster, &self.shared.drain);
+        let deadline = connect::deadline(&key);
+        let (stream, spoken) = connect::dial(cluster, &key, deadline).await?;
+        match spoken {
+            Spoken::Http1 => {
+                let sender = h1::start(stream, &key, permit, drain).await;
+                let sender = sender.inspect_err(|error| connect::failed(cluster, error))?;
+                if key.transport.protocol() == Protocol::Auto {
+                    self.insert(&key, |place| place.chose_http1 = true);
+                }
+                let tenure = Tenure::begin(key.transport.settings());
+                Ok(self.h1(key, sender, tenure, false))
+            }
+            Spoken::Http2 => {
+                let link = h2::start(stream, &key, permit, deadline, drain).await;
+                let link = link.inspect_err(|error| connect::failed(cluster, error))?;
+                let connection = Multiplexed::new(key.clone(), link, drain.clone());
+                let stream = StreamSlot::open(&connection);
+                if !drain.is_draining() {
+                    self.insert(&key, |place| {
+                        place.chose_http1 = false;
+                        place.multiplexed.push(connection);
+                    });
+                }
+                Ok(Checkout::H2 {
+                    stream,
+                    reused: false,
                 })
             }
         }
     }
 
-    fn add_multiplexed(
-        &self,
-        cluster: &Cluster,
-        address: &Address,
-        sender: http2::SendRequest<Body>,
-    ) -> StreamSlot {
-        let connection = Arc::new(Multiplexed {
-            sender,
-            streams: AtomicUsize::new(0),
-            idle_timeout: cluster.settings().idle_timeout,
-            last_used: Mutex::new(Instant::now()),
-        });
-        self.insert(address, |place| place.multiplexed.push(Arc::clone(&connection)));
-        StreamSlot::open(&connection)
+    fn h1(&self, key: Key, sender: http1::SendRequest<Body>, tenure: Tenure, reused: bool) -> Checkout {
+        let back = WayBack {
+            pool: self.clone(),
+            key,
+            tenure: tenure.used(),
+        };
+        Checkout::H1 { sender, back, reused }
     }
 
-    fn check_in(&self, address: &Address, sender: http1::SendRequest<Body>, idle_timeout: Duration) {
-        if self.shared.drain.is_draining() || sender.is_closed() {
-            return;
-        }
-        let retire_at = Instant::now() + idle_timeout;
-        self.insert(address, |place| {
-            if place.idle.len() < limits::UPSTREAM_IDLE_MAX {
-                place.idle.push(Idle { sender, retire_at });
-            }
-        });
-    }
-
-    fn insert(&self, address: &Address, add: impl FnOnce(&mut Place)) {
+    fn insert(&self, key: &Key, add: impl FnOnce(&mut Place)) {
         let mut places = self.places();
-        add(places.by_address.entry(address.clone()).or_default());
+        // The key is here already, but for the first connection: no clone is made for the entry then.
+        match places.by_key.get_mut(key) {
+            Some(place) => add(place),
+            None => add(places.by_key.entry(key.clone()).or_default()),
+        }
         if !std::mem::replace(&mut places.swept, true) {
             let pool = self.clone();
             process::spawn("pool-sweep", self.shared.drain.unguarded(), async move {
@@ -300,8 +273,8 @@ impl Pool {
             }
             let now = Instant::now();
             let mut places = self.places();
-            places.by_address.retain(|_, place| place.keeps_any(now));
-            if places.by_address.is_empty() {
+            places.by_key.retain(|_, place| place.keeps_any(now));
+            if places.by_key.is_empty() {
                 return places.swept = false;
             }
         }
@@ -312,15 +285,10 @@ impl Pool {
     }
 }
 
-impl Place {
-    /// Lets go what has been idle for too long; says whether anything is left.
-    fn keeps_any(&mut self, now: Instant) -> bool {
-        self.idle
-            .retain(|idle| !idle.sender.is_closed() && idle.retire_at > now);
-        self.multiplexed
-            .retain(|connection| !connection.sender.is_closed() && !connection.is_stale(now));
-        !self.idle.is_empty() || !self.multiplexed.is_empty() || self.dialling.is_some()
-    }
+/// The right to wait for a connection.
+fn wait(wanted: Wanted<'_>) -> Result<Permit, Error> {
+    let pending = wanted.cluster.breakers().pending(wanted.priority);
+    pending.ok_or_else(|| breaker::overflow("too many requests wait for a connection to the upstream"))
 }
 
 impl Checkout {
@@ -334,40 +302,34 @@ impl Checkout {
 impl WayBack {
     /// Gives the connection back, for the next request; hyper says later whether it is ready for one.
     pub(crate) fn check_in(self, sender: http1::SendRequest<Body>) {
-        self.pool.check_in(&self.address, sender, self.idle_timeout);
-    }
-}
-
-impl Multiplexed {
-    fn is_stale(&self, now: Instant) -> bool {
-        self.streams.load(Ordering::Relaxed) == 0 && now.duration_since(*self.last_used()) > self.idle_timeout
-    }
-
-    fn last_used(&self) -> MutexGuard<'_, Instant> {
-        self.last_used.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl StreamSlot {
-    fn open(connection: &Arc<Multiplexed>) -> Self {
-        connection.streams.fetch_add(1, Ordering::Relaxed);
-        Self {
-            connection: Arc::clone(connection),
+        let Self { pool, key, tenure } = self;
+        let settings = key.transport.settings();
+        let now = Instant::now();
+        if pool.shared.drain.is_draining() || sender.is_closed() || !tenure.goes_on(settings, now) {
+            return;
         }
-    }
-}
-
-impl Drop for StreamSlot {
-    fn drop(&mut self) {
-        *self.connection.last_used() = Instant::now();
-        self.connection.streams.fetch_sub(1, Ordering::Relaxed);
+        let retire_at = now + settings.idle_timeout;
+        pool.insert(&key, |place| {
+            if place.idle.len() < limits::UPSTREAM_IDLE_MAX {
+                place.idle.push(Idle {
+                    sender,
+                    tenure,
+                    retire_at,
+                });
+            }
+        });
     }
 }
 
 impl Drop for Dialling {
     fn drop(&mut self) {
-        if let Some(place) = self.pool.places().by_address.get_mut(&self.address) {
+        let mut places = self.pool.places();
+        if let Some(place) = places.by_key.get_mut(&self.key) {
             place.dialling = None;
+            // Of a dial that failed nothing stays, whatever the number of clients that it was for.
+            if !place.keeps_any(Instant::now()) {
+                places.by_key.remove(&self.key);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod der;
 pub mod identity;
 pub mod server;
 pub mod trust;
+pub mod upstream;
 
 /// What goes wrong when TLS is set up. Each says what it was and what to look at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +62,9 @@ pub enum TlsError {
     /// No version of TLS is left between the lowest and the highest.
     #[error("the lowest version of TLS is above the highest")]
     NoVersion,
+    /// What is to be asked for is neither a host name nor an address.
+    #[error("`{0}` is not a server name: expected a host name or an IP address")]
+    ServerName(String),
     /// An ALPN name that no ClientHello can have.
     #[error("an ALPN name has from 1 to 255 bytes")]
     AlpnName,

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use self::pump::Pump;
 use self::websocket::Toward;
 use crate::body::Body;
+use crate::cluster::transport::Duplex;
 use crate::connection::alarm::Alarm;
 use crate::drain::Watch;
 use crate::observe::metrics::OpenTunnel;
@@ -41,11 +42,6 @@ enum Side {
     /// Bytes that flow already.
     Ready(Box<dyn Duplex>),
 }
-
-/// Bytes both ways.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 impl Half {
     /// A side that hyper still holds.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 use socket2::{Domain, Socket, Type};
-use support::{CLUSTER, Front, HOST, everything_to, with_endpoints};
-use tidegate_proxy::cluster::{ClusterSettings, Endpoint, Protocol};
+use support::{Front, HOST, everything_to, over};
+use tidegate_proxy::cluster::{Endpoint, Protocol, TransportSettings};
 use tidegate_proxy::error::Kind;
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::upstream::{Target, Upstream as Sender};
@@ -156,11 +156,11 @@ async fn who_does_not_accept_in_time_is_unavailable() {
     busy.listen(0).unwrap();
     let address = busy.local_addr().unwrap().as_socket().unwrap();
     let _in_its_queue = Wire::connect(address).await;
-    let settings = ClusterSettings {
+    let settings = TransportSettings {
         connect_timeout: Duration::from_millis(50),
-        ..ClusterSettings::new(CLUSTER)
+        ..TransportSettings::default()
     };
-    let front = Front::start(everything_to(&with_endpoints(settings, &[address]), None));
+    let front = Front::start(everything_to(&over(settings, &[address]), None));
     let answer = get(front.address, HOST, "/").await;
     assert_eq!(
         (answer.status.as_u16(), answer.text().as_str()),
@@ -208,15 +208,12 @@ async fn a_layer_gets_back_what_was_not_sent() {
 async fn a_connection_that_was_idle_for_too_long_is_closed() {
     let upstream = Upstream::echo().await;
     for protocol in [Protocol::Http1, Protocol::Http2] {
-        let settings = ClusterSettings {
+        let settings = TransportSettings {
             protocol,
             idle_timeout: Duration::from_millis(1),
-            ..ClusterSettings::new(CLUSTER)
+            ..TransportSettings::default()
         };
-        let front = Front::start(everything_to(
-            &with_endpoints(settings, &[upstream.address()]),
-            None,
-        ));
+        let front = Front::start(everything_to(&over(settings, &[upstream.address()]), None));
         assert_eq!(get(front.address, HOST, "/").await.status, 200);
         eventually("the end of the idle connection", async || {
             upstream.counts().connections_open() == 0

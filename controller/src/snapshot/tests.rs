@@ -83,7 +83,7 @@ fn a_cluster_outlives_snapshots_as_long_as_its_revision() {
     let (plan, state) = planned(HELLO, &State::default());
     clusters.snapshot(&plan, None);
     let first = Arc::clone(clusters.get(&revision).unwrap());
-    assert_eq!(first.settings().protocol, Protocol::Http2);
+    assert_eq!(first.settings().transport.protocol, Protocol::Http2);
 
     let (plan, _) = planned(&HELLO.replace("one", "two"), &state);
     let snapshot = clusters.snapshot(&plan, None);
@@ -107,5 +107,5 @@ fn the_same_name_with_another_protocol_is_another_cluster() {
         None,
     );
     let cluster = clusters.get(&ObjectName::new("default", "hello-00001")).unwrap();
-    assert_eq!(cluster.settings().protocol, Protocol::Http1);
+    assert_eq!(cluster.settings().transport.protocol, Protocol::Http1);
 }

@@ -1,6 +1,5 @@
 //! One try at one endpoint, and the second one that needs no policy.
 
-use std::error::Error as _;
 use std::mem;
 use std::time::Instant;
 
@@ -9,11 +8,12 @@ use http::{Method, Request, Response};
 use http_body::Body as _;
 
 use crate::body::Body;
+use crate::cluster::breaker::RequestPriority;
 use crate::cluster::outlier::Outcome;
 use crate::cluster::{Cluster, Endpoint};
 use crate::error::{Error, Kind};
 use crate::exchange::{self, Failure};
-use crate::pool::Freshness;
+use crate::pool::{Freshness, Wanted};
 use crate::upstream::Timing;
 use crate::worker::Worker;
 
@@ -25,15 +25,15 @@ pub(super) struct Failed {
 }
 
 /// Sends `request` to `endpoint`, and once more on a connection of its own where a *reused* connection died and either
-/// nothing was written yet, or the upstream said that it did not look at it (`REFUSED_STREAM`), or the method is idempotent,
-/// there is no body to repeat and no head of a response came (RFC 9110 §9.2.2).
+/// nothing was written yet, or the method is idempotent, there is no body to repeat and no head of a response came (RFC 9110
+/// §9.2.2); or where any connection's endpoint said that it did not look at the request (RFC 9113 §8.7).
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would hold its arguments twice, and every request has room for this future"
 )]
 pub(super) fn send<'a>(
     worker: &'a Worker,
-    cluster: &'a Cluster,
+    (cluster, priority): (&'a Cluster, RequestPriority),
     endpoint: &'a Endpoint,
     request: &'a mut Request<Body>,
 ) -> impl Future<Output = Result<(Response<Body>, Timing), Failed>> + Send + 'a {
@@ -42,7 +42,13 @@ pub(super) fn send<'a>(
         let mut freshness = Freshness::Any;
         loop {
             let started = Instant::now();
-            let connection = match worker.pool.checkout(cluster, endpoint, freshness).await {
+            let wanted = Wanted {
+                cluster,
+                endpoint,
+                freshness,
+                priority,
+            };
+            let connection = match worker.pool.checkout(wanted, request).await {
                 Ok(connection) => connection,
                 Err(error) => {
                     if error.kind() != Kind::BreakerOpen {
@@ -69,10 +75,14 @@ pub(super) fn send<'a>(
                 reused,
                 unsent,
             } = failure;
-            let died = reused && error.kind() == Kind::UpstreamReset;
+            let died = match error.kind() {
+                Kind::UpstreamReset => reused,
+                Kind::StreamRefused => freshness == Freshness::Any,
+                _ => false,
+            };
             match spare {
                 _ if died && unsent => {}
-                Some(spare) if died && (idempotent(&spare.method) || is_refused_stream(&error)) => {
+                Some(spare) if died && idempotent(&spare.method) => {
                     *request = Request::from_parts(spare, Body::empty());
                 }
                 _ => {
@@ -98,18 +108,6 @@ impl Failed {
             self.error
         }
     }
-}
-
-/// Whether the upstream said that it did not look at the request (RFC 9113 §8.7).
-pub(super) fn is_refused_stream(error: &Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// A copy of the head for a second try of a request without a body.

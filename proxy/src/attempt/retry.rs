@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::once::{Failed, is_refused_stream};
+use super::once::Failed;
 use crate::error::{Blame, Kind};
 use crate::route::policy::{RetryOn, RetryPolicy};
 
@@ -38,8 +38,11 @@ pub(super) fn wants_failure(policy: &RetryPolicy, failed: &Failed) -> bool {
     policy.on.iter().any(|on| match on {
         RetryOn::ServerError | RetryOn::GatewayError | RetryOn::Reset => true,
         RetryOn::ResetBeforeRequest => failed.unsent,
-        RetryOn::ConnectFailure => matches!(kind, Kind::ConnectFailed | Kind::ConnectTimeout),
-        RetryOn::RefusedStream => is_refused_stream(&failed.error),
+        RetryOn::ConnectFailure => matches!(
+            kind,
+            Kind::ConnectFailed | Kind::ConnectTimeout | Kind::UpstreamTls
+        ),
+        RetryOn::RefusedStream => kind == Kind::StreamRefused,
         RetryOn::RetriableClientError | RetryOn::Status(_) | RetryOn::Header(_) | RetryOn::Grpc(_) => false,
     })
 }
@@ -124,19 +127,12 @@ mod tests {
             check(on.clone(), Kind::ClientClosed, false, false);
         }
         check(RetryOn::ConnectFailure, Kind::ConnectTimeout, true, true);
+        check(RetryOn::ConnectFailure, Kind::UpstreamTls, true, true);
         check(RetryOn::ConnectFailure, Kind::UpstreamReset, false, false);
+        check(RetryOn::RefusedStream, Kind::StreamRefused, false, true);
         check(RetryOn::ResetBeforeRequest, Kind::UpstreamReset, true, true);
         check(RetryOn::ResetBeforeRequest, Kind::UpstreamReset, false, false);
         check(RetryOn::RetriableClientError, Kind::UpstreamReset, true, false);
-    }
-
-    #[test]
-    fn a_refused_stream_is_recognised() {
-        let refused = h2::Error::from(h2::Reason::REFUSED_STREAM);
-        let error = Error::new(Kind::UpstreamReset).with_source(refused);
-        let failed = Failed { error, unsent: false };
-        assert!(wants_failure(&RetryPolicy::on([RetryOn::RefusedStream]), &failed));
-        assert!(!is_refused_stream(&Error::new(Kind::UpstreamReset)));
     }
 
     #[test]

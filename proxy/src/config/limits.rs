@@ -16,6 +16,8 @@ pub const CONNECTION_DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
 pub const REQUEST_TARGET_BYTES_MAX: usize = 32 * 1024;
 /// The most interim (1xx) responses that are passed on for one request; further ones are dropped.
 pub const INTERIM_RESPONSES_MAX: usize = 16;
+/// The most interim (1xx) responses that are read for one request from an HTTP/2 upstream; above it 502.
+pub const INTERIM_RESPONSES_READ_MAX: usize = 256;
 /// How long a client that expects `100 Continue` is left waiting for the upstream's, once the upstream has the head of the
 /// request; then it gets one of ours (RFC 9110 §10.1.1).
 pub const EXPECT_CONTINUE_WAIT: Duration = Duration::from_secs(1);
@@ -181,6 +183,11 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an upstream connection may lie idle in a pool: shorter than the 5 s after which many
 /// application servers close theirs.
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Of how many servers a cluster keeps TLS sessions to resume; the oldest is forgotten then.
+pub const UPSTREAM_TLS_SESSIONS: usize = 256;
+/// The largest head, or trailers, of a response that is read from an upstream, in bytes; above it 502, or the response is
+/// cut.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most idle HTTP/1.1 connections that one worker keeps for one endpoint.
 pub const UPSTREAM_IDLE_MAX: usize = 1024;
 /// The most streams that one worker opens on one upstream HTTP/2 connection before it dials another.

@@ -69,6 +69,8 @@ pub const UPSTREAM_REQUESTS: &str = "tidegate_upstream_requests_total";
 pub const UPSTREAM_CONNECTS: &str = "tidegate_upstream_connects_total";
 /// Connections that a cluster did not accept (counter; label `cluster`).
 pub const UPSTREAM_CONNECT_FAILURES: &str = "tidegate_upstream_connect_failures_total";
+/// Connections whose TLS handshake failed; counted in [`UPSTREAM_CONNECT_FAILURES`] too (counter; label `cluster`).
+pub const UPSTREAM_TLS_FAILURES: &str = "tidegate_upstream_tls_failures_total";
 /// Requests sent again, because their reused connection had died or a retry policy says so (counter; label `cluster`).
 pub const UPSTREAM_RETRIES: &str = "tidegate_upstream_retries_total";
 /// What a circuit breaker turned away (counter; labels `cluster`, `priority`: `default` or `high`, `breaker`: `connections`,
@@ -109,6 +111,10 @@ pub fn describe() {
         (
             UPSTREAM_CONNECT_FAILURES,
             "Connections that a cluster did not accept",
+        ),
+        (
+            UPSTREAM_TLS_FAILURES,
+            "Connections to a cluster whose TLS handshake failed",
         ),
         (
             UPSTREAM_RETRIES,
@@ -320,6 +326,7 @@ pub(crate) struct ClusterMetrics {
     pub(crate) requests: Counter,
     pub(crate) connects: Counter,
     pub(crate) connect_failures: Counter,
+    pub(crate) tls_failures: Counter,
     pub(crate) retries: Counter,
 }
 
@@ -330,6 +337,7 @@ impl ClusterMetrics {
             requests: counter!(UPSTREAM_REQUESTS, "cluster" => label.clone()),
             connects: counter!(UPSTREAM_CONNECTS, "cluster" => label.clone()),
             connect_failures: counter!(UPSTREAM_CONNECT_FAILURES, "cluster" => label.clone()),
+            tls_failures: counter!(UPSTREAM_TLS_FAILURES, "cluster" => label.clone()),
             retries: counter!(UPSTREAM_RETRIES, "cluster" => label),
         }
     }

@@ -1,99 +1,135 @@
-//! How a new upstream connection comes to be.
-//!
-//! Its tasks keep no drain open: whatever they have to finish, a downstream connection waits for.
+//! How a new upstream connection comes to be: dialled, introduced by a PROXY header, wrapped in TLS.
 
 use std::io;
 
-use hyper::client::conn::{http1, http2};
-use hyper::rt::Executor;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-use crate::body::Body;
+use super::key::Key;
+use super::proxy_header;
+use super::stream::Stream;
+use crate::cluster::transport::{Protocol, TransportSettings};
 use crate::cluster::{Address, Cluster};
-use crate::config::limits;
-use crate::drain::{Guard, Watch};
 use crate::error::{Error, Kind};
-use crate::process;
+use crate::tls::upstream::{self as tls, ClientTls};
 
-/// Dials and starts HTTP/1.1. The connection's task ends when the last sender is gone.
-pub(crate) async fn http1(
-    cluster: &Cluster,
-    address: &Address,
-    drain: &Watch,
-) -> Result<http1::SendRequest<Body>, Error> {
-    let stream = dial(cluster, address).await?;
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(limits::UPSTREAM_BUFFER_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
-    let address = address.clone();
-    process::spawn("upstream-h1", drain.unguarded(), async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%address, %error, "upstream connection ended");
-        }
-    });
-    Ok(sender)
+/// What a connection speaks, once that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spoken {
+    Http1,
+    Http2,
 }
 
-/// Dials and starts HTTP/2 by prior knowledge.
-pub(crate) async fn http2(
-    cluster: &Cluster,
-    address: &Address,
-    drain: &Watch,
-) -> Result<http2::SendRequest<Body>, Error> {
-    let stream = dial(cluster, address).await?;
-    let tasks = Tasks(drain.unguarded());
-    let (sender, connection) = http2::Builder::new(tasks.clone())
-        .timer(TokioTimer::new())
-        .max_send_buf_size(limits::H2_SEND_BUFFER_BYTES)
-        .initial_stream_window_size(limits::H2_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
-    let address = address.clone();
-    tasks.execute(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%address, %error, "upstream connection ended");
-        }
-    });
-    Ok(sender)
+/// Until when a connection has to be usable.
+pub(super) fn deadline(key: &Key) -> Instant {
+    Instant::now() + key.transport.settings().connect_timeout
 }
 
-/// Runs the tasks of one HTTP/2 connection: hyper has one for the socket, one for new streams, and one for each.
-#[derive(Clone)]
-struct Tasks(Guard);
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
-    fn execute(&self, task: F) {
-        process::spawn("upstream-h2", self.0.clone(), task);
-    }
-}
-
-/// Unix domain sockets are not dialled yet.
-async fn connect(address: &Address) -> io::Result<TcpStream> {
-    match address {
-        Address::Tcp(address) => TcpStream::connect(address).await,
-        Address::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-    }
-}
-
-async fn dial(cluster: &Cluster, address: &Address) -> Result<TcpStream, Error> {
+/// Dials for `key`, at most until `deadline`.
+pub(super) async fn dial(cluster: &Cluster, key: &Key, deadline: Instant) -> Result<(Stream, Spoken), Error> {
     cluster.metrics().connects.increment(1);
-    let dialled = tokio::time::timeout(cluster.settings().connect_timeout, connect(address)).await;
-    let failed = |kind, source: io::Error| {
-        cluster.metrics().connect_failures.increment(1);
-        Error::new(kind).with_source(source)
+    let dialled = match tokio::time::timeout_at(deadline, reach(key)).await {
+        Ok(dialled) => dialled,
+        Err(elapsed) => Err(Error::new(Kind::ConnectTimeout).with_source(elapsed)),
     };
-    let stream = match dialled {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(failed(Kind::ConnectFailed, error)),
-        Err(elapsed) => return Err(failed(Kind::ConnectTimeout, elapsed.into())),
+    dialled.inspect_err(|error| failed(cluster, error))
+}
+
+/// Counts a connection that did not come to be.
+pub(super) fn failed(cluster: &Cluster, error: &Error) {
+    cluster.metrics().connect_failures.increment(1);
+    if error.kind() == Kind::UpstreamTls {
+        cluster.metrics().tls_failures.increment(1);
+    }
+}
+
+async fn reach(key: &Key) -> Result<(Stream, Spoken), Error> {
+    let transport = &key.transport;
+    let settings = transport.settings();
+    let refused = |error: io::Error| Error::new(Kind::ConnectFailed).with_source(error);
+    let mut stream = match (&settings.connector, &key.address) {
+        (Some(connector), address) => match connector.connect(address.clone()).await {
+            Ok(stream) => Stream::Other(stream),
+            Err(error) => return Err(Error::new(Kind::ConnectFailed).with_source(error)),
+        },
+        (None, Address::Tcp(_)) => Stream::Tcp(tcp(settings, &key.address).await.map_err(refused)?),
+        (None, Address::Unix(path)) => {
+            Stream::Other(Box::new(UnixStream::connect(path).await.map_err(refused)?))
+        }
     };
-    stream
-        .set_nodelay(true)
-        .map_err(|error| failed(Kind::ConnectFailed, error))?;
+    if let Some(version) = settings.proxy_header {
+        let header = proxy_header::encode(version, key.client());
+        stream.write_all(&header).await.map_err(refused)?;
+    }
+    let Some(tls) = &settings.tls else {
+        let spoken = match transport.protocol() {
+            Protocol::Http2 => Spoken::Http2,
+            Protocol::Http1 | Protocol::Auto => Spoken::Http1,
+        };
+        return Ok((stream, spoken));
+    };
+    // The detour through a trait object is taken after TLS; before it there is none.
+    match stream {
+        Stream::Tcp(stream) => secure(stream, key, tls).await,
+        Stream::Other(stream) => secure(stream, key, tls).await,
+    }
+}
+
+async fn tcp(settings: &TransportSettings, address: &Address) -> io::Result<TcpStream> {
+    let Address::Tcp(address) = address else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
+    let stream = match settings.source {
+        None => TcpStream::connect(address).await?,
+        Some(source) => {
+            let socket = if source.is_ipv4() {
+                TcpSocket::new_v4()?
+            } else {
+                TcpSocket::new_v6()?
+            };
+            socket.bind(source)?;
+            socket.connect(*address).await?
+        }
+    };
+    stream.set_nodelay(true)?;
+    if let Some(keepalive) = settings.tcp_keepalive {
+        let probes = TcpKeepalive::new()
+            .with_time(keepalive.time)
+            .with_interval(keepalive.interval)
+            .with_retries(keepalive.probes);
+        SockRef::from(&stream).set_tcp_keepalive(&probes)?;
+    }
     Ok(stream)
+}
+
+async fn secure<S>(stream: S, key: &Key, tls: &ClientTls) -> Result<(Stream, Spoken), Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let protocol = key.transport.protocol();
+    let name = tls
+        .server_name(&key.address, key.host())
+        .map_err(|error| Error::new(Kind::UpstreamTls).with_source(error))?;
+    let connector = TlsConnector::from(tls.config(protocol));
+    let stream = connector.connect(name, stream).await.map_err(|error| {
+        Error::new(Kind::UpstreamTls)
+            .with_detail(tls::describe(&error))
+            .with_source(error)
+    })?;
+    let spoken = match protocol {
+        Protocol::Http1 => Spoken::Http1,
+        Protocol::Http2 => Spoken::Http2,
+        Protocol::Auto if chose_http2(&stream) => Spoken::Http2,
+        Protocol::Auto => Spoken::Http1,
+    };
+    Ok((Stream::Other(Box::new(stream)), spoken))
+}
+
+fn chose_http2<S>(stream: &TlsStream<S>) -> bool {
+    let (_, session) = stream.get_ref();
+    session.alpn_protocol() == Some(tls::HTTP2.as_bytes())
 }

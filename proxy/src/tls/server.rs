@@ -31,7 +31,7 @@ pub struct ServerTlsSettings {
 }
 
 /// A version of TLS. Older ones are refused, always.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TlsVersion {
     /// RFC 5246, with forward secrecy and authenticated encryption only.
     Tls12,
@@ -130,7 +130,8 @@ impl ServerTls {
     }
 }
 
-fn versions(
+/// The versions of rustls in a range.
+pub(super) fn versions(
     lowest: TlsVersion,
     highest: TlsVersion,
 ) -> Result<&'static [&'static SupportedProtocolVersion], TlsError> {

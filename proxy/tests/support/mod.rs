@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidegate_proxy::Proxy;
-use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol};
+use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol, TransportSettings};
 use tidegate_proxy::config::http::{Http1Settings, Http10, HttpSettings};
 use tidegate_proxy::config::{Handle, Snapshot};
 use tidegate_proxy::drain::{Drain, Outcome, Watch};
@@ -196,8 +196,17 @@ pub(crate) fn listen(workers: NonZeroUsize, connections: Connections) -> Listene
 
 /// The cluster [`CLUSTER`] with these endpoints.
 pub(crate) fn cluster(protocol: Protocol, endpoints: &[SocketAddr]) -> Arc<Cluster> {
-    let settings = ClusterSettings {
+    let transport = TransportSettings {
         protocol,
+        ..TransportSettings::default()
+    };
+    over(transport, endpoints)
+}
+
+/// The cluster [`CLUSTER`] with these endpoints, connected to like this.
+pub(crate) fn over(transport: TransportSettings, endpoints: &[SocketAddr]) -> Arc<Cluster> {
+    let settings = ClusterSettings {
+        transport,
         ..ClusterSettings::new(CLUSTER)
     };
     with_endpoints(settings, endpoints)

@@ -1,0 +1,259 @@
+//! A response as it comes from the upstream, and what its exchange occupies until it is complete.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::header::CONTENT_LENGTH;
+use http::response::Parts;
+use http::{Response, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep};
+
+use super::{of_h2, of_hyper, trailers};
+use crate::body::Body;
+use crate::cluster::InFlight;
+use crate::error::{Error, Kind};
+use crate::normalize;
+use crate::pool::{StreamSlot, WayBack};
+
+/// The body of a response as it comes from the upstream; gives the connection back at its end.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    received: Received,
+    rest: Option<Rest>,
+    silence: Option<Box<Silence>>,
+}
+
+/// Where it comes from.
+#[derive(Debug)]
+pub(super) enum Received {
+    H1(Incoming),
+    H2(Download),
+    Nothing,
+}
+
+/// The response's side of an HTTP/2 stream; its window opens as the body is read.
+#[derive(Debug)]
+pub(super) struct Download {
+    stream: RecvStream,
+    /// How much is still to come, where `Content-Length` says it.
+    declared: Option<u64>,
+}
+
+/// What an exchange occupies until its response is complete.
+#[derive(Debug)]
+pub(super) struct Rest {
+    connection: Occupied,
+    _in_flight: InFlight,
+}
+
+#[derive(Debug)]
+enum Occupied {
+    H1(http1::SendRequest<Body>, WayBack),
+    H2(Arc<StreamSlot>, Option<Uploading>),
+}
+
+/// The task of an upload that outlasts the head of its response. Whoever drops the response before its end gives
+/// the upload up too; a complete response lets it finish, as long as the upstream takes it.
+#[derive(Debug)]
+pub(super) struct Uploading(Option<JoinHandle<()>>);
+
+/// How long nothing may come.
+struct Silence {
+    bound: Duration,
+    // Made when the body first has to be waited for: most come with their heads.
+    timer: Option<Pin<Box<Sleep>>>,
+    moved: bool,
+}
+
+/// The response that goes on to the client.
+pub(super) fn from_upstream(mut head: Parts, received: Received, rest: Rest) -> Response<Body> {
+    normalize::drop_hop_by_hop(&mut head.headers);
+    head.version = Version::HTTP_11;
+    let mut body = ResponseBody {
+        received,
+        rest: Some(rest),
+        silence: None,
+    };
+    if body.is_end_stream() {
+        body.complete();
+    }
+    Response::from_parts(head, Body::upstream(body))
+}
+
+impl ResponseBody {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Poll::Ready(frame) = self.received.poll_frame(cx) else {
+            return self.poll_silence(cx);
+        };
+        if let Some(silence) = &mut self.silence {
+            silence.moved = true;
+        }
+        match &frame {
+            Some(Err(_)) => self.rest = None,
+            None => self.complete(),
+            Some(Ok(_)) if self.received.is_end_stream() => self.complete(),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.received.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match &self.received {
+            Received::H1(body) => body.size_hint(),
+            Received::H2(body) => body.declared.map(SizeHint::with_exact).unwrap_or_default(),
+            Received::Nothing => SizeHint::with_exact(0),
+        }
+    }
+
+    /// Breaks the body off when nothing of it has come for so long.
+    pub(crate) fn break_off_after(&mut self, bound: Duration) {
+        self.silence = Some(Box::new(Silence {
+            bound,
+            timer: None,
+            moved: false,
+        }));
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(silence) = &mut self.silence else {
+            return Poll::Pending;
+        };
+        ready!(silence.poll_over(cx));
+        // The connection or stream goes with it: nobody knows when it would be free again.
+        (self.received, self.rest) = (Received::Nothing, None);
+        let error = Error::new(Kind::IdleTimeout).with_source("the upstream sends no more of its response");
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn complete(&mut self) {
+        let Some(rest) = self.rest.take() else {
+            return;
+        };
+        match rest.connection {
+            Occupied::H1(sender, back) => back.check_in(sender),
+            Occupied::H2(_stream, upload) => _ = upload.map(Uploading::let_finish),
+        }
+    }
+}
+
+impl Received {
+    /// A stream whose response says how long it is, or not.
+    pub(super) fn of_h2(head: &Parts, stream: RecvStream) -> Self {
+        let length = head.headers.get(CONTENT_LENGTH);
+        let declared = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        Self::H2(Download { stream, declared })
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = match self {
+            Self::H1(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                frame.map(|frame| frame.map_err(of_hyper))
+            }
+            Self::H2(body) => ready!(body.poll_frame(cx)),
+            Self::Nothing => None,
+        };
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|mut frame| {
+                if let Some(fields) = frame.trailers_mut() {
+                    trailers::clean(fields);
+                }
+                frame
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(body) => body.is_end_stream(),
+            Self::H2(body) => body.stream.is_end_stream(),
+            Self::Nothing => true,
+        }
+    }
+}
+
+impl Download {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match ready!(self.stream.poll_data(cx)) {
+            Some(Ok(data)) => {
+                if let Some(declared) = &mut self.declared {
+                    *declared = declared.saturating_sub(data.len() as u64);
+                }
+                let released = self.stream.flow_control().release_capacity(data.len());
+                Poll::Ready(Some(released.map(|()| Frame::data(data)).map_err(of_h2)))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(of_h2(error)))),
+            None => {
+                let trailers = ready!(self.stream.poll_trailers(cx)).map_err(of_h2).transpose();
+                Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
+            }
+        }
+    }
+}
+
+impl Rest {
+    pub(super) fn of_h1(sender: http1::SendRequest<Body>, back: WayBack, in_flight: InFlight) -> Self {
+        Self {
+            connection: Occupied::H1(sender, back),
+            _in_flight: in_flight,
+        }
+    }
+
+    pub(super) fn of_h2(stream: Arc<StreamSlot>, upload: Option<Uploading>, in_flight: InFlight) -> Self {
+        Self {
+            connection: Occupied::H2(stream, upload),
+            _in_flight: in_flight,
+        }
+    }
+}
+
+impl Uploading {
+    pub(super) fn new(task: JoinHandle<()>) -> Self {
+        Self(Some(task))
+    }
+
+    fn let_finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Silence {
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let end = || Instant::now() + self.bound;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end())));
+        if std::mem::take(&mut self.moved) {
+            timer.as_mut().reset(end());
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Silence").field(&self.bound).finish()
+    }
+}

@@ -1,0 +1,75 @@
+//! What pooled connections are told apart by: whoever shares a key may share a connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Request;
+use http::header::HOST;
+
+use crate::body::Body;
+use crate::cluster::transport::Transport;
+use crate::cluster::{Address, Cluster, Endpoint};
+use crate::normalize::host::Host;
+use crate::tls::upstream::ServerName;
+
+/// Settings, address, and what else a connection says of the request that it was dialled for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(super) transport: Transport,
+    pub(super) address: Address,
+    // Almost always none: these are rare features, and only they pay for it.
+    pub(super) scope: Option<Arc<Scope>>,
+}
+
+/// What a connection has said of one client or host, so that it is of no use to others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Scope {
+    /// In its PROXY header.
+    pub(super) client: Option<ClientAddresses>,
+    /// In its TLS handshake.
+    pub(super) host: Option<Box<str>>,
+}
+
+/// Both ends of a downstream connection; in the extensions of its requests where the cluster wants a PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClientAddresses {
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+}
+
+impl Key {
+    pub(super) fn of(cluster: &Cluster, endpoint: &Endpoint, request: &Request<Body>) -> Self {
+        Self {
+            transport: cluster.transport().clone(),
+            address: endpoint.address().clone(),
+            scope: scope(cluster, request).map(Arc::new),
+        }
+    }
+
+    pub(super) fn host(&self) -> Option<&str> {
+        self.scope.as_ref()?.host.as_deref()
+    }
+
+    pub(super) fn client(&self) -> Option<ClientAddresses> {
+        self.scope.as_ref()?.client
+    }
+}
+
+fn scope(cluster: &Cluster, request: &Request<Body>) -> Option<Scope> {
+    let settings = cluster.transport().settings();
+    let by_host = settings
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.settings().server_name == ServerName::Host);
+    if !by_host && settings.proxy_header.is_none() {
+        return None;
+    }
+    let client = settings.proxy_header.and_then(|_| request.extensions().get());
+    let host = by_host.then(|| request.headers().get(HOST)).flatten();
+    Some(Scope {
+        client: client.copied(),
+        host: host
+            .and_then(|host| Host::parse(host.as_bytes()).ok())
+            .map(|host| host.name().into()),
+    })
+}

@@ -1,0 +1,127 @@
+//! Whether the certificate that an endpoint shows is good enough.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+
+use super::{ClientTlsSettings, NameCheck, Trusted};
+use crate::tls::trust::Trust;
+use crate::tls::{TlsError, provider};
+
+pub(super) fn verifier(settings: &ClientTlsSettings) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let Trusted(Some(trust)) = &settings.trust else {
+        return Ok(Arc::new(Anyone));
+    };
+    let signed =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(trust.roots()), Arc::clone(provider()))
+            .with_crls(trust.revoked().iter().cloned())
+            .build()
+            .map_err(|error| TlsError::RevocationList(error.to_string()))?;
+    if settings.name_check == NameCheck::Checked && trust.names.is_empty() {
+        return Ok(signed);
+    }
+    let trust = trust.clone();
+    Ok(Arc::new(Named { signed, trust }))
+}
+
+/// Asks for the names of the trust, if it has any, instead of the one in the handshake.
+#[derive(Debug)]
+struct Named {
+    signed: Arc<WebPkiServerVerifier>,
+    trust: Trust,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        use CertificateError::{NotValidForName, NotValidForNameContext};
+        let signed = self
+            .signed
+            .verify_server_cert(certificate, intermediates, server_name, ocsp, now);
+        match signed {
+            // The name is looked at last: everything else is as it has to be.
+            Ok(_) | Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        if self.trust.has_name(certificate) {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(NotValidForName.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signed
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signed
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
+}
+
+/// Believes every certificate. That its holder has the key is still proved.
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _certificate: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &provider().signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
