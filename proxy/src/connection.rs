@@ -20,6 +20,7 @@ mod establish;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod interim;
+mod pace;
 mod peer;
 mod socket;
 mod stream;

@@ -28,7 +28,6 @@ pub(crate) mod head;
 mod incoming;
 mod linger;
 mod outgoing;
-mod pace;
 mod wire;
 
 pub(super) use incoming::Incoming;

@@ -11,11 +11,11 @@ use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::body::Decoded;
-use super::pace::Pace;
 use super::wire::{Wire, lock};
 use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::connection::interim::Interim;
+use crate::connection::pace::Pace;
 use crate::error::{Error, Kind};
 use crate::normalize;
 

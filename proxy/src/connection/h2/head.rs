@@ -13,6 +13,7 @@ use sha1::{Digest, Sha1};
 
 use crate::config::http::HttpSettings;
 use crate::error::{Error, Kind};
+use crate::normalize;
 
 /// What is wrong with a head.
 #[derive(Debug)]
@@ -22,21 +23,6 @@ pub(super) enum Flaw {
     /// It is one that gets an error for its answer.
     Refused(Error),
 }
-
-/// Fields that have no place in trailers: those that frame or route a message or control its connection
-/// (RFC 9110 §6.5.1).
-const NOT_IN_TRAILERS: [&str; 10] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Checks a head that the `h2` crate has decoded.
 pub(super) fn check(head: &Parts, settings: &HttpSettings) -> Result<(), Flaw> {
@@ -81,21 +67,15 @@ fn fields(headers: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Checks trailers and takes out what has no place in them.
+/// Checks trailers and takes out what has no place in them, or is not believed of a client.
 pub(super) fn trailers(trailers: &mut HeaderMap, settings: &HttpSettings) -> Result<(), &'static str> {
     fields(trailers)?;
     if trailers.len() > settings.head.fields_max {
         return Err("too many trailers");
     }
-    drop_from_trailers(trailers);
+    normalize::drop_from_trailers(trailers);
+    settings.edge.apply(trailers);
     Ok(())
-}
-
-/// Takes out what has no place in trailers.
-pub(super) fn drop_from_trailers(trailers: &mut HeaderMap) {
-    for name in NOT_IN_TRAILERS {
-        trailers.remove(name);
-    }
 }
 
 /// What an extended CONNECT (RFC 8441) asked for, to be answered as such.
@@ -184,7 +164,7 @@ fn accept_key(key: &str) -> Option<HeaderValue> {
 pub(super) fn drop_connection_fields(headers: &mut HeaderMap) {
     const CONNECTION_FIELDS: [HeaderName; 3] = [CONNECTION, http::header::TRANSFER_ENCODING, UPGRADE];
     if CONNECTION_FIELDS.iter().any(|name| headers.contains_key(name)) {
-        crate::normalize::drop_hop_by_hop(headers);
+        normalize::drop_hop_by_hop(headers);
     }
 }
 

@@ -14,8 +14,8 @@ pub(super) struct Link {
     began: Instant,
     /// When a byte moved last, in either direction, in milliseconds after the beginning.
     moved_ms: AtomicU64,
-    /// Whether the request has arrived whole.
-    arrived: AtomicBool,
+    /// Whether the head of the response has been sent.
+    responding: AtomicBool,
     /// Whether the response has ended.
     answered: AtomicBool,
     body: AtomicWaker,
@@ -26,7 +26,7 @@ impl Link {
         Self {
             began: Instant::now(),
             moved_ms: AtomicU64::new(0),
-            arrived: AtomicBool::new(false),
+            responding: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             body: AtomicWaker::new(),
         }
@@ -43,14 +43,18 @@ impl Link {
         self.moved_ms.store(now, Ordering::Relaxed);
     }
 
+    /// When bytes have moved last.
+    pub(super) fn last_moved(&self) -> Instant {
+        self.began + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
+    }
+
     /// Resolves when nothing has moved for so long; never without a limit. Cancel-safe.
     pub(super) async fn idle(&self, limit: Option<Duration>) {
         let Some(limit) = limit else {
             return future::pending().await;
         };
         loop {
-            let moved = Duration::from_millis(self.moved_ms.load(Ordering::Relaxed));
-            let end = self.began + moved + limit;
+            let end = self.last_moved() + limit;
             if end <= Instant::now() {
                 return;
             }
@@ -58,13 +62,13 @@ impl Link {
         }
     }
 
-    /// Notes that the request has arrived whole.
-    pub(super) fn arrive(&self) {
-        self.arrived.store(true, Ordering::Relaxed);
+    /// Notes that the response has begun.
+    pub(super) fn respond(&self) {
+        self.responding.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn has_arrived(&self) -> bool {
-        self.arrived.load(Ordering::Relaxed)
+    pub(super) fn is_responding(&self) -> bool {
+        self.responding.load(Ordering::Relaxed)
     }
 
     /// Notes that the response has ended, and tells whoever waits for more of the request.

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::RecvStream;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
-use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
@@ -17,7 +16,9 @@ use super::link::Link;
 use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::connection::interim::Interim;
+use crate::connection::pace::Pace;
 use crate::error::{Error, Kind};
+use crate::respond::Dialect;
 
 /// A stream's request body; its window opens as the body is read.
 pub(crate) struct StreamBody {
@@ -27,7 +28,10 @@ pub(crate) struct StreamBody {
     interim: Interim,
     settings: Arc<HttpSettings>,
     permission: Permission,
-    deadline: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
+    /// A call of gRPC may say little for long, and its server begins to answer when it has something to say.
+    grpc: bool,
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a client waits for that sends its body only when it is wanted (RFC 9110 §10.1.1).
@@ -36,8 +40,8 @@ enum Permission {
     Given,
     /// For `100 Continue`, and the body was not asked for yet.
     Expected,
-    /// The upstream has the head and may give it; at the end of this time we do.
-    Asked(Pin<Box<Sleep>>),
+    /// The upstream has the head and may give it; at this time we do.
+    By(Instant),
 }
 
 /// Whether the client waits for `100 Continue`.
@@ -60,9 +64,7 @@ impl StreamBody {
         } else {
             Permission::Given
         };
-        if stream.is_end_stream() {
-            link.arrive();
-        }
+        let whole = settings.timeouts.request.map(|limit| link.began() + limit);
         Self {
             stream,
             declared: declared.and_then(|length| length.to_str().ok()?.parse().ok()),
@@ -70,7 +72,9 @@ impl StreamBody {
             interim,
             settings,
             permission,
-            deadline: None,
+            pace: Pace::new(None, whole),
+            grpc: Dialect::of(headers) == Dialect::Grpc,
+            alarm: None,
         }
     }
 
@@ -81,16 +85,9 @@ impl StreamBody {
         let Poll::Ready(data) = self.stream.poll_data(cx) else {
             return self.poll_waiting(cx);
         };
-        self.permission = Permission::Given;
         match data {
             Some(Ok(data)) => {
-                self.link.moved();
-                if let Some(declared) = &mut self.declared {
-                    *declared = declared.saturating_sub(data.len() as u64);
-                }
-                if self.stream.is_end_stream() {
-                    self.link.arrive();
-                }
+                self.came(data.len());
                 let released = self.stream.flow_control().release_capacity(data.len());
                 Poll::Ready(Some(released.map(|()| Frame::data(data)).map_err(lost)))
             }
@@ -99,7 +96,6 @@ impl StreamBody {
                 let Poll::Ready(trailers) = self.stream.poll_trailers(cx) else {
                     return self.poll_waiting(cx);
                 };
-                self.link.arrive();
                 Poll::Ready(self.checked(trailers).transpose())
             }
         }
@@ -115,38 +111,62 @@ impl StreamBody {
         }
     }
 
-    /// The client has to send more. It is not waited for when the response has ended meanwhile (RFC 9113 §8.1), or the
-    /// time for the request is over.
+    fn came(&mut self, bytes: usize) {
+        self.link.moved();
+        self.pace.came(bytes, Instant::now());
+        self.declared = self.declared.map(|left| left.saturating_sub(bytes as u64));
+        if !matches!(self.permission, Permission::Given) {
+            // It sends without permission; RFC 9110 §10.1.1 lets a server leave that out then.
+            self.interim.expect_nothing();
+            self.permission = Permission::Given;
+        }
+    }
+
+    /// The client has to send more. It is not waited for when the response has ended meanwhile (RFC 9113 §8.1), or it takes
+    /// too long.
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        self.poll_permission(cx);
         if self.link.is_answered(cx) {
             let error =
                 Error::new(Kind::ClientClosed).with_source("the response has ended before the request");
             return Poll::Ready(Some(Err(error)));
         }
-        let Some(limit) = self.settings.timeouts.request else {
-            return Poll::Pending;
-        };
-        let end = self.link.began() + limit;
-        let deadline = self.deadline.get_or_insert_with(|| sleep_until(end));
-        ready!(deadline.as_mut().poll(cx));
-        Poll::Ready(Some(Err(Error::new(Kind::RequestIncomplete))))
+        let now = Instant::now();
+        self.pace.wait(now);
+        if let Permission::Expected = self.permission {
+            self.permission = Permission::By(now + limits::EXPECT_CONTINUE_WAIT);
+        }
+        loop {
+            let late = self.deadline();
+            let permit = match self.permission {
+                Permission::By(time) => Some(time),
+                Permission::Expected | Permission::Given => None,
+            };
+            let Some(next) = late.into_iter().chain(permit).min() else {
+                return Poll::Pending;
+            };
+            // Boxed, as hardly any body waits.
+            let alarm = self
+                .alarm
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
+            if alarm.deadline() != next {
+                alarm.as_mut().reset(next);
+            }
+            ready!(alarm.as_mut().poll(cx));
+            if permit == Some(next) {
+                self.permission = Permission::Given;
+                self.interim.send_continue();
+            } else if self.deadline().is_some_and(|late| late <= next) {
+                return Poll::Ready(Some(Err(Error::new(Kind::RequestIncomplete))));
+            }
+        }
     }
 
-    fn poll_permission(&mut self, cx: &mut Context<'_>) {
-        if let Permission::Expected = self.permission {
-            self.permission = Permission::Asked(sleep_until(Instant::now() + limits::EXPECT_CONTINUE_WAIT));
-        }
-        let Permission::Asked(wait) = &mut self.permission else {
-            return;
-        };
-        if wait.as_mut().poll(cx).is_ready() {
-            self.permission = Permission::Given;
-            let mut permission = Response::new(());
-            *permission.status_mut() = StatusCode::CONTINUE;
-            // Dropped if the upstream's has passed already.
-            self.interim.send(permission);
-        }
+    /// When the client will have been too slow. Bytes of the response count as life.
+    fn deadline(&self) -> Option<Instant> {
+        let quiet = self.pace.waits_since()?.max(self.link.last_moved());
+        let idle = self.settings.timeouts.stream_idle.map(|idle| quiet + idle);
+        let pace = self.pace.deadline(self.grpc || self.link.is_responding());
+        idle.into_iter().chain(pace).min()
     }
 
     /// Where interim responses to this request go.
@@ -168,9 +188,4 @@ impl StreamBody {
 
 fn lost(error: h2::Error) -> Error {
     Error::new(Kind::ClientClosed).with_source(error)
-}
-
-// Boxed, as hardly any body needs it.
-fn sleep_until(end: Instant) -> Pin<Box<Sleep>> {
-    Box::pin(tokio::time::sleep_until(end))
 }

@@ -8,11 +8,11 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::head;
 use super::link::Link;
 use crate::body::Body;
 use crate::config::http::HttpSettings;
 use crate::config::limits;
+use crate::normalize;
 
 /// Sends a body at the pace of the stream's window; drops it when the client resets the stream.
 pub(super) async fn body(
@@ -68,7 +68,7 @@ async fn send_frame(
         }
         Err(frame) => match frame.into_trailers() {
             Ok(mut trailers) => {
-                head::drop_from_trailers(&mut trailers);
+                normalize::drop_from_trailers(&mut trailers);
                 stream.send_trailers(trailers).map(|()| Progress::Ended)
             }
             Err(_unknown_kind) => Ok(Progress::More),

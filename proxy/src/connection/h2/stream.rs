@@ -42,7 +42,6 @@ pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<By
             // It travels with the body as a rule; here the body is the tunnel's.
             head.extensions.insert(stream.interim.clone());
             let request = Request::from_parts(head, Body::empty());
-            stream.link.arrive();
             if let Some(response) = stream.handle(request, proxy).await {
                 stream.switch(&switch, response, body, proxy).await;
             }
@@ -88,18 +87,12 @@ impl Stream {
 
     /// The response to `request`; none when the client has given the stream up, and its request with it.
     async fn handle(&mut self, request: Request<Body>, proxy: &Proxy) -> Option<Response<Body>> {
-        let dialect = Dialect::of(request.headers());
-        let link = Arc::clone(&self.link);
         let response = tokio::select! {
             biased;
             response = proxy.handle(request) => response,
             () = poll_fn(|cx| self.poll_given_up(cx)) => {
                 self.respond.send_reset(Reason::CANCEL);
                 return None;
-            }
-            () = link.idle(proxy.peer().http().timeouts.stream_idle) => {
-                let kind = if link.has_arrived() { Kind::IdleTimeout } else { Kind::RequestIncomplete };
-                respond::from_error(&Error::new(kind), dialect)
             }
         };
         // What came with the response goes first.
@@ -134,6 +127,7 @@ impl Stream {
         let (mut head, body) = response.into_parts();
         head::drop_connection_fields(&mut head.headers);
         let ended = body.is_end_stream();
+        self.link.respond();
         match self.respond.send_response(Response::from_parts(head, ()), ended) {
             Ok(_) if ended => {}
             Ok(stream) => send::body(stream, body, &self.link, settings).await,

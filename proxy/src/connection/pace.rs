@@ -35,6 +35,11 @@ impl Pace {
         self.waiting_since.get_or_insert(now);
     }
 
+    /// Since when somebody waits.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        self.waiting_since
+    }
+
     /// So much has come.
     pub(super) fn came(&mut self, bytes: usize, now: Instant) {
         if let Some(since) = self.waiting_since.take() {
