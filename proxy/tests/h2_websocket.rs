@@ -205,7 +205,7 @@ async fn a_client_without_a_window_gets_what_fits_and_the_rest_later() {
 }
 
 #[tokio::test]
-async fn a_tunnel_lives_to_the_end_of_the_grace() {
+async fn a_drain_asks_the_websocket_to_close() {
     let upstream = Upstream::websocket().await;
     let front = Front::to(upstream.address());
     let mut frames = Frames::connect(front.address).await;
@@ -213,11 +213,11 @@ async fn a_tunnel_lives_to_the_end_of_the_grace() {
     frames.send(connect(1, &[])).await;
     assert_eq!(frames.response(1).await, 200);
     front.drain.start();
-    frames.expect_goaway(reason::NO_ERROR).await;
-    frames.send(data(1, text("abc"))).await;
-    assert_eq!(hear(&mut frames, 1).await, b"\x81\x03abc");
+    // Going Away (RFC 6455 §7.4.1).
+    assert_eq!(hear(&mut frames, 1).await, [0x88, 2, 0x03, 0xe9]);
     frames.send(data(1, CLOSE)).await;
-    assert_eq!(hear(&mut frames, 1).await, [0x88, 0]);
+    let ended = |frame: &Frame| frame.stream == 1 && frame.has(flag::END_STREAM);
+    frames.find("the end", ended).await;
     drop(frames);
     assert_eq!(front.finish(GRACE).await.forced, 0);
 }

@@ -62,8 +62,9 @@ impl Link {
         }
     }
 
-    /// Notes that the response has begun.
+    /// Notes that the response has begun, from when on it may be idle.
     pub(super) fn respond(&self) {
+        self.moved();
         self.responding.store(true, Ordering::Relaxed);
     }
 
