@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use http::Extensions;
+use tokio::sync::Notify;
 
 use crate::observe::metrics::{self, ClusterMetrics};
 
@@ -15,6 +17,7 @@ pub mod balance;
 pub mod breaker;
 pub(crate) mod budget;
 pub mod endpoint;
+pub mod health;
 pub mod outlier;
 pub mod transport;
 mod upkeep;
@@ -23,12 +26,14 @@ pub use address::Address;
 pub use balance::{Balance, BalanceSettings, Preference};
 pub(crate) use endpoint::InFlight;
 pub use endpoint::{Endpoint, Health, Locality, Status};
+pub use health::HealthCheck;
 pub use outlier::OutlierSettings;
 pub use transport::{Protocol, TransportSettings};
 
 use self::balance::{Moment, Table};
 use self::breaker::{BreakerSettings, Breakers};
 use self::budget::Budget;
+use self::endpoint::Fault;
 use self::outlier::{Detector, Outcome, Reason};
 use self::transport::Transport;
 
@@ -43,6 +48,8 @@ pub struct ClusterSettings {
     pub balance: BalanceSettings,
     /// Which endpoints are put aside because of how they answer. Default: none.
     pub outlier: Option<OutlierSettings>,
+    /// How its endpoints are asked whether they are healthy. Default: not at all.
+    pub health_check: Option<HealthCheck>,
     /// How much of it may be busy at once. Default: no bound of its own.
     pub breakers: BreakerSettings,
     /// Anything that layers want to find on the cluster of a request; opaque to the proxy.
@@ -58,6 +65,7 @@ impl ClusterSettings {
             transport: TransportSettings::default(),
             balance: BalanceSettings::default(),
             outlier: None,
+            health_check: None,
             breakers: BreakerSettings::default(),
             metadata: Extensions::new(),
         }
@@ -76,6 +84,10 @@ pub struct Cluster {
     breakers: Breakers,
     budget: Budget,
     detector: Option<Detector>,
+    /// Whether endpoints are checked: then new ones are unhealthy until a check has succeeded.
+    checking: AtomicBool,
+    /// Told when endpoints were replaced.
+    changed: Arc<Notify>,
 }
 
 impl Cluster {
@@ -94,6 +106,8 @@ impl Cluster {
             detector: settings
                 .outlier
                 .map(|outlier| Detector::new(outlier, fastrand::u64(..))),
+            checking: AtomicBool::new(false),
+            changed: Arc::default(),
             settings,
             transport,
         })
@@ -117,19 +131,21 @@ impl Cluster {
     pub fn set_endpoints(&self, mut endpoints: Vec<Arc<Endpoint>>) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let table = self.table.load();
-        if !table.endpoints().is_empty() {
-            let known = table
-                .endpoints()
-                .iter()
-                .map(|endpoint| (endpoint.address(), endpoint));
-            let known: HashMap<_, _> = known.collect();
-            for endpoint in &mut endpoints {
-                if let Some(old) = known.get(endpoint.address()) {
-                    endpoint.adopt(old);
-                }
+        let known = table
+            .endpoints()
+            .iter()
+            .map(|endpoint| (endpoint.address(), endpoint));
+        let known: HashMap<_, _> = known.collect();
+        let checking = self.checking.load(Ordering::Relaxed);
+        for endpoint in &mut endpoints {
+            match known.get(endpoint.address()) {
+                Some(old) => endpoint.adopt(old),
+                None if checking => _ = endpoint.state().set(Fault::Checks),
+                None => {}
             }
         }
         self.sort(Arc::new(endpoints));
+        self.changed.notify_one();
     }
 
     /// The endpoints now.

@@ -278,7 +278,6 @@ impl State {
     }
 
     /// From now on it is available: the time from which slow start counts.
-    #[allow(dead_code, reason = "for health checks")]
     pub(crate) fn became_available(&self, now: Instant) {
         let after = now.saturating_duration_since(self.since).as_millis();
         self.available_ms

@@ -1,17 +1,21 @@
 //! What is done for a cluster beside its requests, and for how long?
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::Cluster;
+use super::endpoint::Fault;
+use super::health::{self, Change, Finding};
+use super::{Cluster, Endpoint};
 use crate::drain::Watch;
+use crate::observe::metrics;
 use crate::process;
 
 impl Cluster {
-    /// Starts what its settings ask for beside requests: the end of ejections and the comparison of success rates.
+    /// Starts what its settings ask for beside requests: health checks, the comparison of success rates, the end of ejections.
     ///
     /// Call it once for each cluster, in the runtime that does control work rather than in a worker. Without it nobody is
-    /// ejected. The tasks keep neither the cluster nor a drain open: they end with whichever ends first.
+    /// checked or ejected. From this call on an endpoint is unhealthy until a check has succeeded. The tasks keep neither the cluster nor a drain open: they end with whichever ends first.
     pub fn watch(self: &Arc<Self>, drain: &Watch) {
         if let Some(detector) = &self.detector
             && detector.start()
@@ -19,6 +23,50 @@ impl Cluster {
             let (cluster, interval) = (Arc::downgrade(self), detector.interval());
             let sweeping = until_drained(drain.clone(), async move { sweep(cluster, interval).await });
             process::spawn("outlier-sweep", drain.unguarded(), sweeping);
+        }
+        if let Some(check) = &self.settings.health_check
+            && !self.checking.swap(true, Ordering::Relaxed)
+        {
+            for endpoint in self.endpoints().iter() {
+                endpoint.state().set(Fault::Checks);
+            }
+            self.refresh();
+            let checking = health::run(Arc::downgrade(self), Arc::clone(&self.changed), check.clone());
+            process::spawn(
+                "health-checks",
+                drain.unguarded(),
+                until_drained(drain.clone(), checking),
+            );
+        }
+    }
+
+    /// Takes note of a health check.
+    pub(super) fn checked(&self, endpoint: &Endpoint, finding: Finding, change: Change) {
+        metrics::checked(&self.settings.name, finding.name());
+        let state = endpoint.state();
+        let mut sorted_anew = match finding {
+            Finding::Degraded => state.set(Fault::Degraded),
+            Finding::Healthy => state.clear(Fault::Degraded),
+            Finding::Unhealthy | Finding::Failed => false,
+        };
+        match change {
+            Change::None => {}
+            Change::BecameHealthy => {
+                sorted_anew |= state.clear(Fault::Checks);
+                state.became_available(Instant::now());
+                // Who passes its checks again need not wait for the end of its ejection.
+                if let Some(detector) = &self.detector {
+                    sorted_anew |= detector.forgive(endpoint, None);
+                }
+            }
+            Change::BecameUnhealthy => sorted_anew |= state.set(Fault::Checks),
+        }
+        if change.is_any() {
+            let (cluster, address) = (&self.settings.name, endpoint.address());
+            tracing::info!(%cluster, %address, found = finding.name(), "an endpoint's health has changed");
+        }
+        if sorted_anew {
+            self.refresh();
         }
     }
 

@@ -61,6 +61,14 @@ pub const EJECTION_BASE: Duration = Duration::from_secs(30);
 pub const EJECTION_MAX: Duration = Duration::from_secs(300);
 /// The most of a cluster's endpoints that are ejected at once, in percent; further ones stay (Envoy's default).
 pub const EJECTED_PERCENT_MAX: u8 = 10;
+/// How long the answer to a health check may take, the connection included; then the check has failed.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// The time between two health checks of an endpoint, where its cluster does not say otherwise.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// The most health checks of one cluster that are under way at once; further ones wait for their turn.
+pub const CHECKS_AT_ONCE_MAX: usize = 64;
+/// The longest answer to a health check that is read, in bytes; a longer one is a failure.
+pub const CHECK_ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// The largest request head (request line and fields) that is read, in bytes; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another

@@ -79,6 +79,8 @@ pub const UPSTREAM_OVERFLOWS: &str = "tidegate_upstream_overflows_total";
 /// Endpoints that were ejected as outliers (counter; labels `cluster`, `reason`: `consecutive_5xx`,
 /// `consecutive_gateway_failure`, `consecutive_local_origin_failure`, `success_rate` or `failure_percentage`).
 pub const UPSTREAM_EJECTIONS: &str = "tidegate_upstream_ejections_total";
+/// Health checks of endpoints (counter; labels `cluster`, `result`: `healthy`, `degraded`, `unhealthy` or `failed`).
+pub const UPSTREAM_CHECKS: &str = "tidegate_upstream_health_checks_total";
 
 /// The upper bounds of [`REQUEST_SECONDS`]'s buckets, in seconds.
 pub const REQUEST_SECONDS_BUCKETS: &[f64] = &[
@@ -121,6 +123,7 @@ pub fn describe() {
             "Requests sent again: their connection had died, or a policy says so",
         ),
         (UPSTREAM_OVERFLOWS, "What a circuit breaker turned away"),
+        (UPSTREAM_CHECKS, "Health checks of endpoints"),
         (UPSTREAM_EJECTIONS, "Endpoints that were ejected as outliers"),
     ];
     for (name, help) in counters {
@@ -352,4 +355,9 @@ pub(crate) fn breaker_overflow(cluster: &str, priority: &'static str, breaker: &
 /// Counts one ejection; they are rare enough to look their counter up.
 pub(crate) fn ejected(cluster: &str, reason: &'static str) {
     counter!(UPSTREAM_EJECTIONS, "cluster" => cluster.to_owned(), "reason" => reason).increment(1);
+}
+
+/// Counts one health check; they are rare enough to look their counter up.
+pub(crate) fn checked(cluster: &str, result: &'static str) {
+    counter!(UPSTREAM_CHECKS, "cluster" => cluster.to_owned(), "result" => result).increment(1);
 }
