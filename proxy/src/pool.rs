@@ -18,7 +18,7 @@ use crate::drain::Watch;
 use crate::error::Error;
 use crate::process;
 
-mod connect;
+pub(crate) mod connect;
 mod h1;
 mod h2;
 pub(crate) mod key;

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use support::{CLUSTER, Front, HOST, everything_to, with_endpoints};
 use tidegate_proxy::cluster::health::{GrpcProbe, HttpProbe, Probe, TcpProbe};
+use tidegate_proxy::cluster::transport::TransportSettings;
 use tidegate_proxy::cluster::{
     BalanceSettings, Cluster, ClusterSettings, Endpoint, Health, HealthCheck, Protocol,
 };
@@ -29,7 +30,10 @@ fn settings(probe: Probe, protocol: Protocol) -> ClusterSettings {
         ..HealthCheck::new(probe)
     };
     ClusterSettings {
-        protocol,
+        transport: TransportSettings {
+            protocol,
+            ..TransportSettings::default()
+        },
         health_check: Some(check),
         balance: BalanceSettings {
             panic_below_percent: 0,

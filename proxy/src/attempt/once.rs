@@ -82,7 +82,7 @@ pub(super) fn send<'a>(
             };
             match spare {
                 _ if died && unsent => {}
-                Some(spare) if died && idempotent(&spare.method) => {
+                Some(spare) if died => {
                     *request = Request::from_parts(spare, Body::empty());
                 }
                 _ => {
@@ -112,7 +112,8 @@ impl Failed {
 
 /// A copy of the head for a second try of a request without a body.
 fn spare(request: &Request<Body>) -> Option<Parts> {
-    request.body().is_end_stream().then(|| {
+    let repeatable = idempotent(request.method()) && request.body().is_end_stream();
+    repeatable.then(|| {
         let (mut spare, ()) = Request::new(()).into_parts();
         spare.method.clone_from(request.method());
         spare.uri.clone_from(request.uri());

@@ -13,13 +13,13 @@ use super::key::Key;
 use super::proxy_header;
 use super::stream::Stream;
 use crate::cluster::transport::{Protocol, TransportSettings};
-use crate::cluster::{Address, Cluster};
+use crate::cluster::{Address, Cluster, Endpoint};
 use crate::error::{Error, Kind};
 use crate::tls::upstream::{self as tls, ClientTls};
 
 /// What a connection speaks, once that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spoken {
+pub(crate) enum Spoken {
     Http1,
     Http2,
 }
@@ -37,6 +37,14 @@ pub(super) async fn dial(cluster: &Cluster, key: &Key, deadline: Instant) -> Res
         Err(elapsed) => Err(Error::new(Kind::ConnectTimeout).with_source(elapsed)),
     };
     dialled.inspect_err(|error| failed(cluster, error))
+}
+
+/// A connection of its own for a check of `endpoint`; no pool sees it, nor do the counts. The caller sets the deadline.
+pub(crate) async fn apart(
+    cluster: &Cluster,
+    endpoint: &Endpoint,
+) -> Result<(impl AsyncRead + AsyncWrite + Send + Unpin + use<>, Spoken), Error> {
+    reach(&Key::apart(cluster, endpoint)).await
 }
 
 /// Counts a connection that did not come to be.

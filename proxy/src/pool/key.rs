@@ -46,6 +46,15 @@ impl Key {
         }
     }
 
+    /// Without anything of a request.
+    pub(super) fn apart(cluster: &Cluster, endpoint: &Endpoint) -> Self {
+        Self {
+            transport: cluster.transport().clone(),
+            address: endpoint.address().clone(),
+            scope: None,
+        }
+    }
+
     pub(super) fn host(&self) -> Option<&str> {
         self.scope.as_ref()?.host.as_deref()
     }

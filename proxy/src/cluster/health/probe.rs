@@ -1,11 +1,9 @@
-//! One check of one endpoint: connect, ask, within the time that it may take.
-
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+//! One check of one endpoint: connect as its requests do, ask, within the time that it may take.
 
 use super::{Finding, HealthCheck, Probe, grpc, http1, tcp};
-use crate::cluster::{Address, Cluster, Endpoint, Protocol};
+use crate::cluster::{Cluster, Endpoint};
 use crate::error::BoxError;
+use crate::pool::connect::{Spoken, apart};
 
 /// Asks `endpoint` once. Whatever goes wrong is a finding.
 pub(super) async fn ask(cluster: &Cluster, endpoint: &Endpoint, check: &HealthCheck) -> Finding {
@@ -21,28 +19,7 @@ pub(super) async fn ask(cluster: &Cluster, endpoint: &Endpoint, check: &HealthCh
 }
 
 async fn connect_and_ask(cluster: &Cluster, endpoint: &Endpoint, probe: &Probe) -> Result<Finding, BoxError> {
-    match endpoint.address() {
-        Address::Tcp(address) => {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            ask_by(stream, cluster, endpoint, probe).await
-        }
-        Address::Unix(path) => {
-            let stream = UnixStream::connect(path).await?;
-            ask_by(stream, cluster, endpoint, probe).await
-        }
-    }
-}
-
-async fn ask_by<S>(
-    stream: S,
-    cluster: &Cluster,
-    endpoint: &Endpoint,
-    probe: &Probe,
-) -> Result<Finding, BoxError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+    let (stream, spoken) = apart(cluster, endpoint).await?;
     let name: &str = endpoint.hostname().unwrap_or_else(|| cluster.name());
     match probe {
         Probe::Tcp(probe) => Ok(tcp::ask(stream, probe).await?),
@@ -52,9 +29,9 @@ where
         }
         Probe::Http(probe) => {
             let host = probe.host.as_deref().unwrap_or(name);
-            match cluster.settings().protocol {
-                Protocol::Http1 => http1::get(stream, probe, host).await,
-                Protocol::Http2 => grpc::get(stream, probe, host).await,
+            match spoken {
+                Spoken::Http1 => http1::get(stream, probe, host).await,
+                Spoken::Http2 => grpc::get(stream, probe, host).await,
             }
         }
     }
