@@ -26,7 +26,7 @@ mod socket;
 mod stream;
 
 use establish::{Established, Refusal};
-pub(crate) use peer::{Peer, Scheme};
+pub(crate) use peer::{Peer, Scheme, TlsFacts};
 use stream::Presence;
 pub(crate) use stream::Stream;
 

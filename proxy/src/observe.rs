@@ -7,16 +7,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{Method, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
 
 use crate::body::Body;
+use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::observe::ledger::Ending;
 use crate::observe::metrics::ProxyMetrics;
+use crate::observe::record::Record;
 
+pub mod access_log;
 pub mod ledger;
 pub mod metrics;
+pub(crate) mod record;
+pub mod request_id;
 
 /// One accepted request, until the last byte of its response, the end of its tunnel, or whatever cuts it off.
 ///
@@ -35,6 +40,8 @@ pub(crate) struct Observation {
     sent: u64,
     /// Bytes that the head of the response has promised and that are still to come, where it has.
     promised: Option<NonZeroU64>,
+    /// What is written about it when it is over, if anybody wants to know.
+    record: Option<Arc<Record>>,
 }
 
 /// A point in time as a worker counts it: half of an `Instant`, as every body has room for one.
@@ -71,7 +78,20 @@ enum State {
 
 impl Observation {
     /// A request whose head is complete.
-    pub(crate) fn begin(metrics: &Arc<ProxyMetrics>, method: &Method) -> Self {
+    pub(crate) fn begin(metrics: &Arc<ProxyMetrics>, peer: &Arc<Peer>, request: &mut Request<Body>) -> Self {
+        let mut observation = Self::bare(metrics, request.method());
+        observation.record = Record::begin(peer, request);
+        if !request.body().is_end_stream() {
+            request.body_mut().count(Received {
+                metrics: Arc::clone(metrics),
+                record: observation.record.clone(),
+                bytes: 0,
+            });
+        }
+        observation
+    }
+
+    fn bare(metrics: &Arc<ProxyMetrics>, method: &Method) -> Self {
         metrics.began();
         Self {
             metrics: Arc::clone(metrics),
@@ -81,6 +101,7 @@ impl Observation {
             admitted: false,
             sent: 0,
             promised: None,
+            record: None,
         }
     }
 
@@ -91,14 +112,22 @@ impl Observation {
         Ok(())
     }
 
+    /// The head of the request can be trusted from here on: it gets its id.
+    pub(crate) fn identify(&self, peer: &Peer, request: &mut Request<Body>) {
+        record::identify(self.record.as_ref(), peer, request);
+    }
+
     /// A request that was answered with an error before it could be routed: what a codec refuses counts too.
     pub(crate) fn refused(metrics: &Arc<ProxyMetrics>, kind: Kind) {
-        Self::begin(metrics, &Method::GET).settle(Ending::Failed(kind));
+        Self::bare(metrics, &Method::GET).settle(Ending::Failed(kind));
     }
 
     /// An upstream or the route itself answered: the rest depends on the body.
-    pub(crate) fn answered(mut self, response: Response<Body>) -> Response<Body> {
+    pub(crate) fn answered(mut self, mut response: Response<Body>) -> Response<Body> {
         let status = response.status();
+        if let Some(record) = &self.record {
+            record.responded(&mut response, None);
+        }
         self.metrics.head_sent(self.started);
         let length = response.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
@@ -115,7 +144,10 @@ impl Observation {
     }
 
     /// The answer is an error of ours.
-    pub(crate) fn failed(mut self, error: &Error, response: Response<Body>) -> Response<Body> {
+    pub(crate) fn failed(mut self, error: &Error, mut response: Response<Body>) -> Response<Body> {
+        if let Some(record) = &self.record {
+            record.responded(&mut response, Some(error));
+        }
         self.metrics.head_sent(self.started);
         self.state = State::Failing(error.kind());
         response.map(|body| body.observed(self))
@@ -123,7 +155,12 @@ impl Observation {
 
     /// A part of the response was taken to be sent.
     pub(crate) fn sent(&mut self, frame: &Frame<Bytes>) {
-        let Some(data) = frame.data_ref() else { return };
+        let Some(data) = frame.data_ref() else {
+            if let (Some(record), Some(trailers)) = (&self.record, frame.trailers_ref()) {
+                record.trailed(trailers);
+            }
+            return;
+        };
         self.sent += data.len() as u64;
         if self.promised.is_some_and(|promised| promised.get() == self.sent) {
             // A codec need not ask for the end of what it knows the length of.
@@ -154,6 +191,9 @@ impl Observation {
         self.state = State::Settled;
         if self.admitted {
             self.metrics.overload().release();
+        }
+        if let Some(record) = self.record.take() {
+            record.finish(ending, self.sent);
         }
         self.metrics.ended(ending, status, self.sent);
     }
@@ -220,20 +260,11 @@ impl Account {
 #[derive(Debug)]
 pub(crate) struct Received {
     metrics: Arc<ProxyMetrics>,
+    record: Option<Arc<Record>>,
     bytes: u64,
 }
 
 impl Received {
-    /// Counts `body`, unless there is nothing to count.
-    pub(crate) fn count(metrics: &Arc<ProxyMetrics>, body: &mut Body) {
-        if !body.is_end_stream() {
-            body.count(Self {
-                metrics: Arc::clone(metrics),
-                bytes: 0,
-            });
-        }
-    }
-
     fn add(&mut self, frame: &Frame<Bytes>) {
         self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
     }
@@ -242,5 +273,8 @@ impl Received {
 impl Drop for Received {
     fn drop(&mut self) {
         self.metrics.received(self.bytes);
+        if let Some(record) = &self.record {
+            record.received(self.bytes);
+        }
     }
 }

@@ -28,6 +28,14 @@ where
     tokio::spawn(task.instrument(tracing::trace_span!("task", name)))
 }
 
+/// Starts a thread that has a name, for work that may block; its owner keeps the handle and joins it.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
 /// How many workers carry traffic by default: one for each core that the process may use.
 #[must_use]
 pub fn default_workers() -> NonZeroUsize {

@@ -12,7 +12,7 @@ use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::normalize::{self, path};
-use crate::observe::{Observation, Received};
+use crate::observe::Observation;
 use crate::respond::{self, Dialect};
 use crate::route::{self, Action, Chosen, Found, Redirect, apply};
 use crate::upstream::{Target, Upstream};
@@ -27,17 +27,16 @@ use crate::worker::Worker;
 )]
 pub(crate) fn handle<'a>(
     worker: &'a Arc<Worker>,
-    peer: &'a Peer,
+    peer: &'a Arc<Peer>,
     mut request: Request<Body>,
 ) -> impl Future<Output = Response<Body>> + Send + 'a {
     async move {
-        let mut observation = Observation::begin(&worker.metrics, request.method());
-        Received::count(&worker.metrics, request.body_mut());
+        let mut observation = Observation::begin(&worker.metrics, peer, &mut request);
         let version = request.version();
         let dialect = Dialect::of(request.headers());
         let prepared = observation
             .admit()
-            .and_then(|()| prepare(worker, peer, &mut request));
+            .and_then(|()| prepare(worker, peer, &observation, &mut request));
         let result = match prepared {
             Ok(found) => follow(worker, peer, &found, dialect, &mut request).await,
             Err(error) => Err(error),
@@ -57,8 +56,14 @@ pub(crate) fn handle<'a>(
 }
 
 /// Makes the head trustworthy and finds its route, in the one snapshot that this request is routed by.
-fn prepare(worker: &Worker, peer: &Peer, request: &mut Request<Body>) -> Result<Found, Error> {
+fn prepare(
+    worker: &Worker,
+    peer: &Peer,
+    observation: &Observation,
+    request: &mut Request<Body>,
+) -> Result<Found, Error> {
     let head = normalize::head(request, peer)?;
+    observation.identify(peer, request);
     let snapshot = worker.config.load();
     let found = route::find(&snapshot, &peer.http().route_table, &head.host, request);
     let mut found = found.ok_or_else(|| Error::new(Kind::NoRoute))?;
@@ -165,7 +170,7 @@ mod tests {
     fn the_future_of_a_request_stays_small() {
         let (_drain, watch) = Drain::new();
         let proxy = Proxy::new(Handle::default(), watch);
-        let peer = Peer::unknown();
+        let peer = Arc::new(Peer::unknown());
         let size = size_of_val(&handle(proxy.worker(), &peer, Request::default()));
         assert!(size <= 3072, "{size} bytes");
     }

@@ -13,6 +13,7 @@ use crate::cluster::outlier::Outcome;
 use crate::cluster::{Cluster, Endpoint};
 use crate::error::{Error, Kind};
 use crate::exchange::{self, Failure};
+use crate::observe::record::{self, OpenTry};
 use crate::pool::{Freshness, Wanted};
 use crate::upstream::Timing;
 use crate::worker::Worker;
@@ -41,6 +42,7 @@ pub(super) fn send<'a>(
         cluster.metrics().requests.increment(1);
         let mut freshness = Freshness::Any;
         loop {
+            let open = OpenTry::begin(request, cluster.name(), endpoint.address());
             let started = Instant::now();
             let wanted = Wanted {
                 cluster,
@@ -51,6 +53,7 @@ pub(super) fn send<'a>(
             let connection = match worker.pool.checkout(wanted, request).await {
                 Ok(connection) => connection,
                 Err(error) => {
+                    OpenTry::end(open, Err(&error));
                     if error.kind() != Kind::BreakerOpen {
                         cluster.note(endpoint, Outcome::LocalFailure);
                     }
@@ -61,6 +64,7 @@ pub(super) fn send<'a>(
             let spare = connection.is_reused().then(|| spare(request)).flatten();
             let failure = match exchange::send(connection, endpoint.begin(), request).await {
                 Ok(response) => {
+                    OpenTry::end(open, Ok(response.status()));
                     cluster.note(endpoint, Outcome::of_status(response.status().as_u16()));
                     let timing = Timing {
                         connect: connected - started,
@@ -75,6 +79,7 @@ pub(super) fn send<'a>(
                 reused,
                 unsent,
             } = failure;
+            OpenTry::end(open, Err(&error));
             let died = match error.kind() {
                 Kind::UpstreamReset => reused,
                 Kind::StreamRefused => freshness == Freshness::Any,
@@ -118,6 +123,7 @@ fn spare(request: &Request<Body>) -> Option<Parts> {
         spare.method.clone_from(request.method());
         spare.uri.clone_from(request.uri());
         spare.headers.clone_from(request.headers());
+        record::carry(request.extensions(), &mut spare.extensions);
         spare
     })
 }

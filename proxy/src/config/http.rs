@@ -8,6 +8,8 @@ use crate::config::limits;
 use crate::normalize::edge::EdgePolicy;
 use crate::normalize::forwarded::Forwarding;
 use crate::normalize::path::PathPolicy;
+use crate::observe::access_log::AccessLog;
+use crate::observe::request_id::RequestIdPolicy;
 
 /// What holds for every connection of a filter chain. The defaults are meant for clients that nobody knows.
 #[derive(Clone, Debug)]
@@ -35,6 +37,10 @@ pub struct HttpSettings {
     pub upgrades: Vec<Box<str>>,
     /// What the end of a client's input means while its request is under way.
     pub half_close: HalfClose,
+    /// Which requests get an `x-request-id`. Default: what a client sends is passed on.
+    pub request_id: RequestIdPolicy,
+    /// What is written about each request when it is over. Default: nothing, which costs nothing.
+    pub access_logs: Vec<AccessLog>,
 }
 
 /// How long a client may take for what.
@@ -134,6 +140,8 @@ impl Default for HttpSettings {
             requests_per_connection_max: None,
             upgrades: vec!["websocket".into()],
             half_close: HalfClose::default(),
+            request_id: RequestIdPolicy::default(),
+            access_logs: Vec::new(),
         }
     }
 }

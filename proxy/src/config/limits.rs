@@ -131,6 +131,10 @@ pub const MEMORY_SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 pub const MEMORY_SHED_PERCENT: u32 = 95;
 /// From how much of its memory bound on, in percent, no connection is accepted.
 pub const MEMORY_STOP_PERCENT: u32 = 98;
+/// The most lines of an access log that wait for its file; further ones are dropped and counted.
+pub const ACCESS_LOG_QUEUE_LINES: usize = 16 * 1024;
+/// The most bytes of lines that wait for an access log's file; further ones are dropped and counted.
+pub const ACCESS_LOG_QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).
 pub const H2_STREAMS_MAX: u32 = 250;
 /// The receive window of one HTTP/2 stream, in bytes.

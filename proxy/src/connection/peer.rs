@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
@@ -16,6 +17,7 @@ use crate::tls::certificate::Facts;
 /// What the requests of one connection know about who sent them. There is one for each connection, also an idle one: what
 /// few have is boxed, what few ask for is made when they do.
 pub(crate) struct Peer {
+    id: u64,
     remote: Option<SocketAddr>,
     local: Option<SocketAddr>,
     ip_text: Option<HeaderValue>,
@@ -37,11 +39,10 @@ pub(crate) enum Scheme {
 #[derive(Debug)]
 pub(crate) struct TlsFacts {
     /// The name that it asked for (SNI), in lower case.
-    #[allow(dead_code, reason = "for access logs")]
     pub(crate) server_name: Option<Box<str>>,
     /// The protocol agreed on by ALPN.
     pub(crate) alpn: Option<Box<[u8]>>,
-    #[allow(dead_code, reason = "for access logs")]
+    /// What it speaks.
     pub(crate) version: Option<ProtocolVersion>,
     certificate: Option<ClientCertificate>,
 }
@@ -61,7 +62,9 @@ impl Peer {
 
     /// A client that came in by this chain.
     pub(crate) fn of(chain: Arc<Chain>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             remote: None,
             local: None,
             ip_text: None,
@@ -101,19 +104,22 @@ impl Peer {
         }
     }
 
+    /// A number that no other connection of the process has.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The client's address for `X-Forwarded-For`, made once for the connection.
     pub(crate) fn ip_text(&self) -> Option<&HeaderValue> {
         self.ip_text.as_ref()
     }
 
     /// The client's address: its own, or the one that a PROXY header gave. None for a unix socket.
-    #[allow(dead_code, reason = "for access logs and forwarding headers")]
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
         self.remote
     }
 
     /// Where the client connected to, as far as it is known.
-    #[allow(dead_code, reason = "for access logs")]
     pub(crate) fn local(&self) -> Option<SocketAddr> {
         self.local
     }
@@ -132,7 +138,6 @@ impl Peer {
     }
 
     /// What its TLS handshake told; none on a connection without TLS.
-    #[allow(dead_code, reason = "for access logs and forwarding headers")]
     pub(crate) fn tls(&self) -> Option<&TlsFacts> {
         self.tls.as_deref()
     }

@@ -26,6 +26,10 @@ pub const REQUESTS_ABORTED: &str = "tidegate_requests_aborted_total";
 /// Requests that were turned away since the process holds as much as it may (counter; label `reason`: `requests`,
 /// `buffered_bytes`, `parked` or `memory`). They count as failed, too.
 pub const REQUESTS_SHED: &str = "tidegate_requests_shed_total";
+/// Lines of access logs that were written (counter).
+pub const ACCESS_LOG_LINES: &str = "tidegate_access_log_lines_total";
+/// Lines of access logs that were dropped: the queue was full, or the file could not be written (counter).
+pub const ACCESS_LOG_DROPPED: &str = "tidegate_access_log_dropped_total";
 /// Bytes of request bodies that were passed on (counter).
 pub const REQUEST_BYTES: &str = "tidegate_request_body_bytes_total";
 /// Bytes of response bodies that were passed on (counter).
@@ -94,6 +98,8 @@ pub fn describe() {
         (REQUESTS_ANSWERED, "Requests answered by an upstream or a route"),
         (REQUESTS_FAILED, "Requests answered with an error of the proxy"),
         (REQUESTS_SHED, "Requests turned away by a bound of the process"),
+        (ACCESS_LOG_LINES, "Lines of access logs written"),
+        (ACCESS_LOG_DROPPED, "Lines of access logs dropped"),
         (REQUEST_BYTES, "Bytes of request bodies passed on"),
         (RESPONSE_BYTES, "Bytes of response bodies passed on"),
         (

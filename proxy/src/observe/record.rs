@@ -1,0 +1,336 @@
+//! What is known about one request once it is over: kept only where an access log or a trace wants it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+
+use crate::body::Body;
+use crate::cluster::Address;
+use crate::config::http::HttpSettings;
+use crate::connection::Peer;
+use crate::error::{Error, Kind};
+use crate::observe::ledger::Ending;
+use crate::observe::request_id::{self, RequestIdResponse, X_REQUEST_ID};
+
+/// What one request is remembered by, from its head to the end of its response.
+///
+/// One allocation for each request that is recorded; the lock is never contended, as a request is in one place at a time.
+pub(crate) struct Record {
+    pub(crate) peer: Arc<Peer>,
+    /// Tells it from every other one, by chance.
+    pub(crate) id: u64,
+    pub(crate) started_at: SystemTime,
+    started: Instant,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    /// The target as the client sent it.
+    pub(crate) uri: Uri,
+    progress: Mutex<Progress>,
+}
+
+/// What comes to be known on the way. Times are counted from the head of the request.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The fields of the request that the logs ask for.
+    pub(crate) request_fields: HeaderMap,
+    pub(crate) request_head_bytes: u64,
+    pub(crate) authority: Option<HeaderValue>,
+    pub(crate) virtual_host: Option<Arc<str>>,
+    pub(crate) route: Option<Arc<str>>,
+    pub(crate) cluster: Option<Arc<str>>,
+    pub(crate) tries: Vec<Try>,
+    pub(crate) tries_count: u64,
+    pub(crate) received: u64,
+    pub(crate) request_end: Option<Duration>,
+    pub(crate) response_start: Option<Duration>,
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) code_details: Option<&'static str>,
+    /// The fields of the response that the logs ask for.
+    pub(crate) response_fields: HeaderMap,
+    pub(crate) response_head_bytes: u64,
+    pub(crate) trailers: HeaderMap,
+    /// The id that the response has to carry.
+    echo: Option<HeaderValue>,
+}
+
+/// One try at an upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Try {
+    pub(crate) upstream: Address,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) start: Duration,
+    pub(crate) end: Option<Duration>,
+    pub(crate) outcome: Option<Result<StatusCode, Kind>>,
+    /// What the transport said, where it failed.
+    pub(crate) failure: Option<Box<str>>,
+}
+
+/// Everything about a request that is over.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) record: &'a Record,
+    pub(crate) progress: &'a Progress,
+    pub(crate) ending: Ending,
+    pub(crate) sent: u64,
+    pub(crate) duration: Duration,
+}
+
+/// The record in the extensions of a request on its way.
+#[derive(Clone)]
+struct Tracked(Arc<Record>);
+
+/// The most tries of one request that are remembered one by one; further ones are only counted.
+const TRIES_REMEMBERED: usize = 16;
+
+impl Record {
+    /// The record of a request, if anybody wants it.
+    pub(crate) fn begin(peer: &Arc<Peer>, request: &Request<Body>) -> Option<Arc<Self>> {
+        let http = peer.http();
+        let echoes = http.request_id.response == RequestIdResponse::Set;
+        if http.access_logs.is_empty() && !echoes {
+            return None;
+        }
+        let record = Self {
+            peer: Arc::clone(peer),
+            id: fastrand::u64(..),
+            started_at: SystemTime::now(),
+            started: Instant::now(),
+            method: request.method().clone(),
+            version: request.version(),
+            uri: request.uri().clone(),
+            progress: Mutex::default(),
+        };
+        record.note_fields(request.headers());
+        if http_body::Body::is_end_stream(request.body()) {
+            record.progress().request_end = Some(Duration::ZERO);
+        }
+        Some(Arc::new(record))
+    }
+
+    /// The head of the request can be trusted now and has its id.
+    pub(crate) fn identified(self: &Arc<Self>, request: &mut Request<Body>) {
+        self.note_fields(request.headers());
+        if self.http().request_id.response == RequestIdResponse::Set {
+            self.progress().echo = request.headers().get(X_REQUEST_ID).cloned();
+        }
+        request.extensions_mut().insert(Tracked(Arc::clone(self)));
+    }
+
+    /// The request has its way.
+    #[allow(dead_code, reason = "until routes have names")]
+    pub(crate) fn routed(&self, virtual_host: Option<&Arc<str>>, route: Option<&Arc<str>>) {
+        let mut progress = self.progress();
+        progress.virtual_host = virtual_host.cloned();
+        progress.route = route.cloned();
+    }
+
+    /// The request's body is over, or nobody reads it any more.
+    pub(crate) fn received(&self, bytes: u64) {
+        let now = self.elapsed();
+        let mut progress = self.progress();
+        progress.received = bytes;
+        progress.request_end.get_or_insert(now);
+    }
+
+    /// The head of a response is ready, of an error of ours or of an answer.
+    pub(crate) fn responded(&self, response: &mut Response<Body>, error: Option<&Error>) {
+        let now = self.elapsed();
+        let mut progress = self.progress();
+        if let Some(id) = progress.echo.take() {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        progress.status = Some(response.status());
+        progress.code_details = error.map(Error::code_details);
+        progress.response_start = Some(now);
+        progress.response_head_bytes = head_bytes(response.headers());
+        let wanted = self
+            .http()
+            .access_logs
+            .iter()
+            .flat_map(|log| log.response_fields());
+        progress.response_fields = chosen(response.headers(), wanted);
+    }
+
+    /// Trailers of the response pass.
+    pub(crate) fn trailed(&self, trailers: &HeaderMap) {
+        let wanted = self.http().access_logs.iter().flat_map(|log| log.trailers());
+        let trailers = chosen(trailers, wanted);
+        self.progress().trailers = trailers;
+    }
+
+    /// The request is over.
+    pub(crate) fn finish(&self, ending: Ending, sent: u64) {
+        let progress = self.progress();
+        let entry = Entry {
+            record: self,
+            progress: &progress,
+            ending,
+            sent,
+            duration: self.elapsed(),
+        };
+        for log in &self.http().access_logs {
+            log.write(&entry);
+        }
+    }
+
+    fn note_fields(&self, headers: &HeaderMap) {
+        let wanted = self
+            .http()
+            .access_logs
+            .iter()
+            .flat_map(|log| log.request_fields());
+        let mut progress = self.progress();
+        progress.request_fields = chosen(headers, wanted);
+        progress.request_head_bytes = head_bytes(headers);
+        progress.authority = headers.get(http::header::HOST).cloned();
+    }
+
+    fn http(&self) -> &HttpSettings {
+        self.peer.http()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("method", &self.method)
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Copies of the fields that somebody wants: the values are shared, not copied.
+fn chosen<'a>(headers: &HeaderMap, wanted: impl Iterator<Item = &'a HeaderName>) -> HeaderMap {
+    let mut chosen = HeaderMap::new();
+    for name in wanted {
+        if let Some(value) = headers.get(name)
+            && !chosen.contains_key(name)
+        {
+            chosen.insert(name, value.clone());
+        }
+    }
+    chosen
+}
+
+fn head_bytes(headers: &HeaderMap) -> u64 {
+    let bytes = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
+    bytes.sum::<usize>() as u64
+}
+
+impl Entry<'_> {
+    /// The status that the client got; none if it got none.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.progress.status
+    }
+
+    /// Envoy's flag for what went wrong.
+    pub(crate) fn flag(&self) -> Option<&'static str> {
+        let kind = match self.ending {
+            Ending::Answered => return None,
+            Ending::Aborted => Kind::ClientClosed,
+            Ending::Failed(kind) => kind,
+        };
+        Some(kind.row().flag).filter(|flag| *flag != "-")
+    }
+
+    /// Envoy's words for why the response is what it is.
+    pub(crate) fn code_details(&self) -> String {
+        const BEFORE: &str = "upstream_reset_before_response_started";
+        let broke = |kind: Kind| match kind.row().details.strip_prefix(BEFORE) {
+            Some(why) => format!("upstream_reset_after_response_started{why}"),
+            None => kind.row().details.to_owned(),
+        };
+        match (self.progress.code_details, self.ending) {
+            (_, Ending::Aborted) => Kind::ClientClosed.row().details.to_owned(),
+            (Some(details), _) => details.to_owned(),
+            (None, Ending::Failed(kind)) => broke(kind),
+            (None, Ending::Answered) if self.progress.tries_count == 0 => "direct_response".to_owned(),
+            (None, Ending::Answered) => "via_upstream".to_owned(),
+        }
+    }
+
+    /// The last try.
+    pub(crate) fn last_try(&self) -> Option<&Try> {
+        self.progress.tries.last()
+    }
+}
+
+/// A try that is under way; one that is dropped was given up.
+pub(crate) struct OpenTry {
+    record: Arc<Record>,
+}
+
+impl OpenTry {
+    /// A try begins, if anybody keeps a record of the request.
+    pub(crate) fn begin(request: &mut Request<Body>, cluster: &Arc<str>, upstream: &Address) -> Option<Self> {
+        let Tracked(record) = request.extensions().get::<Tracked>()?;
+        let record = Arc::clone(record);
+        let start = record.elapsed();
+        let mut progress = record.progress();
+        progress.cluster = Some(Arc::clone(cluster));
+        progress.tries_count += 1;
+        if progress.tries.len() == TRIES_REMEMBERED {
+            progress.tries.pop();
+        }
+        progress.tries.push(Try {
+            upstream: upstream.clone(),
+            local: None,
+            start,
+            end: None,
+            outcome: None,
+            failure: None,
+        });
+        drop(progress);
+        Some(Self { record })
+    }
+
+    /// The try has its response head, or has failed.
+    pub(crate) fn end(open: Option<Self>, outcome: Result<StatusCode, &Error>) {
+        let Some(open) = open else { return };
+        let end = open.record.elapsed();
+        let mut progress = open.record.progress();
+        if let Some(last) = progress.tries.last_mut() {
+            last.end = Some(end);
+            last.outcome = Some(outcome.map_err(Error::kind));
+            last.failure = outcome.err().map(|error| error.to_string().into());
+        }
+    }
+}
+
+impl Drop for OpenTry {
+    fn drop(&mut self) {
+        let end = self.record.elapsed();
+        if let Some(last) = self.record.progress().tries.last_mut() {
+            last.end.get_or_insert(end);
+        }
+    }
+}
+
+/// Gives the head of another try what the request had.
+pub(crate) fn carry(from: &http::Extensions, to: &mut http::Extensions) {
+    if let Some(tracked) = from.get::<Tracked>() {
+        to.insert(tracked.clone());
+    }
+}
+
+/// Gives a request its id, and its record the head as it is now.
+pub(crate) fn identify(record: Option<&Arc<Record>>, peer: &Peer, request: &mut Request<Body>) {
+    request_id::apply(peer.http().request_id, request.headers_mut());
+    if let Some(record) = record {
+        record.identified(request);
+    }
+}
