@@ -117,9 +117,16 @@ impl Observation {
         record::identify(self.record.as_ref(), peer, request);
     }
 
-    /// A request that was answered with an error before it could be routed: what a codec refuses counts too.
-    pub(crate) fn refused(metrics: &Arc<ProxyMetrics>, kind: Kind) {
-        Self::bare(metrics, &Method::GET).settle(Ending::Failed(kind));
+    /// A request that is answered with an error before it could be read: what a codec refuses counts too.
+    pub(crate) fn refused(
+        metrics: &Arc<ProxyMetrics>,
+        peer: &Arc<Peer>,
+        error: &Error,
+        response: Response<Body>,
+    ) -> Response<Body> {
+        let mut observation = Self::bare(metrics, &Method::GET);
+        observation.record = Record::refused(peer);
+        observation.failed(error, response)
     }
 
     /// An upstream or the route itself answered: the rest depends on the body.

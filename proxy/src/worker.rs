@@ -88,8 +88,8 @@ impl Proxy {
     /// Turns a request away that is not worth looking at, and accounts for it.
     pub(crate) fn refuse(&self, error: &Error, dialect: Dialect) -> Response<Body> {
         tracing::debug!(reason = error.kind().name(), %error, "request refused");
-        Observation::refused(&self.worker.metrics, error.kind());
-        respond::from_error(error, dialect)
+        let response = respond::from_error(error, dialect);
+        Observation::refused(&self.worker.metrics, &self.peer, error, response)
     }
 
     /// Whose requests these are.

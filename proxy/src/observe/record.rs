@@ -25,10 +25,9 @@ pub(crate) struct Record {
     pub(crate) id: u64,
     pub(crate) started_at: SystemTime,
     started: Instant,
-    pub(crate) method: Method,
     pub(crate) version: Version,
-    /// The target as the client sent it.
-    pub(crate) uri: Uri,
+    /// The method and the target as the client sent them; none of a request that could not be read.
+    pub(crate) line: Option<(Method, Uri)>,
     progress: Mutex<Progress>,
 }
 
@@ -62,6 +61,7 @@ pub(crate) struct Progress {
 pub(crate) struct Try {
     pub(crate) upstream: Address,
     pub(crate) local: Option<SocketAddr>,
+    #[allow(dead_code, reason = "for spans")]
     pub(crate) start: Duration,
     pub(crate) end: Option<Duration>,
     pub(crate) outcome: Option<Result<StatusCode, Kind>>,
@@ -94,21 +94,31 @@ impl Record {
         if http.access_logs.is_empty() && !echoes {
             return None;
         }
-        let record = Self {
-            peer: Arc::clone(peer),
-            id: fastrand::u64(..),
-            started_at: SystemTime::now(),
-            started: Instant::now(),
-            method: request.method().clone(),
-            version: request.version(),
-            uri: request.uri().clone(),
-            progress: Mutex::default(),
-        };
+        let line = (request.method().clone(), request.uri().clone());
+        let record = Self::of(peer, request.version(), Some(line));
         record.note_fields(request.headers());
         if http_body::Body::is_end_stream(request.body()) {
             record.progress().request_end = Some(Duration::ZERO);
         }
         Some(Arc::new(record))
+    }
+
+    /// The record of a request that was refused before it could be read, if anybody wants it.
+    pub(crate) fn refused(peer: &Arc<Peer>) -> Option<Arc<Self>> {
+        let wanted = !peer.http().access_logs.is_empty();
+        wanted.then(|| Arc::new(Self::of(peer, Version::HTTP_11, None)))
+    }
+
+    fn of(peer: &Arc<Peer>, version: Version, line: Option<(Method, Uri)>) -> Self {
+        Self {
+            peer: Arc::clone(peer),
+            id: fastrand::u64(..),
+            started_at: SystemTime::now(),
+            started: Instant::now(),
+            version,
+            line,
+            progress: Mutex::default(),
+        }
     }
 
     /// The head of the request can be trusted now and has its id.
@@ -205,8 +215,7 @@ impl Record {
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
-            .field("method", &self.method)
-            .field("uri", &self.uri)
+            .field("line", &self.line)
             .finish_non_exhaustive()
     }
 }

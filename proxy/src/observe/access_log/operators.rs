@@ -231,15 +231,15 @@ fn either<T>(argument: &str, parse: fn(&str) -> Result<T, String>) -> Result<(T,
 }
 
 fn request_field<'a>(entry: &Entry<'a>, name: &Name) -> Value<'a> {
-    let record = entry.record;
+    let line = entry.record.line.as_ref();
     match name {
-        Name::Method => shared(record.method.as_str()),
-        Name::Path => shared(path(&record.uri)),
+        Name::Method => maybe(line.map(|(method, _)| method.as_str())),
+        Name::Path => maybe(line.map(|(_, uri)| path(uri))),
         Name::Authority => match &entry.progress.authority {
             Some(authority) => Value::Text(authority.as_bytes().into()),
-            None => maybe(record.uri.authority().map(http::uri::Authority::as_str)),
+            None => maybe(line.and_then(|(_, uri)| Some(uri.authority()?.as_str()))),
         },
-        Name::Scheme => maybe(record.uri.scheme_str()),
+        Name::Scheme => maybe(line.and_then(|(_, uri)| uri.scheme_str())),
         Name::Field(name) => header(&entry.progress.request_fields, name, None),
     }
 }
