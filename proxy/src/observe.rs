@@ -16,6 +16,7 @@ use crate::error::{Error, Kind};
 use crate::observe::ledger::Ending;
 use crate::observe::metrics::ProxyMetrics;
 use crate::observe::record::Record;
+use crate::route::Found;
 
 pub mod access_log;
 pub mod ledger;
@@ -115,6 +116,13 @@ impl Observation {
     /// The head of the request can be trusted from here on: it gets its id.
     pub(crate) fn identify(&self, peer: &Peer, request: &mut Request<Body>) {
         record::identify(self.record.as_ref(), peer, request);
+    }
+
+    /// The request has its way.
+    pub(crate) fn found(&self, found: &Found) {
+        if let Some(record) = &self.record {
+            record.routed(found);
+        }
     }
 
     /// A request that is answered with an error before it could be read: what a codec refuses counts too.

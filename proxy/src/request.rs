@@ -71,6 +71,7 @@ fn prepare(
     if head.redirect == path::Redirect::Yes {
         found.chosen = Chosen::OwnPath;
     }
+    observation.found(&found);
     Ok(found)
 }
 

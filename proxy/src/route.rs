@@ -77,6 +77,7 @@ pub struct Route {
 
 /// Where a request was found to go.
 pub(crate) struct Found {
+    pub(crate) virtual_host: Arc<str>,
     pub(crate) route: Arc<Route>,
     pub(crate) chosen: Chosen,
     pub(crate) levels: Levels,
@@ -112,6 +113,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
     let cluster = match &route.action {
         Action::Respond(_) | Action::Redirect(_) => {
             return Some(Found {
+                virtual_host: Arc::clone(&virtual_host.name),
                 route: Arc::clone(route),
                 chosen: Chosen::None,
                 levels,
@@ -132,6 +134,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
         },
     };
     Some(Found {
+        virtual_host: Arc::clone(&virtual_host.name),
         route: Arc::clone(route),
         chosen: cluster.map_or(Chosen::Missing, |cluster| Chosen::Cluster(Arc::clone(cluster))),
         levels,

@@ -1,5 +1,10 @@
 //! What does an access log say about a request, whatever became of it, and can a client make it say something else?
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test fails by panicking, also in what it is made of"
+)]
+
 mod support;
 
 use std::sync::{Arc, Mutex};
@@ -25,17 +30,20 @@ struct Lines(Mutex<Vec<String>>);
 impl Sink for Lines {
     fn write(&self, line: Vec<u8>) {
         let line = String::from_utf8(line).expect("lines are UTF-8");
-        self.0.lock().unwrap().push(line);
+        self.0.lock().expect("no panic so far").push(line);
     }
 }
 
 impl Lines {
     async fn first(&self) -> String {
-        eventually("a line", async || self.0.lock().unwrap().first().cloned()).await
+        eventually("a line", async || {
+            self.0.lock().expect("no panic so far").first().cloned()
+        })
+        .await
     }
 
     fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().expect("no panic so far").clone()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::observe::ledger::Ending;
 use crate::observe::request_id::{self, RequestIdResponse, X_REQUEST_ID};
+use crate::route::{Chosen, Found};
 
 /// What one request is remembered by, from its head to the end of its response.
 ///
@@ -38,6 +39,8 @@ pub(crate) struct Progress {
     pub(crate) request_fields: HeaderMap,
     pub(crate) request_head_bytes: u64,
     pub(crate) authority: Option<HeaderValue>,
+    /// The client's address, where a trusted proxy told another one than the connection's.
+    pub(crate) client: Option<HeaderValue>,
     pub(crate) virtual_host: Option<Arc<str>>,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) cluster: Option<Arc<str>>,
@@ -131,11 +134,14 @@ impl Record {
     }
 
     /// The request has its way.
-    #[allow(dead_code, reason = "until routes have names")]
-    pub(crate) fn routed(&self, virtual_host: Option<&Arc<str>>, route: Option<&Arc<str>>) {
+    pub(crate) fn routed(&self, found: &Found) {
         let mut progress = self.progress();
-        progress.virtual_host = virtual_host.cloned();
-        progress.route = route.cloned();
+        progress.virtual_host = Some(Arc::clone(&found.virtual_host));
+        progress.route.clone_from(&found.route.name);
+        progress.client.clone_from(&found.client);
+        if let Chosen::Cluster(cluster) = &found.chosen {
+            progress.cluster = Some(Arc::clone(cluster.name()));
+        }
     }
 
     /// The request's body is over, or nobody reads it any more.

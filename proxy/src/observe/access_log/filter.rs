@@ -25,11 +25,11 @@ pub enum Filter {
     /// One of these of Envoy's response flags; an empty list stands for any.
     Flag(Vec<Box<str>>),
     /// All of them.
-    All(Vec<Filter>),
+    All(Vec<Self>),
     /// At least one of them.
-    Any(Vec<Filter>),
+    Any(Vec<Self>),
     /// Not this one.
-    Not(Box<Filter>),
+    Not(Box<Self>),
 }
 
 /// What a field has to be like.

@@ -16,8 +16,8 @@ pub(super) struct Node {
 #[derive(Clone, Debug)]
 enum Shape {
     Format(Template),
-    Object(Vec<(Box<str>, Shape)>),
-    List(Vec<Shape>),
+    Object(Vec<(Box<str>, Self)>),
+    List(Vec<Self>),
     Fixed(Value),
 }
 

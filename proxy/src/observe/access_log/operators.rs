@@ -191,8 +191,12 @@ fn plain(name: &str) -> Option<Operator> {
 /// The operators that name an address of the downstream connection.
 fn addresses(name: &str) -> Option<Operator> {
     Some(match name {
-        "DOWNSTREAM_REMOTE_ADDRESS" => Operator::Plain(|entry| socket(entry.record.peer.remote())),
-        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => Operator::Plain(|entry| ip(entry.record.peer.remote())),
+        "DOWNSTREAM_REMOTE_ADDRESS" => {
+            Operator::Shared(|entry| told(entry).unwrap_or_else(|| socket(entry.record.peer.remote())))
+        }
+        "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => {
+            Operator::Shared(|entry| told(entry).unwrap_or_else(|| ip(entry.record.peer.remote())))
+        }
         "DOWNSTREAM_REMOTE_PORT" => Operator::Plain(|entry| port(entry.record.peer.remote())),
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => Operator::Plain(|entry| socket(entry.record.peer.remote())),
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
@@ -261,6 +265,12 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_10 => "HTTP/1.0",
         _ => "HTTP/1.1",
     }
+}
+
+/// The client's address as a trusted proxy told it, which has no port.
+fn told<'a>(entry: &Entry<'a>) -> Option<Value<'a>> {
+    let client = entry.progress.client.as_ref()?;
+    Some(Value::Text(client.as_bytes().into()))
 }
 
 /// When the last try had its response head.
