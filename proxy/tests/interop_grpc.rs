@@ -2,11 +2,11 @@
 
 mod support;
 
-use support::interop;
+use support::interop::{self, By};
 use tidegate_proxy::cluster::Protocol;
 
 async fn check(case: &str, expected: &str) {
-    interop::check("grpc_peer.py", Protocol::Http2, case, expected).await;
+    interop::check("grpc_peer.py", By::Tcp, Protocol::Http2, case, expected).await;
 }
 
 #[tokio::test]
@@ -73,4 +73,16 @@ async fn compressed_messages() {
 #[tokio::test]
 async fn two_hundred_calls_at_once_on_one_connection() {
     check("many_at_once", "200 of 200").await;
+}
+
+#[tokio::test]
+async fn calls_and_streams_over_tls() {
+    for (case, expected) in [
+        ("client_streaming", "one,,three"),
+        ("bidi_streaming", "0 1 2 3 4"),
+        ("cancel", "first, then CANCELLED; server saw over"),
+        ("error_in_a_stream", "first, then DATA_LOSS gone"),
+    ] {
+        interop::check("grpc_peer.py", By::Tls, Protocol::Http2, case, expected).await;
+    }
 }

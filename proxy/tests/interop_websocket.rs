@@ -2,11 +2,11 @@
 
 mod support;
 
-use support::interop;
+use support::interop::{self, By};
 use tidegate_proxy::cluster::Protocol;
 
 async fn check(case: &str, expected: &str) {
-    interop::check("websocket_peer.py", Protocol::Http1, case, expected).await;
+    interop::check("websocket_peer.py", By::Tcp, Protocol::Http1, case, expected).await;
 }
 
 #[tokio::test]
@@ -66,4 +66,16 @@ async fn a_subprotocol_is_agreed_on() {
 #[tokio::test]
 async fn a_refusal_is_an_ordinary_answer() {
     check("refused", "403 b'not you\\n'").await;
+}
+
+#[tokio::test]
+async fn messages_and_close_codes_over_tls() {
+    for (case, expected) in [
+        ("texts", "'one' '' 'größer'"),
+        ("fragments", "'4 ' '3 ' '3 ' '0 ' ''"),
+        ("client_closes", "client 4001 'done'; server 4001 'done'"),
+        ("client_vanishes", "server 1006 ''"),
+    ] {
+        interop::check("websocket_peer.py", By::Tls, Protocol::Http1, case, expected).await;
+    }
 }
