@@ -4,6 +4,7 @@
 mod linux {
     use std::io::Write;
     use std::net::{Ipv4Addr, SocketAddr};
+    use std::path::PathBuf;
 
     use clap::{Parser, Subcommand};
     use tidegate_bench::{backend, child, compare, idle, load, park, serve};
@@ -38,6 +39,12 @@ mod linux {
             /// What stands before them.
             #[arg(long, value_enum)]
             chain: serve::Chain,
+            /// A certificate, to listen for TLS.
+            #[arg(long, requires = "key")]
+            certificate: Option<PathBuf>,
+            /// The certificate's key.
+            #[arg(long, requires = "certificate")]
+            key: Option<PathBuf>,
         },
         /// The backend of `compare`.
         #[command(hide = true)]
@@ -57,7 +64,16 @@ mod linux {
     pub(super) fn run() -> anyhow::Result<()> {
         match Cli::parse().command {
             Command::Compare(options) => runtime()?.block_on(compare::run(options)),
-            Command::ServeTidegate { backend, chain } => serve::run(backend, chain),
+            Command::ServeTidegate {
+                backend,
+                chain,
+                certificate,
+                key,
+            } => {
+                let pair = certificate.zip(key);
+                let pair = pair.map(|(certificate, key)| serve::Pair { certificate, key });
+                serve::run(backend, chain, pair)
+            }
             Command::Park(options) => runtime()?.block_on(park::run(options)),
             Command::Idle(options) => runtime()?.block_on(idle::run(options)),
             Command::ParkClient { target } => runtime()?.block_on(park::client::run(target)),

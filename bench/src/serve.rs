@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -12,11 +13,15 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tidegate_knative::headers::STRIPPED_AT_THE_EDGE;
 use tidegate_proxy::Proxy;
 use tidegate_proxy::config::Handle;
+use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::drain::Drain;
-use tidegate_proxy::listener::{Connections, Listener};
+use tidegate_proxy::listener::chain::{FilterChain, FilterChains};
+use tidegate_proxy::listener::{Listener, ListenerSettings};
 use tidegate_proxy::normalize::edge::EdgePolicy;
 use tidegate_proxy::observe::metrics as names;
 use tidegate_proxy::process::Workers;
+use tidegate_proxy::tls::identity::Identity;
+use tidegate_proxy::tls::server::ServerTls;
 
 use crate::fixture::{self, Activated};
 
@@ -32,11 +37,27 @@ pub enum Chain {
     Revision,
 }
 
+/// Files with a certificate and its key, both PEM: with them it listens for TLS.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Pair {
+    fn read(&self) -> anyhow::Result<ServerTls> {
+        let (certificate, key) = (std::fs::read(&self.certificate)?, std::fs::read(&self.key)?);
+        Ok(ServerTls::showing(vec![Identity::from_pem(&certificate, &key)?])?)
+    }
+}
+
 /// Serves until the process is ended. Prints `listening on ADDRESS` when it takes connections.
 ///
 /// # Errors
 /// When it cannot listen or start.
-pub fn run(backend: SocketAddr, chain: Chain) -> anyhow::Result<()> {
+pub fn run(backend: SocketAddr, chain: Chain, pair: Option<Pair>) -> anyhow::Result<()> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Full(names::REQUEST_SECONDS.into()),
@@ -59,7 +80,16 @@ pub fn run(backend: SocketAddr, chain: Chain) -> anyhow::Result<()> {
     let config = Handle::new(snapshot);
     let edge = EdgePolicy::removing(STRIPPED_AT_THE_EDGE.map(HeaderName::from_static));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = Listener::bind(address, NonZeroUsize::MIN, edge, Connections::default())?;
+    let http = HttpSettings {
+        edge,
+        ..HttpSettings::default()
+    };
+    let chain = match pair {
+        Some(pair) => FilterChain::tls(pair.read()?, http),
+        None => FilterChain::plain(http),
+    };
+    let settings = ListenerSettings::new("bench", address, FilterChains::one(chain)?);
+    let listener = Listener::open(settings, NonZeroUsize::MIN)?;
     writeln!(std::io::stdout(), "listening on {}", listener.address())?;
     let acceptors: Arc<Mutex<Vec<_>>> = Arc::new(Mutex::new(listener.into_acceptors().collect()));
     let (_drain, watch) = Drain::new();
