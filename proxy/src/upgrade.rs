@@ -163,7 +163,7 @@ impl Tunnel {
             protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
         Self {
             idle: proxy.peer().http().timeouts.tunnel_idle,
-            drain: websocket.then(|| worker.drain.clone()),
+            drain: websocket.then(|| proxy.drain().clone()),
             open: Some(worker.metrics.tunnel()),
             ..self
         }

@@ -4,14 +4,21 @@ mod support;
 
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use http::StatusCode;
+use support::edge::{open_with, settings};
 use support::{Front, HOST, cluster, everything_to, listen};
 use tidegate_proxy::cluster::Protocol;
+use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::listener::chain::FilterChain;
+use tidegate_proxy::listener::settings::IpVersions;
 use tidegate_proxy::listener::{BindError, Connections, Listener};
 use tidegate_proxy::normalize::edge::EdgePolicy;
+use tidegate_proxy::process;
 use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::upstream::Upstream;
+use tidegate_testkit::wait::{eventually, soon};
 use tidegate_testkit::wire::Wire;
 
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
@@ -83,4 +90,94 @@ async fn a_client_that_never_speaks_takes_no_request_down_with_it() {
     let gone = Wire::connect(front.address).await;
     gone.reset();
     assert_eq!(get(front.address, HOST, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_listener_of_several_has_a_bound_of_its_own() {
+    let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+    let mut settings = settings(vec![FilterChain::plain(HttpSettings::default())]);
+    settings.connections_max = Some(NonZeroUsize::MIN);
+    let snapshot = everything_to(&cluster(Protocol::Http1, &[upstream.address()]), None);
+    let front = Front::behind(open_with(settings), snapshot);
+    let mut first = Client::http1(front.address).await;
+    assert_eq!(first.get(HOST, "/").await.status, 200);
+    let mut second = Wire::connect(front.address).await;
+    second.send("GET / HTTP/1.1\r\nhost: app.example\r\n\r\n").await;
+    assert_eq!(first.get(HOST, "/").await.status, 200);
+    assert_eq!(front.books.totals().accepted, 2);
+    drop(first);
+    assert_eq!(second.message().await.head.status(), 200);
+}
+
+#[tokio::test]
+async fn more_connections_of_one_source_than_it_may_have_are_closed() {
+    let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+    let snapshot = everything_to(&cluster(Protocol::Http1, &[upstream.address()]), None);
+    let connections = Connections::at_most_with_sources(9, TWO);
+    let front = Front::start_at_most(snapshot, connections);
+    let mut first = Client::http1(front.address).await;
+    let mut second = Client::http1(front.address).await;
+    assert_eq!(first.get(HOST, "/").await.status, 200);
+    assert_eq!(second.get(HOST, "/").await.status, 200);
+    Wire::connect(front.address).await.ends().await;
+    assert_eq!(second.get(HOST, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_listener_stops_alone_and_its_address_is_free_again() {
+    let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+    let snapshot = everything_to(&cluster(Protocol::Http1, &[upstream.address()]), None);
+    let listener = listen(TWO, Connections::default());
+    let handle = listener.handle();
+    let front = Front::behind(listener, snapshot);
+    let mut idle = Client::http1(front.address).await;
+    assert_eq!(idle.get(HOST, "/").await.status, 200);
+    let outcome = soon("the end of the listener", handle.stop(support::GRACE)).await;
+    assert_eq!(outcome.forced, 0);
+    assert!(!front.watch.is_draining());
+    eventually("the end of the idle connection", async || idle.is_closed()).await;
+    let again = eventually("the address", async || bind(front.address)).await;
+    for acceptor in again.into_acceptors() {
+        process::spawn(
+            "acceptor",
+            front.watch.unguarded(),
+            acceptor.serve(front.proxy.clone().unwrap()),
+        );
+    }
+    assert_eq!(get(front.address, HOST, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_listener_that_stops_cuts_at_the_end_of_its_grace_what_is_its_own() {
+    let (upstream, held) = (Upstream::websocket().await, listen(TWO, Connections::default()));
+    let handle = held.handle();
+    let snapshot = everything_to(&cluster(Protocol::Http1, &[upstream.address()]), None);
+    let front = Front::behind(held, snapshot);
+    let mut wire = Wire::connect(front.address).await;
+    wire.send("GET / HTTP/1.1\r\nhost: app.example\r\ncontent-length: 9\r\n\r\n")
+        .await;
+    eventually("a request", async || front.books.totals().accepted == 1).await;
+    let outcome = soon("the end of the listener", handle.stop(Duration::from_millis(50))).await;
+    assert_eq!(outcome.forced, 1);
+    _ = wire.rest().await;
+}
+
+#[tokio::test]
+async fn one_ipv6_address_may_take_both_versions() {
+    let upstream = Upstream::echo().await;
+    let mut settings = settings(vec![FilterChain::plain(HttpSettings::default())]);
+    settings.address = SocketAddr::from(([0; 8], 0)).into();
+    settings.versions = IpVersions::Both;
+    let Ok(listener) = Listener::open(settings, NonZeroUsize::MIN) else {
+        println!("this machine is without IPv6");
+        return;
+    };
+    let snapshot = everything_to(&cluster(Protocol::Http1, &[upstream.address()]), None);
+    let front = Front::behind(listener, snapshot);
+    for (address, told) in [("127.0.0.1", "127.0.0.1"), ("::1", "::1")] {
+        let address = SocketAddr::new(address.parse().unwrap(), front.address.port());
+        assert_eq!(get(address, HOST, "/").await.status, 200);
+        let seen = upstream.seen().pop().unwrap();
+        assert_eq!(seen.headers["x-forwarded-for"], told);
+    }
 }

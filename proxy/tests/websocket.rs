@@ -191,7 +191,10 @@ async fn a_tunnel_counts_as_a_connection() {
     let front = Front::start_at_most(snapshot, Connections::at_most(1));
     let mut socket = WebSocket::connect(front.address, HOST, "/").await.unwrap();
     let mut second = Wire::connect(front.address).await;
-    second.ends().await;
+    second.send("GET / HTTP/1.1\r\nhost: app.example\r\n\r\n").await;
     socket.say("still here").await;
     assert_eq!(socket.hear().await, "still here");
+    assert_eq!(front.books.totals().accepted, 1);
+    drop(socket);
+    second.message().await;
 }

@@ -109,9 +109,10 @@ pub const TLS_SEND_BUFFER_BYTES: usize = 64 * 1024;
 pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
 /// The most combinations of criteria that the filter chains of one listener may have together; above it they are refused.
 pub const CHAIN_MATCHES_MAX: usize = 100_000;
-/// File descriptors that connections from clients leave to upstream connections, the admin listener and files: at least so
-/// many, and at least a third of all.
+/// File descriptors that connections leave to the admin listener and files.
 pub const DESCRIPTORS_RESERVED: usize = 64;
+/// The most file descriptors that connections from clients leave to connections to upstreams; up to this number, one half.
+pub const DESCRIPTORS_UPSTREAM_MAX: usize = 8192;
 /// The most connections that all listeners of a process hold at once; above it nothing is accepted until one ends.
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// The most requests that a process has under way at once, tunnels and parked ones included; above it new ones get 503 with

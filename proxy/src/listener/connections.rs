@@ -41,8 +41,9 @@ pub(super) struct Place(Arc<Shared>);
 pub(super) struct SourcePlace(Arc<Shared>, IpAddr);
 
 impl Connections {
-    /// At most `max` connections at once, and no more than the process has descriptors for: a third of them, and at
-    /// least [`limits::DESCRIPTORS_RESERVED`], are left to upstream connections, the admin listener and files.
+    /// At most `max` connections at once, and no more than the process has descriptors for (`ulimit -n`):
+    /// [`limits::DESCRIPTORS_RESERVED`] of them are left to the admin listener and files, and of the rest one half, at
+    /// most [`limits::DESCRIPTORS_UPSTREAM_MAX`], to upstream connections.
     /// Default: [`limits::CONNECTIONS_MAX`].
     #[must_use]
     pub fn at_most(max: usize) -> Self {
@@ -167,15 +168,15 @@ fn source_of(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// How many connections the process has descriptors for.
+/// How many connections the process has descriptors for: each that is served may need another to its upstream.
 fn descriptors() -> Option<usize> {
     let open_max = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
-    let open_max = usize::try_from(open_max).ok()?;
-    Some(
-        open_max
-            .saturating_sub((open_max / 3).max(limits::DESCRIPTORS_RESERVED))
-            .max(1),
-    )
+    Some(connections_of(usize::try_from(open_max).ok()?))
+}
+
+fn connections_of(descriptors: usize) -> usize {
+    let left = descriptors.saturating_sub(limits::DESCRIPTORS_RESERVED);
+    (left - (left / 2).min(limits::DESCRIPTORS_UPSTREAM_MAX)).max(1)
 }
 
 #[cfg(test)]
@@ -194,6 +195,17 @@ mod tests {
         let _third = third.await;
         assert_eq!(connections.open(), 2);
         assert!(connections.try_admit().is_none());
+    }
+
+    #[test]
+    fn descriptors_are_left_to_upstream_connections() {
+        let check =
+            |descriptors, expected| assert_eq!(connections_of(descriptors), expected, "{descriptors}");
+        check(10, 1);
+        check(256, 96);
+        check(1024, 480);
+        check(20_000, 11_744);
+        check(1_048_576, 1_040_320);
     }
 
     #[test]
