@@ -88,6 +88,12 @@ kinds! {
     /// The request is for another host than its TLS connection was made for (RFC 9110 §15.5.20).
     Misdirected = "misdirected":
         421, INTERNAL, "DPE", "misdirected_request", Client, Never, "this connection is not for this host";
+    /// More requests came than the route lets pass in a time (RFC 6585 §4).
+    RateLimited = "rate_limited":
+        429, UNAVAILABLE, "RL", "local_rate_limited", Overload, Safe, "too many requests";
+    /// The authorization service that the route asks did not say whether the request may pass.
+    AuthorizationFailed = "authorization_failed":
+        403, UNAVAILABLE, "UAEX", "ext_authz_error", Upstream, Never, "authorization failed";
     /// The client used CONNECT, which no route allows.
     ConnectRefused = "connect_refused":
         405, UNIMPLEMENTED, "DPE", "connect_refused", Client, Never, "CONNECT is not allowed here";

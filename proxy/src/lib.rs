@@ -48,6 +48,7 @@ mod connection;
 mod request;
 pub mod normalize;
 pub mod route;
+pub mod filter;
 pub mod layers;
 pub mod upstream;
 mod attempt;

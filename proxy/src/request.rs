@@ -11,6 +11,7 @@ use crate::attempt::{self, Errand};
 use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
+use crate::filter::{self, Passed};
 use crate::normalize::{self, path};
 use crate::observe::Observation;
 use crate::respond::{self, Dialect};
@@ -34,18 +35,20 @@ pub(crate) fn handle<'a>(
         let mut observation = Observation::begin(&worker.metrics, peer, &mut request);
         let version = request.version();
         let dialect = Dialect::of(request.headers());
+        let mut passed = Passed::default();
         let prepared = observation
             .admit()
             .and_then(|()| prepare(worker, peer, &observation, &mut request));
         let result = match prepared {
-            Ok(found) => follow(worker, peer, &found, dialect, &mut request).await,
+            Ok(found) => follow(worker, peer, &found, &mut passed, &mut request).await,
             Err(error) => Err(error),
         };
         let mut response = match result {
-            Ok(response) => observation.answered(response),
+            Ok(response) => observation.answered(passed.respond(response)),
             Err(error) => {
                 tracing::debug!(reason = error.kind().name(), %error, "request failed");
-                observation.failed(&error, respond::from_error(&error, dialect))
+                let response = passed.respond(respond::from_error(&error, dialect));
+                observation.failed(&error, response)
             }
         };
         if !worker.config.overload().keeps_connections() {
@@ -80,9 +83,15 @@ async fn follow(
     worker: &Arc<Worker>,
     peer: &Peer,
     found: &Found,
-    dialect: Dialect,
+    passed: &mut Passed,
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
+    if let Some(forward) = found.route.as_forward() {
+        apply::within_limits(forward, request)?;
+    }
+    if let Some(response) = filter::run(worker, peer, found, request, passed).await? {
+        return Ok(response);
+    }
     let (mut response, edits) = match &found.route.action {
         Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
             let (hash, edits) = apply::to_request(found, forward, peer, request)?;
@@ -91,7 +100,7 @@ async fn follow(
         }
         _ => {
             let edits = apply::response_edits(found, peer, request, None);
-            (answer(peer, found, dialect, request)?, edits)
+            (answer(peer, found, request)?, edits)
         }
     };
     if let Some(edits) = edits {
@@ -101,12 +110,7 @@ async fn follow(
 }
 
 /// The response of a route that needs no upstream.
-fn answer(
-    peer: &Peer,
-    found: &Found,
-    dialect: Dialect,
-    request: &Request<Body>,
-) -> Result<Response<Body>, Error> {
+fn answer(peer: &Peer, found: &Found, request: &Request<Body>) -> Result<Response<Body>, Error> {
     let (path, policy) = (&found.route.matcher.path, &peer.http().path);
     match (&found.chosen, &found.route.action) {
         (Chosen::OwnPath, _) | (_, Action::Forward(_)) => {
@@ -118,7 +122,7 @@ fn answer(
             let location = redirect.location(request, path, policy)?;
             Ok(respond::redirect(redirect.status.code(), location))
         }
-        (_, Action::Respond(direct)) => Ok(respond::prepared(direct, dialect)),
+        (_, Action::Respond(direct)) => Ok(respond::prepared(direct, Dialect::of(request.headers()))),
     }
 }
 

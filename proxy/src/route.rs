@@ -8,6 +8,7 @@ use http::{Request, StatusCode};
 use crate::cluster::Cluster;
 use crate::config::Snapshot;
 use crate::connection::Peer;
+use crate::filter::Filters;
 use crate::layers::Layers;
 use crate::normalize::host::Host;
 
@@ -69,6 +70,8 @@ pub struct Route {
     pub action: Action,
     /// Changes to the fields of its requests and responses. Default: none.
     pub headers: HeaderMutations,
+    /// What may stop or edit its requests before they go through the layers. Default: nothing.
+    pub filters: Filters,
     /// Foreign layers between the route and the upstream; most routes have none and pay nothing.
     pub layers: Option<Layers>,
     /// Deadlines and further tries; `None` costs nothing and is the default of [`ForwardPolicy`].
@@ -174,6 +177,7 @@ impl Route {
             matcher: Matcher::default(),
             action,
             headers: HeaderMutations::default(),
+            filters: Filters::default(),
             layers: None,
             policy: None,
         }

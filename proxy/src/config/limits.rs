@@ -232,3 +232,7 @@ pub const REGEX_CACHE_BYTES_MAX: usize = 128 * 1024;
 pub const HEADER_VALUE_BYTES_MAX: usize = 16 * 1024;
 /// The most header mutations of one level in one direction; above it the configuration is refused.
 pub const HEADER_MUTATIONS_MAX: usize = 1024;
+/// How long an external authorization service may take to say whether a request may pass.
+pub const AUTHORIZATION_TIMEOUT: Duration = Duration::from_millis(200);
+/// The shortest response that is compressed by default, in bytes.
+pub const COMPRESSION_BYTES_MIN: u64 = 30;

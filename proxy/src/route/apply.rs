@@ -1,21 +1,19 @@
 //! What a route that was found makes of its request before it is sent, and of the response before its client gets it.
 
-use std::sync::Arc;
-
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE, UPGRADE};
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 
 use super::format::Context;
 use super::headers::{Levels, Needs};
-use super::{Forward, Found, Route, hash};
+use super::{Forward, Found, HeaderMutations, hash};
 use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
 
 /// What has to be done to the response, with what that needs of a request that is gone by then.
 pub(crate) struct ResponseEdits {
-    route: Arc<Route>,
+    route: HeaderMutations,
     levels: Levels,
     set_cookie: Option<HeaderValue>,
     method: Method,
@@ -32,7 +30,6 @@ pub(crate) fn to_request(
     peer: &Peer,
     request: &mut Request<Body>,
 ) -> Result<(Option<u64>, Option<Box<ResponseEdits>>), Error> {
-    within_limits(forward, request)?;
     let hashed = hash::of(&forward.hash, request, found.client(peer));
     change_fields(found, peer, request);
     // The host may be made of the path as it came in; the path then changes.
@@ -51,18 +48,29 @@ pub(crate) fn response_edits(
     request: &Request<Body>,
     set_cookie: Option<HeaderValue>,
 ) -> Option<Box<ResponseEdits>> {
-    let needs = found.levels.response_needs(&found.route.headers);
+    let (route, client) = (&found.route.headers, found.client(peer));
+    edits(route, &found.levels, client, request, set_cookie)
+}
+
+fn edits(
+    route: &HeaderMutations,
+    levels: &Levels,
+    client: Option<&HeaderValue>,
+    request: &Request<Body>,
+    set_cookie: Option<HeaderValue>,
+) -> Option<Box<ResponseEdits>> {
+    let needs = levels.response_needs(route);
     if needs == Needs::Nothing && set_cookie.is_none() {
         return None;
     }
     Some(Box::new(ResponseEdits {
-        route: Arc::clone(&found.route),
-        levels: found.levels.clone(),
+        route: route.clone(),
+        levels: levels.clone(),
         set_cookie,
         method: request.method().clone(),
         uri: request.uri().clone(),
         version: request.version(),
-        client: found.client(peer).cloned(),
+        client: client.cloned(),
         fields: match needs {
             Needs::RequestFields => request.headers().clone(),
             Needs::Nothing | Needs::Context => HeaderMap::new(),
@@ -70,7 +78,8 @@ pub(crate) fn response_edits(
     }))
 }
 
-fn within_limits(forward: &Forward, request: &mut Request<Body>) -> Result<(), Error> {
+/// Refuses what the route does not take, before anything is done for it, and binds its body to what the route takes.
+pub(crate) fn within_limits(forward: &Forward, request: &mut Request<Body>) -> Result<(), Error> {
     if let Some(bytes_max) = forward.limits.head_bytes_max
         && head_bytes(request) > bytes_max
     {
@@ -114,6 +123,25 @@ fn change_fields(found: &Found, peer: &Peer, request: &mut Request<Body>) {
 }
 
 impl ResponseEdits {
+    /// Changes a request's fields as a filter says. Gives what is left to do to the response, if anything.
+    pub(crate) fn of_filter(
+        mutations: &HeaderMutations,
+        client: Option<&HeaderValue>,
+        request: &mut Request<Body>,
+    ) -> Option<Box<Self>> {
+        let levels = Levels::default();
+        let mut fields = std::mem::take(request.headers_mut());
+        let context = Context {
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            client,
+        };
+        levels.apply_to_request(mutations, &mut fields, &context);
+        *request.headers_mut() = fields;
+        edits(mutations, &levels, client, request, None)
+    }
+
     /// Changes the response's fields.
     pub(crate) fn apply(&self, response: &mut Response<Body>) {
         let context = Context {
@@ -124,7 +152,7 @@ impl ResponseEdits {
         };
         let fields = response.headers_mut();
         self.levels
-            .apply_to_response(&self.route.headers, fields, &context, &self.fields);
+            .apply_to_response(&self.route, fields, &context, &self.fields);
         if let Some(cookie) = &self.set_cookie {
             fields.append(SET_COOKIE, cookie.clone());
         }

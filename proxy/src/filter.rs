@@ -1,0 +1,163 @@
+//! What may stop or edit a request between its route and its upstream, and its response on the way back.
+//!
+//! Our own filters are an enum that one function runs in order; a route without any pays nothing. Foreign tower layers
+//! are [`Layers`](crate::layers::Layers).
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+
+use crate::body::Body;
+use crate::connection::Peer;
+use crate::error::Error;
+use crate::route::apply::ResponseEdits;
+use crate::route::{Found, HeaderMutations};
+use crate::worker::Worker;
+
+#[cfg(feature = "compression")]
+pub mod compression;
+pub mod cors;
+pub mod ext_authz;
+pub mod rate_limit;
+
+#[cfg(feature = "compression")]
+pub use compression::Compression;
+pub use cors::Cors;
+pub use ext_authz::ExtAuthz;
+pub use rate_limit::RateLimit;
+
+/// One filter. A clone shares the state of the original, such as the tokens of a rate limit.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    /// Changes the fields of requests and responses.
+    Headers(HeaderMutations),
+    /// Lets browsers use a service from other origins.
+    Cors(Arc<Cors>),
+    /// Turns away what comes too fast.
+    RateLimit(Arc<RateLimit>),
+    /// Asks another service whether a request may pass.
+    ExtAuthz(Arc<ExtAuthz>),
+    /// Compresses responses.
+    #[cfg(feature = "compression")]
+    Compression(Arc<Compression>),
+}
+
+/// The filters of a route: they see a request in this order and its response in the opposite one.
+#[derive(Clone, Debug, Default)]
+pub struct Filters(Option<Arc<[Filter]>>);
+
+impl Filters {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl FromIterator<Filter> for Filters {
+    fn from_iter<I: IntoIterator<Item = Filter>>(filters: I) -> Self {
+        let filters: Arc<[Filter]> = filters.into_iter().collect();
+        Self((!filters.is_empty()).then_some(filters))
+    }
+}
+
+impl<const N: usize> From<[Filter; N]> for Filters {
+    fn from(filters: [Filter; N]) -> Self {
+        Self::from_iter(filters)
+    }
+}
+
+/// What a filter found about a request.
+enum Verdict {
+    /// It may go on; its response is to be seen with this note.
+    Pass(Note),
+    /// It is answered.
+    Answer(Box<Response<Body>>),
+}
+
+/// What a filter has to know of a request when its response comes.
+enum Note {
+    /// Nothing, and it has nothing to do.
+    None,
+    Edits(Box<ResponseEdits>),
+    Cors(cors::Granted),
+    RateLimit(rate_limit::State),
+    ExtAuthz(ext_authz::ForClient),
+    #[cfg(feature = "compression")]
+    Compression(compression::Asked),
+}
+
+/// The filters that a request has passed, for its response.
+#[derive(Default)]
+pub(crate) struct Passed(Option<Box<Notes>>);
+
+struct Notes {
+    filters: Arc<[Filter]>,
+    notes: Vec<Note>,
+}
+
+/// Runs the filters of a route on a request; `Some` response if one of them answers. `passed` remembers who has to see
+/// the response, also when this ends with an error.
+pub(crate) async fn run(
+    worker: &Worker,
+    peer: &Peer,
+    found: &Found,
+    request: &mut Request<Body>,
+    passed: &mut Passed,
+) -> Result<Option<Response<Body>>, Error> {
+    let Some(filters) = &found.route.filters.0 else {
+        return Ok(None);
+    };
+    let notes = passed.0.insert(Box::new(Notes {
+        filters: Arc::clone(filters),
+        notes: Vec::with_capacity(filters.len()),
+    }));
+    for filter in &**filters {
+        let verdict = match filter {
+            Filter::Headers(mutations) => Verdict::Pass(headers(mutations, peer, found, request)),
+            Filter::Cors(cors) => cors.on_request(request),
+            Filter::RateLimit(limit) => Verdict::Pass(limit.on_request()?),
+            // Boxed, as the future of every request would have room for it.
+            Filter::ExtAuthz(authz) => Box::pin(authz.on_request(worker, request)).await?,
+            #[cfg(feature = "compression")]
+            Filter::Compression(compression) => Verdict::Pass(compression.on_request(request)),
+        };
+        match verdict {
+            Verdict::Pass(note) => notes.notes.push(note),
+            Verdict::Answer(response) => return Ok(Some(*response)),
+        }
+    }
+    Ok(None)
+}
+
+impl Passed {
+    /// Shows the response to the filters that its request has passed, the last first.
+    pub(crate) fn respond(self, mut response: Response<Body>) -> Response<Body> {
+        let Some(notes) = self.0 else {
+            return response;
+        };
+        let Notes { filters, notes } = *notes;
+        for (filter, note) in filters.iter().zip(notes).rev() {
+            match (filter, note) {
+                (_, Note::Edits(edits)) => edits.apply(&mut response),
+                (Filter::Cors(cors), Note::Cors(granted)) => cors.on_response(granted, &mut response),
+                (_, Note::RateLimit(state)) => state.on_response(&mut response),
+                (_, Note::ExtAuthz(fields)) => fields.on_response(&mut response),
+                #[cfg(feature = "compression")]
+                (Filter::Compression(compression), Note::Compression(asked)) => {
+                    response = compression.on_response(&asked, response);
+                }
+                _ => {}
+            }
+        }
+        response
+    }
+}
+
+fn headers(mutations: &HeaderMutations, peer: &Peer, found: &Found, request: &mut Request<Body>) -> Note {
+    let client = found.client(peer);
+    match ResponseEdits::of_filter(mutations, client, request) {
+        Some(edits) => Note::Edits(edits),
+        None => Note::None,
+    }
+}

@@ -1,0 +1,217 @@
+//! Asking another service over HTTP whether a request may pass.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri};
+
+use super::{Note, Verdict};
+use crate::attempt::{self, Errand};
+use crate::body::Body;
+use crate::config::limits;
+use crate::error::{Error, Kind};
+use crate::normalize;
+use crate::route::{InvalidField, TextMatch};
+use crate::worker::Worker;
+
+/// Sends the head of each request to an authorization service: the same method and path, the fields that are chosen, no
+/// body. 200 lets the request pass; a 5xx, or no response in time, is a failure; any other response goes to the client.
+#[derive(Clone, Debug)]
+pub struct ExtAuthz {
+    cluster: Arc<str>,
+    path_prefix: Box<str>,
+    /// How long the service may take. Default: [`limits::AUTHORIZATION_TIMEOUT`].
+    pub timeout: Duration,
+    /// What a failure of the service means. Default: the request is refused.
+    pub on_failure: OnFailure,
+    /// The status of a request that is refused because the service failed. Default: 403.
+    pub status_on_error: StatusCode,
+    /// Which fields of the request the service gets, beside `Host` and `Authorization`. Default: none.
+    pub request_fields: Vec<TextMatch>,
+    /// Fields that the service gets with each question. Default: none.
+    pub added: Vec<(HeaderName, HeaderValue)>,
+    /// Which fields of an allowing response replace those of the request. Default: none.
+    pub upstream_fields: Vec<TextMatch>,
+    /// Which fields of an allowing response the client's response gets. Default: none.
+    pub client_fields_allowed: Vec<TextMatch>,
+    /// Which fields of a refusing response the client gets; empty for all. Default: all.
+    pub client_fields_refused: Vec<TextMatch>,
+}
+
+/// What a failure of the authorization service means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The request is refused.
+    #[default]
+    Refuse,
+    /// The request passes (`failure_mode_allow`).
+    Allow,
+}
+
+/// Fields that the client's response gets from the authorization service.
+pub(super) struct ForClient(Vec<(HeaderName, HeaderValue)>);
+
+impl ExtAuthz {
+    /// Asks `cluster`, at the request's path behind `path_prefix`, which may be empty.
+    ///
+    /// # Errors
+    /// When the prefix does not start with `/`, or no path can have it.
+    pub fn new(cluster: impl Into<Arc<str>>, path_prefix: &str) -> Result<Self, InvalidField> {
+        let valid = path_prefix.is_empty()
+            || path_prefix.starts_with('/') && PathAndQuery::try_from(path_prefix).is_ok();
+        if !valid || path_prefix.contains(['?', '#']) {
+            let why = "it has to be empty or a path that starts with '/', without a query";
+            return Err(InvalidField::new("authorization path prefix", path_prefix, why));
+        }
+        Ok(Self {
+            cluster: cluster.into(),
+            path_prefix: path_prefix.into(),
+            timeout: limits::AUTHORIZATION_TIMEOUT,
+            on_failure: OnFailure::Refuse,
+            status_on_error: StatusCode::FORBIDDEN,
+            request_fields: Vec::new(),
+            added: Vec::new(),
+            upstream_fields: Vec::new(),
+            client_fields_allowed: Vec::new(),
+            client_fields_refused: Vec::new(),
+        })
+    }
+
+    pub(super) async fn on_request(
+        &self,
+        worker: &Worker,
+        request: &mut Request<Body>,
+    ) -> Result<Verdict, Error> {
+        let answer =
+            match self.ask(worker, self.question(request)).await {
+                Ok(answer) if answer.status().is_server_error() => Err(Error::new(Kind::AuthorizationFailed)
+                    .with_source(format!("it answered {}", answer.status()))),
+                answer => answer,
+            };
+        match answer {
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                Ok(Verdict::Pass(self.pass(answer.headers(), request.headers_mut())))
+            }
+            Ok(refusal) => Ok(Verdict::Answer(Box::new(self.refusal(refusal)))),
+            Err(error) if self.on_failure == OnFailure::Allow => {
+                tracing::debug!(%error, cluster = %self.cluster, "no authorization: the request passes");
+                Ok(Verdict::Pass(Note::None))
+            }
+            Err(error) if self.status_on_error == StatusCode::FORBIDDEN => Err(error),
+            Err(error) => {
+                tracing::debug!(%error, cluster = %self.cluster, "no authorization: the request is refused");
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = self.status_on_error;
+                Ok(Verdict::Answer(Box::new(response)))
+            }
+        }
+    }
+
+    /// The service's response.
+    async fn ask(&self, worker: &Worker, question: Option<Request<Body>>) -> Result<Response<Body>, Error> {
+        let failed = |why: &'static str| Error::new(Kind::AuthorizationFailed).with_source(why);
+        let cluster = worker.config.load().cluster(&self.cluster).cloned();
+        let cluster = cluster.ok_or_else(|| failed("its cluster is not there"))?;
+        let mut question = question.ok_or_else(|| failed("the path of the question is none"))?;
+        let errand = Errand {
+            cluster: &cluster,
+            endpoint: None,
+            policy: None,
+            hash: None,
+            received: None,
+        };
+        let answer = attempt::run(worker, errand, &mut question);
+        match tokio::time::timeout(self.timeout, answer).await {
+            Ok(Ok((answer, _timing))) => Ok(answer),
+            Ok(Err(error)) => Err(Error::new(Kind::AuthorizationFailed).with_source(error)),
+            Err(_elapsed) => Err(failed("it took too long")),
+        }
+    }
+
+    fn question(&self, request: &Request<Body>) -> Option<Request<Body>> {
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        let target = PathAndQuery::try_from(format!("{}{target}", self.path_prefix)).ok()?;
+        let mut question = Request::new(Body::empty());
+        question.method_mut().clone_from(request.method());
+        *question.uri_mut() = Uri::from(target);
+        let fields = request.headers().iter().filter(|(name, _)| {
+            [HOST, AUTHORIZATION].contains(*name) || end_to_end(name) && any(&self.request_fields, name)
+        });
+        let headers = question.headers_mut();
+        headers.extend(fields.map(|(name, value)| (Some(name.clone()), value.clone())));
+        for (name, value) in &self.added {
+            headers.insert(name, value.clone());
+        }
+        Some(question)
+    }
+
+    /// Takes over what an allowing response says.
+    fn pass(&self, answer: &HeaderMap, request: &mut HeaderMap) -> Note {
+        for name in answer.keys() {
+            if end_to_end(name) && *name != HOST && any(&self.upstream_fields, name) {
+                request.remove(name);
+                for value in answer.get_all(name) {
+                    request.append(name, value.clone());
+                }
+            }
+        }
+        let kept = |name: &HeaderName| end_to_end(name) && any(&self.client_fields_allowed, name);
+        let fields: Vec<_> = answer
+            .iter()
+            .filter(|(name, _)| kept(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if fields.is_empty() {
+            Note::None
+        } else {
+            Note::ExtAuthz(ForClient(fields))
+        }
+    }
+
+    /// The service's refusal as the client gets it; its body streams.
+    fn refusal(&self, mut refusal: Response<Body>) -> Response<Body> {
+        normalize::drop_hop_by_hop(refusal.headers_mut());
+        if !self.client_fields_refused.is_empty() {
+            let dropped: Vec<_> = refusal
+                .headers()
+                .keys()
+                .filter(|name| **name != CONTENT_LENGTH && !any(&self.client_fields_refused, name))
+                .cloned()
+                .collect();
+            for name in dropped {
+                refusal.headers_mut().remove(name);
+            }
+        }
+        refusal
+    }
+}
+
+impl ForClient {
+    pub(super) fn on_response(self, response: &mut Response<Body>) {
+        for (name, value) in self.0 {
+            response.headers_mut().append(name, value);
+        }
+    }
+}
+
+fn any(conditions: &[TextMatch], name: &HeaderName) -> bool {
+    conditions
+        .iter()
+        .any(|condition| condition.matches(name.as_str().as_bytes()))
+}
+
+/// Whether a field may go from one message to another: those that frame a message may not.
+fn end_to_end(name: &HeaderName) -> bool {
+    ![CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION].contains(name)
+        && name != http::header::UPGRADE
+        && name != http::header::TE
+        && name != http::header::TRAILER
+        && name != http::header::EXPECT
+}

@@ -1,0 +1,198 @@
+//! How many requests pass a route in a time, in this process.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::Response;
+use http::header::{HeaderName, HeaderValue};
+
+use super::Note;
+use crate::body::Body;
+use crate::error::{Error, Kind};
+use crate::route::InvalidField;
+
+/// A bucket of tokens: each request takes one, and where there is none it gets 429 with `Retry-After`. The bucket is one
+/// for all workers and costs a request one atomic operation.
+#[derive(Debug)]
+pub struct RateLimit {
+    tokens_max: u64,
+    /// How long one token takes to come back.
+    token: Duration,
+    fields: LimitFields,
+    start: Instant,
+    /// When the bucket will be full again, in nanoseconds from `start`: all there is to know about it.
+    full_at: AtomicU64,
+}
+
+/// Whether responses say how much is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitFields {
+    /// They do not.
+    #[default]
+    None,
+    /// They have `x-ratelimit-limit`, `-remaining` and `-reset`, the last in seconds until the bucket is full.
+    Send,
+}
+
+/// How a bucket was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    limit: u64,
+    remaining: u64,
+    full_in: Duration,
+}
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+impl RateLimit {
+    /// A full bucket of `tokens_max` tokens, into which `tokens_per_fill` come in each `fill_interval`, evenly spread.
+    ///
+    /// # Errors
+    /// When one of them is zero, or a token takes less than a nanosecond, or filling the bucket more than a century.
+    pub fn new(tokens_max: u32, tokens_per_fill: u32, fill_interval: Duration) -> Result<Self, InvalidField> {
+        let invalid = |field, why: &'static str| InvalidField::new(field, "0", why);
+        if tokens_max == 0 {
+            return Err(invalid("rate limit's tokens", "no request could ever pass"));
+        }
+        if tokens_per_fill == 0 {
+            let why = "once the tokens are used up no request could pass";
+            return Err(invalid("rate limit's tokens per fill", why));
+        }
+        let token = fill_interval / tokens_per_fill;
+        let full = token.checked_mul(tokens_max).filter(|full| *full < FILL_MAX);
+        if token.is_zero() || full.is_none() {
+            let why = "a token takes less than a nanosecond, or the bucket more than a century to fill";
+            let shown = format!("{fill_interval:?}");
+            return Err(InvalidField::new("rate limit's fill interval", &shown, why));
+        }
+        Ok(Self {
+            tokens_max: tokens_max.into(),
+            token,
+            fields: LimitFields::None,
+            start: Instant::now(),
+            full_at: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether responses say how much is left.
+    #[must_use]
+    pub fn with_fields(self, fields: LimitFields) -> Self {
+        Self { fields, ..self }
+    }
+
+    pub(super) fn on_request(&self) -> Result<Note, Error> {
+        let state = self.take(self.start.elapsed()).map_err(|wait| {
+            let error = Error::new(Kind::RateLimited);
+            error.with_retry_after(wait.max(Duration::from_secs(1)))
+        })?;
+        Ok(match self.fields {
+            LimitFields::None => Note::None,
+            LimitFields::Send => Note::RateLimit(state),
+        })
+    }
+
+    /// Takes a token at this time after the start; without one, says how long the next takes.
+    fn take(&self, now: Duration) -> Result<State, Duration> {
+        let (now, token) = (nanos(now), nanos(self.token));
+        let whole = token.saturating_mul(self.tokens_max);
+        let taken = |full_at: u64| {
+            let full_at = full_at.max(now).saturating_add(token);
+            (full_at - now <= whole).then_some(full_at)
+        };
+        match self
+            .full_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
+        {
+            Ok(before) => {
+                let full_in = before.max(now) + token - now;
+                Ok(State {
+                    limit: self.tokens_max,
+                    remaining: (whole - full_in) / token,
+                    full_in: Duration::from_nanos(full_in),
+                })
+            }
+            Err(full_at) => Err(Duration::from_nanos(full_at + token - now - whole)),
+        }
+    }
+}
+
+impl State {
+    pub(super) fn on_response(self, response: &mut Response<Body>) {
+        let headers = response.headers_mut();
+        headers.insert(LIMIT, HeaderValue::from(self.limit));
+        headers.insert(REMAINING, HeaderValue::from(self.remaining));
+        let seconds = self.full_in.as_secs() + u64::from(self.full_in.subsec_nanos() > 0);
+        headers.insert(RESET, HeaderValue::from(seconds));
+    }
+}
+
+/// Nanoseconds in 64 bits last for five centuries.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+const FILL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn a_bucket_gives_what_it_holds_and_then_what_comes_back() {
+        let limit = RateLimit::new(3, 2, ms(1000)).unwrap();
+        let remaining = |at| limit.take(at).map(|state| state.remaining);
+        assert_eq!(
+            [remaining(ms(0)), remaining(ms(0)), remaining(ms(0))],
+            [Ok(2), Ok(1), Ok(0)]
+        );
+        assert_eq!(remaining(ms(0)), Err(ms(500)));
+        assert_eq!(remaining(ms(400)), Err(ms(100)));
+        assert_eq!(remaining(ms(500)), Ok(0));
+        assert_eq!(remaining(ms(600)), Err(ms(400)));
+        assert_eq!(
+            remaining(ms(60_000)),
+            Ok(2),
+            "it never holds more than its tokens"
+        );
+    }
+
+    #[test]
+    fn workers_share_the_tokens() {
+        let limit = RateLimit::new(1000, 1, ms(1_000_000)).unwrap();
+        let passed: usize = std::thread::scope(|scope| {
+            let takers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..500).filter(|_| limit.take(ms(1)).is_ok()).count()))
+                .collect();
+            takers.into_iter().map(|taker| taker.join().unwrap()).sum()
+        });
+        assert_eq!(passed, 1000);
+    }
+
+    #[test]
+    fn a_limit_that_lets_nothing_through_is_refused() {
+        let field = |tokens, fill, interval| RateLimit::new(tokens, fill, interval).unwrap_err().field();
+        assert_eq!(field(0, 1, ms(1)), "rate limit's tokens");
+        assert_eq!(field(1, 0, ms(1)), "rate limit's tokens per fill");
+        assert_eq!(field(1, 1, ms(0)), "rate limit's fill interval");
+        assert_eq!(field(1, 1, Duration::MAX), "rate limit's fill interval");
+        assert_eq!(field(1, u32::MAX, ms(1)), "rate limit's fill interval");
+    }
+
+    #[test]
+    fn a_response_says_how_much_is_left() {
+        let mut response = Response::new(Body::empty());
+        let limit = RateLimit::new(10, 1, ms(1500)).unwrap();
+        limit.take(ms(0)).unwrap().on_response(&mut response);
+        let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        assert_eq!(
+            (field(LIMIT), field(REMAINING), field(RESET)),
+            (Some("10"), Some("9"), Some("2"))
+        );
+    }
+}
