@@ -27,6 +27,7 @@ use tidegate_testkit::wait::{eventually, soon};
 
 pub(crate) mod edge;
 pub(crate) mod interop;
+pub(crate) mod pair;
 
 /// The host that [`Front::to`] serves.
 pub(crate) const HOST: &str = "app.example";
