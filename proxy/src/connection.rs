@@ -1,13 +1,11 @@
 //! One downstream socket's life: which protocol it speaks, its requests, its end.
 
-use std::future::{self, Future};
+use std::future;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 
-use crate::body::Body;
 use crate::drain::{Guard, Watch};
 use crate::error::Error;
 use crate::listener::Accepted;
@@ -29,42 +27,6 @@ use establish::{Established, Refusal};
 pub(crate) use peer::{Peer, Scheme, TlsFacts};
 use stream::Presence;
 pub(crate) use stream::Stream;
-
-/// What answers one request of a downstream connection, whatever its protocol: all that the request path needs of it.
-///
-/// The request's body streams, its last frame may be trailers; the same holds for the response's.
-trait Exchange: Send {
-    /// What is left to do for the connection once the exchange is over.
-    type Outcome;
-
-    /// Resolves when the client has given this request up, where the protocol can say so for one request.
-    fn abandoned(&mut self) -> impl Future<Output = ()> + Send;
-
-    /// Sends the response, to the last trailer.
-    fn respond(self, response: Response<Body>) -> impl Future<Output = Self::Outcome> + Send;
-
-    /// Ends the exchange without a response.
-    fn cancel(self) -> Self::Outcome;
-}
-
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async fn would hold its arguments twice, and each idle connection has room for this future"
-)]
-fn run<E: Exchange>(
-    mut exchange: E,
-    request: Request<Body>,
-    proxy: &Proxy,
-) -> impl Future<Output = E::Outcome> + Send {
-    async move {
-        let response = tokio::select! {
-            biased;
-            response = proxy.handle(request) => response,
-            () = exchange.abandoned() => return exchange.cancel(),
-        };
-        exchange.respond(response).await
-    }
-}
 
 /// Serves one accepted connection to its end. `guard` is held for that long.
 pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {

@@ -7,12 +7,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_proxy::Proxy;
 use tidegate_proxy::config::Handle;
+use tidegate_proxy::config::http::{DownstreamTimeouts, HttpSettings};
 use tidegate_proxy::drain::Watch;
 use tidegate_proxy::listener::{Acceptor, BindError, Connections, Listener};
 use tidegate_proxy::normalize::edge::EdgePolicy;
 use tidegate_proxy::process::Workers;
 
 use crate::address::ListenAddress;
+
+/// How long a request may take is its revision's to say: a cold start may keep it waiting for as long.
+fn speech(edge: &EdgePolicy) -> HttpSettings {
+    HttpSettings {
+        edge: edge.clone(),
+        timeouts: DownstreamTimeouts {
+            stream_idle: None,
+            ..DownstreamTimeouts::default()
+        },
+        ..HttpSettings::default()
+    }
+}
 
 /// The sockets of `up`'s one HTTP address, bound and not yet served.
 pub(crate) struct Front {
@@ -35,7 +48,7 @@ impl Front {
                 .map_or(address.port(), |first| first.address().port());
             let address = SocketAddr::new(address.ip(), port);
             match Listener::bind(address, workers, edge.clone(), connections.clone()) {
-                Ok(listener) => listeners.push(listener),
+                Ok(listener) => listeners.push(listener.speaking(speech(edge))),
                 Err(error) if !listeners.is_empty() && no_such_address(&error.source) => {
                     tracing::debug!(%address, %error, "left out");
                 }

@@ -191,9 +191,8 @@ impl<'a> Connection<'a> {
     /// Serves one request.
     fn exchange(&mut self, head: Head) -> impl Future<Output = Fate> + Send {
         self.served = self.served.saturating_add(1);
-        let proxy = self.proxy;
         let (exchange, request) = OneRequest::of(self, head);
-        super::run(exchange, request, proxy)
+        exchange.run(request)
     }
 
     /// Whether the connection may be used after the response that is about to be sent.

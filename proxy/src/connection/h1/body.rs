@@ -212,3 +212,6 @@ fn trailers(block: &Bytes, fields: usize) -> Result<Decoded, Error> {
 fn bad(detail: &'static str) -> Error {
     Error::new(Kind::BadRequest).with_detail(detail)
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,3 +196,6 @@ fn length_field(length: u64, out: &mut BytesMut) {
     out.put_slice(digits.get(at..).unwrap_or_default());
     out.put_slice(LINE_END);
 }
+
+#[cfg(test)]
+mod tests;

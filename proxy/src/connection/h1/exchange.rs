@@ -18,11 +18,12 @@ use super::head::framing::Expectation;
 use super::head::{Head, Persistence};
 use super::incoming::Incoming;
 use super::outgoing::{Outgoing, Progress};
+use super::wire::Wire;
 use crate::body::Body;
 use crate::config::http::HalfClose;
+use crate::connection::RequestBody;
 use crate::connection::socket::Socket;
 use crate::connection::stream::Presence;
-use crate::connection::{Exchange, RequestBody};
 use crate::error::{Error, Kind};
 use crate::respond::{self, Dialect};
 use crate::upgrade::{Half, Tunnel};
@@ -64,6 +65,12 @@ pub(super) struct OneRequest<'c, 'a> {
     connection: &'c mut Connection<'a>,
     to: Recipient,
     out: Outgoing,
+}
+
+/// Why nobody waits for the response any more.
+enum GivenUp {
+    ByClient,
+    Idle,
 }
 
 /// Why a response ends before its end.
@@ -121,6 +128,73 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         (Self { connection, to, out }, request)
     }
 
+    /// Has the request answered, and sends the response.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would hold its arguments twice, and each request has room for this future"
+    )]
+    pub(super) fn run(mut self, request: Request<Body>) -> impl Future<Output = Fate> + Send {
+        async move {
+            let proxy = self.connection.proxy;
+            let dialect = Dialect::of(request.headers());
+            let response = tokio::select! {
+                biased;
+                response = proxy.handle(request) => response,
+                given_up = self.given_up() => match given_up {
+                    GivenUp::ByClient => return Fate::Cut,
+                    GivenUp::Idle => respond::from_error(&Error::new(Kind::IdleTimeout), dialect),
+                },
+            };
+            self.respond(response).await
+        }
+    }
+
+    /// Resolves when the client has left, or nothing has moved for too long. Until then it is told what comes before
+    /// the response. Cancel-safe.
+    async fn given_up(&mut self) -> GivenUp {
+        let settings = self.connection.settings();
+        let mut gone = pin!(gone(self.connection.presence, settings.half_close));
+        let (mut moved, mut received) = (Instant::now(), 0);
+        poll_fn(|cx| {
+            if self.poll_interim(cx).is_ready() || gone.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(GivenUp::ByClient);
+            }
+            while let Some(idle) = settings.timeouts.stream_idle {
+                ready!(self.connection.alarm.poll(cx, moved + idle));
+                // Whoever waits for the request's body has a deadline for that, and says what is wrong.
+                let (now, awaited) = self
+                    .connection
+                    .line
+                    .with(|wire| (wire.received(), wire.is_awaited()));
+                if now == received && !awaited {
+                    return Poll::Ready(GivenUp::Idle);
+                }
+                (received, moved) = (now, Instant::now());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Sends the response, to the last trailer.
+    async fn respond(mut self, mut response: Response<Body>) -> Fate {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if let Some(upstream) = response.extensions_mut().remove() {
+                return self.switch(upstream, response).await;
+            }
+            let error = Error::new(Kind::LayerFailed).with_source("a 101 without an upstream's connection");
+            response = respond::from_error(&error, Dialect::Http);
+        }
+        let (head, body) = response.into_parts();
+        self.connection.line.with(Wire::begin_response);
+        let (framing, persistence) = self.put_head(&head, &body);
+        drop(head);
+        match self.send(body, framing).await {
+            Ok(()) => Fate::Settle(persistence),
+            Err(broken) => broken.fate(),
+        }
+    }
+
     /// Writes what is to be written; an error is the client's end.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let out = &mut self.out;
@@ -148,13 +222,16 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         }
     }
 
-    /// What becomes of a body that the client sends only when it is asked for, now that the final response is there.
+    /// Whether the next request will be found, and what becomes of a body that the client sends only when it is asked for, now that the final response is there.
     ///
     /// Who accepts the request and goes on may still want it: it is asked for. After any other answer it is not, and
     /// nobody can tell whether the client sends it all the same (RFC 9110 §10.1.1).
     fn decide_on_body(&mut self, head: &Parts, ended: bool) -> Persistence {
+        if self.connection.line.with(|wire| wire.is_beyond_reading()) {
+            return Persistence::Close;
+        }
         let interim = &self.connection.interim;
-        let sent = |wire: &mut super::wire::Wire| !wire.buffer.is_empty() || wire.received() > 0;
+        let sent = |wire: &mut Wire| !wire.buffer.is_empty() || wire.received() > 0;
         if !interim.is_expecting() || self.connection.line.with(sent) {
             return Persistence::KeepAlive;
         }
@@ -162,7 +239,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
             interim.send_continue();
             return Persistence::KeepAlive;
         }
-        self.connection.line.with(super::wire::Wire::refuse_body);
+        self.connection.line.with(Wire::refuse_body);
         Persistence::Close
     }
 
@@ -266,42 +343,6 @@ impl<'c, 'a> OneRequest<'c, 'a> {
             })),
             Err(broken) => broken.fate(),
         }
-    }
-}
-
-impl Exchange for OneRequest<'_, '_> {
-    type Outcome = Fate;
-
-    async fn abandoned(&mut self) {
-        let half_close = self.connection.settings().half_close;
-        let mut gone = pin!(gone(self.connection.presence, half_close));
-        poll_fn(|cx| match self.poll_interim(cx) {
-            Poll::Pending => gone.as_mut().poll(cx),
-            failed => failed,
-        })
-        .await;
-    }
-
-    async fn respond(mut self, mut response: Response<Body>) -> Fate {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            if let Some(upstream) = response.extensions_mut().remove() {
-                return self.switch(upstream, response).await;
-            }
-            let error = Error::new(Kind::LayerFailed).with_source("a 101 without an upstream's connection");
-            response = respond::from_error(&error, Dialect::Http);
-        }
-        let (head, body) = response.into_parts();
-        self.connection.line.with(super::wire::Wire::begin_response);
-        let (framing, persistence) = self.put_head(&head, &body);
-        drop(head);
-        match self.send(body, framing).await {
-            Ok(()) => Fate::Settle(persistence),
-            Err(broken) => broken.fate(),
-        }
-    }
-
-    fn cancel(self) -> Fate {
-        Fate::Cut
     }
 }
 

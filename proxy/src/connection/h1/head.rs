@@ -187,3 +187,6 @@ fn target_of(target: &Bytes, method: &Method) -> Result<Uri, Error> {
     };
     if allowed { Ok(uri) } else { Err(invalid()) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ pub(super) async fn skip_body(line: &mut Line, alarm: &mut Alarm) -> Persistence
     let deadline = Instant::now() + limits::LINGER_TIME;
     let mut dropped = 0;
     // One that is announced to be longer is not worth beginning with.
-    if line.with(|wire| wire.left()).is_some_and(|left| left > bound) {
+    if line.with(|wire| wire.is_beyond_reading()) {
         return Persistence::Close;
     }
     while dropped <= bound {

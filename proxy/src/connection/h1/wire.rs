@@ -225,6 +225,22 @@ impl Wire {
         matches!(self.body, Receiving::Over)
     }
 
+    /// Whether somebody waits for more of the body.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.body, Receiving::Flowing(_)) && self.reader.is_some()
+    }
+
+    /// Whether the end of the body will not be reached: it is broken, or nobody wants it and it is too long to skip.
+    pub(super) fn is_beyond_reading(&self) -> bool {
+        match &self.body {
+            Receiving::Over | Receiving::Flowing(_) => false,
+            Receiving::Unwanted(decoder) => decoder
+                .left()
+                .is_some_and(|left| left > limits::UNREAD_BYTES_MAX as u64),
+            Receiving::Broken => true,
+        }
+    }
+
     pub(super) fn received(&self) -> u64 {
         self.received
     }
