@@ -9,6 +9,7 @@
     reason = "a fuzz target reports a broken property by panicking"
 )]
 
+pub mod h2_meter;
 pub mod head;
 pub mod host;
 pub mod yaml;
@@ -24,6 +25,10 @@ pub struct Target {
 
 /// Every target of this crate.
 pub const TARGETS: &[Target] = &[
+    Target {
+        name: "h2_meter",
+        run: h2_meter::run,
+    },
     Target {
         name: "head",
         run: head::run,
