@@ -365,3 +365,15 @@ async fn pseudo_fields_in_trailers_go_no_further() {
     let data = frames.find("the body", |frame| frame.kind == kind::DATA).await;
     assert_eq!(data.payload, b"one");
 }
+
+#[tokio::test]
+async fn a_fragment_goes_no_further() {
+    let upstream = Upstream::echo().await;
+    let front = Front::to(upstream.address());
+    let mut frames = Frames::connect(front.address).await;
+    frames
+        .send(Frame::request(1, hpack::get(HOST, "/x#/admin")))
+        .await;
+    assert_eq!(frames.response(1).await, 200);
+    assert_eq!(upstream.seen().remove(0).uri, "/x");
+}
