@@ -10,6 +10,7 @@ use crate::normalize::forwarded::Forwarding;
 use crate::normalize::path::PathPolicy;
 use crate::observe::access_log::AccessLog;
 use crate::observe::request_id::RequestIdPolicy;
+use crate::observe::trace::Tracing;
 
 /// What holds for every connection of a filter chain. The defaults are meant for clients that nobody knows.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct HttpSettings {
     pub request_id: RequestIdPolicy,
     /// What is written about each request when it is over. Default: nothing, which costs nothing.
     pub access_logs: Vec<AccessLog>,
+    /// Which spans are made. Default: none; a client's trace context passes through.
+    pub tracing: Option<Tracing>,
 }
 
 /// How long a client may take for what.
@@ -142,6 +145,7 @@ impl Default for HttpSettings {
             half_close: HalfClose::default(),
             request_id: RequestIdPolicy::default(),
             access_logs: Vec::new(),
+            tracing: None,
         }
     }
 }

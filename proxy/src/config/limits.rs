@@ -136,6 +136,20 @@ pub const MEMORY_STOP_PERCENT: u32 = 98;
 pub const ACCESS_LOG_QUEUE_LINES: usize = 16 * 1024;
 /// The most bytes of lines that wait for an access log's file; further ones are dropped and counted.
 pub const ACCESS_LOG_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// The most spans that wait to be exported; further ones are dropped and counted.
+pub const SPAN_QUEUE: usize = 8 * 1024;
+/// The most spans in one export.
+pub const SPAN_BATCH: usize = 512;
+/// How long a span waits for others to be exported with.
+pub const SPAN_BATCH_DELAY: Duration = Duration::from_secs(1);
+/// How long one export may take, from the connection to the answer; then it is tried again.
+pub const SPAN_SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often an export is tried; then its spans are dropped and counted.
+pub const SPAN_TRIES: u32 = 4;
+/// The pause before an export is tried again, doubled each time, unless the collector names another.
+pub const SPAN_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How long the end of a process waits for its last spans to be exported; then they are dropped and counted.
+pub const SPAN_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 /// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).
 pub const H2_STREAMS_MAX: u32 = 250;
 /// The receive window of one HTTP/2 stream, in bytes.

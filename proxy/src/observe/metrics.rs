@@ -30,6 +30,10 @@ pub const REQUESTS_SHED: &str = "tidegate_requests_shed_total";
 pub const ACCESS_LOG_LINES: &str = "tidegate_access_log_lines_total";
 /// Lines of access logs that were dropped: the queue was full, or the file could not be written (counter).
 pub const ACCESS_LOG_DROPPED: &str = "tidegate_access_log_dropped_total";
+/// Spans that a collector took (counter).
+pub const SPANS_EXPORTED: &str = "tidegate_spans_exported_total";
+/// Spans that were dropped: the queue was full, or the collector did not take them (counter).
+pub const SPANS_DROPPED: &str = "tidegate_spans_dropped_total";
 /// Bytes of request bodies that were passed on (counter).
 pub const REQUEST_BYTES: &str = "tidegate_request_body_bytes_total";
 /// Bytes of response bodies that were passed on (counter).
@@ -100,6 +104,8 @@ pub fn describe() {
         (REQUESTS_SHED, "Requests turned away by a bound of the process"),
         (ACCESS_LOG_LINES, "Lines of access logs written"),
         (ACCESS_LOG_DROPPED, "Lines of access logs dropped"),
+        (SPANS_EXPORTED, "Spans that a collector took"),
+        (SPANS_DROPPED, "Spans that were dropped"),
         (REQUEST_BYTES, "Bytes of request bodies passed on"),
         (RESPONSE_BYTES, "Bytes of response bodies passed on"),
         (

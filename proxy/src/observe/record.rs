@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::body::Body;
@@ -15,6 +16,8 @@ use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::observe::ledger::Ending;
 use crate::observe::request_id::{self, RequestIdResponse, X_REQUEST_ID};
+use crate::observe::trace::context::TRACEPARENT;
+use crate::observe::trace::{Context, Part};
 use crate::route::{Chosen, Found};
 
 /// What one request is remembered by, from its head to the end of its response.
@@ -55,6 +58,7 @@ pub(crate) struct Progress {
     pub(crate) response_fields: HeaderMap,
     pub(crate) response_head_bytes: u64,
     pub(crate) trailers: HeaderMap,
+    pub(crate) trace: Option<Part>,
     /// The id that the response has to carry.
     echo: Option<HeaderValue>,
 }
@@ -64,7 +68,8 @@ pub(crate) struct Progress {
 pub(crate) struct Try {
     pub(crate) upstream: Address,
     pub(crate) local: Option<SocketAddr>,
-    #[allow(dead_code, reason = "for spans")]
+    /// The span of this try, where the request is sampled.
+    pub(crate) span_id: Option<NonZeroU64>,
     pub(crate) start: Duration,
     pub(crate) end: Option<Duration>,
     pub(crate) outcome: Option<Result<StatusCode, Kind>>,
@@ -94,7 +99,7 @@ impl Record {
     pub(crate) fn begin(peer: &Arc<Peer>, request: &Request<Body>) -> Option<Arc<Self>> {
         let http = peer.http();
         let echoes = http.request_id.response == RequestIdResponse::Set;
-        if http.access_logs.is_empty() && !echoes {
+        if http.access_logs.is_empty() && http.tracing.is_none() && !echoes {
             return None;
         }
         let line = (request.method().clone(), request.uri().clone());
@@ -129,6 +134,10 @@ impl Record {
         self.note_fields(request.headers());
         if self.http().request_id.response == RequestIdResponse::Set {
             self.progress().echo = request.headers().get(X_REQUEST_ID).cloned();
+        }
+        if let Some(tracing) = &self.http().tracing {
+            let part = tracing.begin(request.headers_mut());
+            self.progress().trace = Some(part);
         }
         request.extensions_mut().insert(Tracked(Arc::clone(self)));
     }
@@ -191,14 +200,15 @@ impl Record {
         for log in &self.http().access_logs {
             log.write(&entry);
         }
+        if let (Some(tracing), Some(part)) = (&self.http().tracing, progress.trace) {
+            tracing.finish(part, &entry);
+        }
     }
 
     fn note_fields(&self, headers: &HeaderMap) {
-        let wanted = self
-            .http()
-            .access_logs
-            .iter()
-            .flat_map(|log| log.request_fields());
+        let http = self.http();
+        let logged = http.access_logs.iter().flat_map(|log| log.request_fields());
+        let wanted = logged.chain(http.tracing.as_ref().map(|_| &USER_AGENT));
         let mut progress = self.progress();
         progress.request_fields = chosen(headers, wanted);
         progress.request_head_bytes = head_bytes(headers);
@@ -296,12 +306,21 @@ impl OpenTry {
         let record = Arc::clone(record);
         let start = record.elapsed();
         let mut progress = record.progress();
+        let context = progress
+            .trace
+            .map(|part| part.context)
+            .filter(|context| context.sampled);
+        let span = context.map(Context::child);
+        if let Some(span) = span {
+            request.headers_mut().insert(TRACEPARENT, span.to_field());
+        }
         progress.cluster = Some(Arc::clone(cluster));
         progress.tries_count += 1;
         if progress.tries.len() == TRIES_REMEMBERED {
             progress.tries.pop();
         }
         progress.tries.push(Try {
+            span_id: span.map(|span| span.span_id),
             upstream: upstream.clone(),
             local: None,
             start,

@@ -1,0 +1,170 @@
+//! Which spans does a request leave, and what tells its upstream of them?
+//!
+//! The context is W3C's (`traceparent`, `tracestate`); the spans follow OpenTelemetry's conventions for HTTP: one for the
+//! request, one for each try. They go to a collector by OTLP. Without [`Tracing`] nothing of this costs anything, and the
+//! fields pass through as they came.
+//!
+//! ```
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::observe::trace::{Collector, Tracing, TracingSettings};
+//!
+//! let (tracing, exporter) = Tracing::new(TracingSettings::new("gateway"));
+//! let http = HttpSettings { tracing: Some(tracing), ..HttpSettings::default() };
+//! let collector = Collector::http("http://127.0.0.1:4318/v1/traces")?;
+//! // On a runtime that carries no traffic: exporter.run(collector, watch).await
+//! # drop((http, exporter, collector));
+//! # Ok::<(), tidegate_proxy::observe::trace::CollectorError>(())
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::header::HeaderMap;
+use metrics::counter;
+use tokio::sync::mpsc;
+
+use crate::config::limits;
+use crate::observe::metrics::SPANS_DROPPED;
+use crate::observe::record::Entry;
+use crate::observe::request_id::random;
+
+pub(crate) mod context;
+mod export;
+mod otlp;
+mod send;
+mod span;
+
+pub(crate) use context::Context;
+pub use export::Exporter;
+pub use send::{Collector, CollectorError};
+
+/// What is traced, and as what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracingSettings {
+    /// `service.name` of the spans.
+    pub service_name: String,
+    /// Of a million requests without a context that is believed, about so many are sampled. Default: all.
+    pub sample_per_million: u32,
+    /// What becomes of a client's context.
+    pub client: ClientContext,
+}
+
+/// What becomes of a context that a client sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientContext {
+    /// Its trace goes on, sampled as the client says: for clients that are trusted.
+    #[default]
+    Continue,
+    /// As before; where there is no `traceparent`, one in Zipkin's B3 fields counts. It is only read.
+    ContinueB3,
+    /// It is replaced by a new one: for clients that nobody knows.
+    Replace,
+}
+
+impl TracingSettings {
+    /// Every request of this service, as a part of its client's trace.
+    #[must_use]
+    pub fn new(service_name: impl Into<String>) -> Self {
+        Self {
+            service_name: service_name.into(),
+            sample_per_million: MILLION,
+            client: ClientContext::default(),
+        }
+    }
+}
+
+const MILLION: u32 = 1_000_000;
+
+/// Makes spans and queues them for an [`Exporter`]. Cheap to clone.
+#[derive(Clone)]
+pub struct Tracing {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: TracingSettings,
+    queue: mpsc::Sender<otlp::Span>,
+    dropped: AtomicU64,
+}
+
+/// The part of a trace that one request is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// Of the span of the request.
+    pub(crate) context: Context,
+    /// The span that the client was in.
+    pub(crate) parent: Option<u64>,
+}
+
+impl Tracing {
+    /// Tracing, and what sends its spans: to be run on a runtime that carries no traffic.
+    #[must_use]
+    pub fn new(settings: TracingSettings) -> (Self, Exporter) {
+        let (queue, spans) = mpsc::channel(limits::SPAN_QUEUE);
+        let service_name = settings.service_name.clone();
+        let shared = Shared {
+            settings,
+            queue,
+            dropped: AtomicU64::new(0),
+        };
+        let tracing = Self {
+            shared: Arc::new(shared),
+        };
+        (tracing, Exporter::new(spans, service_name))
+    }
+
+    /// How many spans found no room in the queue.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Takes a request up: its part of a trace, which the fields tell its upstream from now on.
+    pub(crate) fn begin(&self, headers: &mut HeaderMap) -> Part {
+        let settings = &self.shared.settings;
+        let sent = match settings.client {
+            ClientContext::Replace => None,
+            ClientContext::Continue => context::read(headers),
+            ClientContext::ContinueB3 => context::read(headers).or_else(|| context::read_b3(headers)),
+        };
+        let part = match sent {
+            Some(parent) => Part {
+                context: parent.child(),
+                parent: Some(parent.span_id.get()),
+            },
+            None => {
+                // What belongs to a context that does not count must not go on without it.
+                headers.remove(context::TRACESTATE);
+                let sampled = fastrand::u32(..MILLION) < settings.sample_per_million;
+                Part {
+                    context: Context::new(random(), sampled),
+                    parent: None,
+                }
+            }
+        };
+        headers.insert(context::TRACEPARENT, part.context.to_field());
+        part
+    }
+
+    /// Queues the spans of a request that is over.
+    pub(crate) fn finish(&self, part: Part, entry: &Entry<'_>) {
+        if !part.context.sampled {
+            return;
+        }
+        for span in span::of(part, entry) {
+            if self.shared.queue.try_send(span).is_err() {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                counter!(SPANS_DROPPED).increment(1);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tracing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracing")
+            .field("settings", &self.shared.settings)
+            .finish_non_exhaustive()
+    }
+}

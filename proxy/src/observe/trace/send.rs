@@ -1,0 +1,214 @@
+//! How does one batch reach a collector: by a POST, or by a gRPC call?
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::error::BoxError;
+
+/// Where spans go. A connection is made for each batch; TLS is not spoken: a collector is a neighbour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collector {
+    protocol: Protocol,
+    uri: Uri,
+    host: Box<str>,
+    port: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http,
+    Grpc,
+}
+
+/// An address that spans cannot be sent to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{url}' is no address of a collector: it has to look like http://HOST:PORT{path}")]
+pub struct CollectorError {
+    /// What was given.
+    pub url: String,
+    path: &'static str,
+}
+
+/// What became of a batch.
+pub(super) enum Outcome {
+    Taken,
+    /// It may be sent again, after a while that the collector may have named.
+    Busy(Option<Duration>),
+    /// There is no use in sending it again.
+    Refused(String),
+}
+
+const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const GRPC_STATUS: &str = "grpc-status";
+/// gRPC's codes that OTLP calls retryable: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, OUT_OF_RANGE,
+/// UNAVAILABLE, DATA_LOSS.
+const GRPC_RETRYABLE: [&[u8]; 7] = [b"1", b"4", b"8", b"10", b"11", b"14", b"15"];
+
+impl Collector {
+    /// OTLP over HTTP with protobuf, by a POST to this URL, such as `http://127.0.0.1:4318/v1/traces`.
+    ///
+    /// # Errors
+    /// When it is no `http` URL with a host.
+    pub fn http(url: &str) -> Result<Self, CollectorError> {
+        Self::parse(url, Protocol::Http, "/v1/traces")
+    }
+
+    /// OTLP over gRPC at this URL, such as `http://127.0.0.1:4317`; a path in it does not count.
+    ///
+    /// # Errors
+    /// When it is no `http` URL with a host.
+    pub fn grpc(url: &str) -> Result<Self, CollectorError> {
+        Self::parse(url, Protocol::Grpc, "")
+    }
+
+    fn parse(url: &str, protocol: Protocol, path: &'static str) -> Result<Self, CollectorError> {
+        let wrong = || CollectorError {
+            url: url.to_owned(),
+            path,
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
+        let host = uri
+            .host()
+            .filter(|_| uri.scheme_str() == Some("http"))
+            .ok_or_else(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').into();
+        let port = uri.port_u16().unwrap_or(match protocol {
+            Protocol::Http => 4318,
+            Protocol::Grpc => 4317,
+        });
+        Ok(Self {
+            protocol,
+            uri,
+            host,
+            port,
+        })
+    }
+
+    /// Sends one encoded batch. The caller bounds the time.
+    pub(super) async fn send(&self, message: &[u8]) -> Outcome {
+        let sent = async {
+            let stream = TcpStream::connect((&*self.host, self.port)).await?;
+            match self.protocol {
+                Protocol::Http => self.post(stream, message).await,
+                Protocol::Grpc => self.call(stream, message).await,
+            }
+        };
+        sent.await.unwrap_or_else(|error: BoxError| {
+            tracing::debug!(%error, host = %self.host, port = self.port, "spans could not be sent");
+            Outcome::Busy(None)
+        })
+    }
+
+    async fn post(&self, stream: TcpStream, message: &[u8]) -> Result<Outcome, BoxError> {
+        let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
+        let target = self
+            .uri
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(target)
+            .header(HOST, authority)
+            .header(CONTENT_TYPE, "application/x-protobuf")
+            .body(Full::new(Bytes::copy_from_slice(message)))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await?;
+        let mut connection = pin!(connection);
+        let response = tokio::select! {
+            biased;
+            response = sender.send_request(request) => response?,
+            ended = &mut connection => {
+                ended?;
+                return Err("the collector closed the connection".into());
+            }
+        };
+        Ok(match response.status() {
+            status if status.is_success() => Outcome::Taken,
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Outcome::Busy(retry_after(response.headers())),
+            status => Outcome::Refused(status.to_string()),
+        })
+    }
+
+    /// One unary call: a message of five bytes and the batch, then trailers.
+    async fn call(&self, stream: TcpStream, message: &[u8]) -> Result<Outcome, BoxError> {
+        let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://{authority}{GRPC_PATH}"))
+            .header(CONTENT_TYPE, "application/grpc")
+            .header(TE, HeaderValue::from_static("trailers"))
+            .body(())?;
+        let mut framed = BytesMut::with_capacity(message.len() + 5);
+        framed.put_u8(0);
+        framed.put_u32(u32::try_from(message.len())?);
+        framed.put_slice(message);
+        let (client, connection) = h2::client::handshake(stream).await?;
+        let mut connection = pin!(connection);
+        tokio::select! {
+            biased;
+            outcome = unary(client, request, framed.freeze()) => outcome,
+            ended = &mut connection => {
+                ended?;
+                Err("the collector closed the connection".into())
+            }
+        }
+    }
+}
+
+async fn unary(
+    client: h2::client::SendRequest<Bytes>,
+    request: Request<()>,
+    mut message: Bytes,
+) -> Result<Outcome, BoxError> {
+    let mut client = client.ready().await?;
+    let (response, mut stream) = client.send_request(request, false)?;
+    while !message.is_empty() {
+        stream.reserve_capacity(message.len());
+        let granted = poll_fn(|cx| stream.poll_capacity(cx)).await;
+        let granted = granted.ok_or("the collector reset the call")??;
+        let part = message.split_to(granted.min(message.len()));
+        stream.send_data(part, message.is_empty())?;
+    }
+    let response = response.await?;
+    if !response.status().is_success() {
+        return Ok(Outcome::Refused(response.status().to_string()));
+    }
+    let (head, mut body) = response.into_parts();
+    let mut status = head.headers.get(GRPC_STATUS).cloned();
+    while let Some(data) = body.data().await {
+        // What it says about partial success is not looked at; it is small.
+        body.flow_control().release_capacity(data?.len())?;
+    }
+    if let Some(trailers) = body.trailers().await? {
+        status = trailers.get(GRPC_STATUS).cloned().or(status);
+    }
+    let status = status.ok_or("the collector sent no grpc-status")?;
+    Ok(match status.as_bytes() {
+        b"0" => Outcome::Taken,
+        code if GRPC_RETRYABLE.contains(&code) => Outcome::Busy(None),
+        code => Outcome::Refused(format!("grpc-status {}", String::from_utf8_lossy(code))),
+    })
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+impl fmt::Display for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.uri, f)
+    }
+}
