@@ -9,9 +9,11 @@
     reason = "a fuzz target reports a broken property by panicking"
 )]
 
+pub mod certificate;
 pub mod h2_meter;
 pub mod head;
 pub mod host;
+pub mod proxy_protocol;
 pub mod yaml;
 
 /// A named fuzz target. Its corpus is `corpus/NAME`, its program `fuzz_targets/NAME.rs`.
@@ -26,6 +28,10 @@ pub struct Target {
 /// Every target of this crate.
 pub const TARGETS: &[Target] = &[
     Target {
+        name: "certificate",
+        run: certificate::run,
+    },
+    Target {
         name: "h2_meter",
         run: h2_meter::run,
     },
@@ -36,6 +42,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "host",
         run: host::run,
+    },
+    Target {
+        name: "proxy_protocol",
+        run: proxy_protocol::run,
     },
     Target {
         name: "yaml",

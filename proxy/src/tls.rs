@@ -7,6 +7,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub mod certificate;
 mod der;
+pub mod files;
 pub mod identity;
 pub mod server;
 pub mod trust;

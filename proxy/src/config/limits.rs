@@ -104,6 +104,10 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const TLS_HANDSHAKES_MAX: usize = 4096;
 /// The most bytes that wait in memory to be encrypted or sent on one TLS connection; above it writing waits.
 pub const TLS_SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// How often files of certificates are looked at.
+pub const CERTIFICATE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The largest file of certificates or keys that is read, in bytes; above it is an error.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The largest PROXY header of version 2 that is read, in bytes; above it the connection is closed. One of version 1 has
 /// at most 107.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
