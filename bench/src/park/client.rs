@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tidegate_proxy::config::limits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -104,11 +105,13 @@ fn is_whole(answer: &[u8]) -> bool {
     answer.len() >= end + length
 }
 
-/// Lets this process open so many files and sockets.
+/// Lets this process, and the proxies that it starts, open so many files and sockets beside those that a proxy keeps for
+/// its upstreams.
 ///
 /// # Errors
 /// When the system does not permit it; the message says what to raise.
 pub fn allow_descriptors(needed: u64) -> anyhow::Result<()> {
+    let needed = needed + (limits::DESCRIPTORS_RESERVED + limits::DESCRIPTORS_UPSTREAM_MAX) as u64;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());

@@ -97,3 +97,19 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Peer;
+
+    /// Every idle connection has them.
+    #[test]
+    fn what_each_connection_holds_stays_small() {
+        let check = |what: &str, size: usize, max: usize| assert!(size <= max, "{what}: {size} bytes");
+        check("socket", size_of::<Socket>(), 96);
+        check("peer", size_of::<Peer>(), 160);
+        // Beside it, rustls keeps one read buffer of 4 KiB and the keys of both directions.
+        check("TLS session", size_of::<TlsStream<Stream>>(), 1536);
+    }
+}
