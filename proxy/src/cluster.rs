@@ -16,6 +16,7 @@ pub mod address;
 pub mod balance;
 pub mod breaker;
 pub(crate) mod budget;
+pub mod discovery;
 pub mod endpoint;
 pub mod health;
 pub mod outlier;
@@ -24,6 +25,7 @@ mod upkeep;
 
 pub use address::Address;
 pub use balance::{Balance, BalanceSettings, Preference};
+pub use discovery::Discovery;
 pub(crate) use endpoint::InFlight;
 pub use endpoint::{Endpoint, Health, Locality, Status};
 pub use health::HealthCheck;
@@ -50,6 +52,8 @@ pub struct ClusterSettings {
     pub outlier: Option<OutlierSettings>,
     /// How its endpoints are asked whether they are healthy. Default: not at all.
     pub health_check: Option<HealthCheck>,
+    /// The names that its endpoints are found by. Default: none; they are set by [`Cluster::set_endpoints`].
+    pub discovery: Option<Discovery>,
     /// How much of it may be busy at once. Default: no bound of its own.
     pub breakers: BreakerSettings,
     /// Anything that layers want to find on the cluster of a request; opaque to the proxy.
@@ -66,6 +70,7 @@ impl ClusterSettings {
             balance: BalanceSettings::default(),
             outlier: None,
             health_check: None,
+            discovery: None,
             breakers: BreakerSettings::default(),
             metadata: Extensions::new(),
         }
@@ -86,6 +91,8 @@ pub struct Cluster {
     detector: Option<Detector>,
     /// Whether endpoints are checked: then new ones are unhealthy until a check has succeeded.
     checking: AtomicBool,
+    /// Whether its names are looked up.
+    resolving: AtomicBool,
     /// Told when endpoints were replaced.
     changed: Arc<Notify>,
 }
@@ -107,6 +114,7 @@ impl Cluster {
                 .outlier
                 .map(|outlier| Detector::new(outlier, fastrand::u64(..))),
             checking: AtomicBool::new(false),
+            resolving: AtomicBool::new(false),
             changed: Arc::default(),
             settings,
             transport,

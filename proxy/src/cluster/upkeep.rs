@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::discovery::{self, Resolver};
 use super::endpoint::Fault;
 use super::health::{self, Change, Finding};
 use super::{Cluster, Endpoint};
@@ -12,10 +13,10 @@ use crate::observe::metrics;
 use crate::process;
 
 impl Cluster {
-    /// Starts what its settings ask for beside requests: health checks, the comparison of success rates, the end of ejections.
+    /// Starts what its settings ask for beside requests: look-ups of its names, health checks, the comparison of success rates, the end of ejections.
     ///
-    /// Call it once for each cluster, in the runtime that does control work rather than in a worker. Without it nobody is
-    /// checked or ejected. From this call on an endpoint is unhealthy until a check has succeeded. The tasks keep neither the cluster nor a drain open: they end with whichever ends first.
+    /// Call it once for each cluster, in the runtime that does control work rather than in a worker. Without it no name
+    /// is looked up, and nobody is checked or ejected. From this call on an endpoint is unhealthy until a check has succeeded. The tasks keep neither the cluster nor a drain open: they end with whichever ends first.
     pub fn watch(self: &Arc<Self>, drain: &Watch) {
         if let Some(detector) = &self.detector
             && detector.start()
@@ -23,6 +24,18 @@ impl Cluster {
             let (cluster, interval) = (Arc::downgrade(self), detector.interval());
             let sweeping = until_drained(drain.clone(), async move { sweep(cluster, interval).await });
             process::spawn("outlier-sweep", drain.unguarded(), sweeping);
+        }
+        if let Some(discovery) = &self.settings.discovery
+            && !self.resolving.swap(true, Ordering::Relaxed)
+        {
+            let resolver = Resolver::of_system();
+            let look_up = move |host| resolver.clone().look_up(host);
+            let resolving = discovery::run(Arc::downgrade(self), discovery.clone(), look_up);
+            process::spawn(
+                "dns-refresh",
+                drain.unguarded(),
+                until_drained(drain.clone(), resolving),
+            );
         }
         if let Some(check) = &self.settings.health_check
             && !self.checking.swap(true, Ordering::Relaxed)

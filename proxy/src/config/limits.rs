@@ -69,6 +69,18 @@ pub const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub const CHECKS_AT_ONCE_MAX: usize = 64;
 /// The longest answer to a health check that is read, in bytes; a longer one is a failure.
 pub const CHECK_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// How often a cluster's names are looked up again, where no record says for how long it is good (Envoy's default).
+pub const DNS_REFRESH: Duration = Duration::from_secs(5);
+/// The shortest time between two look-ups of a name, whatever its record or a cluster says.
+pub const DNS_REFRESH_MIN: Duration = Duration::from_secs(1);
+/// The longest time that a record is believed.
+pub const DNS_TTL_MAX: Duration = Duration::from_secs(3600);
+/// How many times its refresh interval a name that is not found waits at most until it is looked up again.
+pub const DNS_BACKOFF_MAX: u32 = 10;
+/// How long a look-up may take; then it has failed, and the last addresses stay.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most addresses of one name that become endpoints; further ones are left out.
+pub const DNS_ADDRESSES_MAX: usize = 1024;
 /// The largest request head (request line and fields) that is read, in bytes; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another
