@@ -2,12 +2,13 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use http::{Request, Response};
 
 use crate::body::Body;
-use crate::cluster::{Cluster, Endpoint, Preference, Protocol, breaker};
+use crate::cluster::affinity::{Affinity, Otherwise};
+use crate::cluster::{Address, Cluster, Endpoint, Preference, Protocol, breaker};
 use crate::error::{Error, Kind};
 use crate::respond::Dialect;
 use crate::route::ForwardPolicy;
@@ -49,7 +50,7 @@ pub(crate) fn run<'a>(
     request: &'a mut Request<Body>,
 ) -> impl Future<Output = Result<(Response<Body>, Timing), Error>> + Send + 'a {
     async move {
-        let Some(endpoint) = errand.first_endpoint() else {
+        let Some(endpoint) = errand.first_endpoint(request) else {
             return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(mem::take(request)));
         };
         if let Some(advice) = mismatch(errand.cluster, request) {
@@ -89,11 +90,25 @@ impl Errand<'_> {
         }
     }
 
-    fn first_endpoint(&self) -> Option<Arc<Endpoint>> {
-        self.endpoint
-            .clone()
-            .or_else(|| self.cluster.pick_by(self.preference()))
+    fn first_endpoint(&self, request: &Request<Body>) -> Option<Arc<Endpoint>> {
+        if let Some(chosen) = &self.endpoint {
+            return Some(Arc::clone(chosen));
+        }
+        if let Some(affinity) = self.policy.and_then(|policy| policy.affinity.as_ref())
+            && let Some(wanted) = wanted(affinity, request)
+        {
+            let found = self.cluster.find(&wanted);
+            if found.is_some() || affinity.otherwise == Otherwise::Unavailable {
+                return found;
+            }
+        }
+        self.cluster.pick_by(self.preference())
     }
+}
+
+/// The endpoint that served this client before, as far as it says so.
+fn wanted(affinity: &Affinity, request: &Request<Body>) -> Option<Address> {
+    affinity.wanted(request.uri().path(), request.headers(), SystemTime::now())
 }
 
 /// Why the cluster's protocol cannot carry this request, and what to do about it.

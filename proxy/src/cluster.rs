@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::observe::metrics::{self, ClusterMetrics};
 
 pub mod address;
+pub mod affinity;
 pub mod balance;
 pub mod breaker;
 pub(crate) mod budget;
@@ -191,6 +192,19 @@ impl Cluster {
             picked = table.pick(preference, self.moment())?;
         }
         Some(Arc::clone(picked))
+    }
+
+    /// The endpoint at this address, if the cluster has it and it is not unhealthy. Looks through all of them.
+    #[must_use]
+    pub fn find(&self, address: &Address) -> Option<Arc<Endpoint>> {
+        let table = self.table.load();
+        let found = table
+            .endpoints()
+            .iter()
+            .find(|endpoint| endpoint.address() == address);
+        found
+            .filter(|endpoint| endpoint.health() > Health::Unhealthy)
+            .cloned()
     }
 
     /// Takes note of how a try at one of its endpoints ended.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
 use http::{Request, Response};
@@ -10,9 +10,10 @@ use http::{Request, Response};
 use super::once::{self, Failed};
 use super::replay::{Upload, Uploaded};
 use super::timeout::Deadline;
-use super::{Errand, retry};
+use super::{Errand, retry, wanted};
 use crate::body::Body;
 use crate::cluster::Endpoint;
+use crate::cluster::affinity::{Affinity, Otherwise};
 use crate::cluster::breaker::Permit;
 use crate::cluster::budget::{Active, Share};
 use crate::cluster::outlier::Outcome;
@@ -36,6 +37,12 @@ pub(super) async fn run(
     request: &mut Request<Body>,
 ) -> Result<Answer, Error> {
     let errand = &errand;
+    let wanted = policy
+        .affinity
+        .as_ref()
+        .and_then(|affinity| wanted(affinity, request));
+    let strict = |affinity: &Affinity| affinity.otherwise == Otherwise::Unavailable && wanted.is_some();
+    let pinned = errand.endpoint.is_some() || policy.affinity.as_ref().is_some_and(strict);
     let received = errand.received.unwrap_or_else(Instant::now);
     let bound = policy.retry.as_ref().map_or(0, |_| limits::RETRY_BODY_BYTES_MAX);
     let watched = policy.retry.is_some() || policy.timeouts.request.is_some();
@@ -45,6 +52,7 @@ pub(super) async fn run(
     let mut tries = policy.retry.as_ref().map(|retry| Tries {
         retry,
         errand,
+        pinned: pinned.then(|| Arc::clone(&endpoint)),
         upload: upload.as_ref(),
         head: head(request),
         active: errand.cluster.budget().begin(),
@@ -78,6 +86,13 @@ pub(super) async fn run(
             None => return Err(Error::new(Kind::NoHealthyUpstream)),
         }
     };
+    let ended = ended.map(|(mut response, timing)| {
+        if let Some(affinity) = &policy.affinity {
+            let headers = response.headers_mut();
+            affinity.tell(wanted.as_ref(), &endpoint, headers, SystemTime::now());
+        }
+        (response, timing)
+    });
     finish(ended, deadline, tries, upload.as_ref(), request)
 }
 
@@ -85,6 +100,8 @@ pub(super) async fn run(
 struct Tries<'a> {
     retry: &'a RetryPolicy,
     errand: &'a Errand<'a>,
+    /// The only endpoint that it may go to.
+    pinned: Option<Arc<Endpoint>>,
     upload: Option<&'a Upload>,
     head: Parts,
     /// This request, as one that others' retries are a share of.
@@ -135,8 +152,8 @@ impl Tries<'_> {
             None => Body::empty(),
         };
         *request = Request::from_parts(self.head.clone(), body);
-        if let Some(chosen) = &self.errand.endpoint {
-            return Some(Arc::clone(chosen));
+        if let Some(pinned) = &self.pinned {
+            return Some(Arc::clone(pinned));
         }
         let reselections = self.retry.host_reselections_max;
         let preference = self.errand.preference();

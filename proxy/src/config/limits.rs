@@ -81,6 +81,8 @@ pub const DNS_BACKOFF_MAX: u32 = 10;
 pub const DNS_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most addresses of one name that become endpoints; further ones are left out.
 pub const DNS_ADDRESSES_MAX: usize = 1024;
+/// The longest cookie or field that is read as the address of a client's endpoint, in bytes; a longer one says nothing.
+pub const AFFINITY_TOKEN_BYTES_MAX: usize = 512;
 /// The largest request head (request line and fields) that is read, in bytes; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another

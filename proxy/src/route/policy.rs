@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
 
+use crate::cluster::affinity::Affinity;
 use crate::cluster::breaker::RequestPriority;
 use crate::config::limits;
 
@@ -14,6 +15,8 @@ pub struct ForwardPolicy {
     pub timeouts: RouteTimeouts,
     /// When it is tried again; without a policy only what decision 6 of the design allows.
     pub retry: Option<RetryPolicy>,
+    /// What keeps a client at the endpoint that served it first. Default: nothing.
+    pub affinity: Option<Affinity>,
     /// Which bounds of the cluster it counts against.
     pub priority: RequestPriority,
 }
