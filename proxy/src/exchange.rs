@@ -12,7 +12,6 @@ use crate::pool::Checkout;
 mod h1;
 mod h2;
 mod response;
-mod trailers;
 mod tunnel;
 mod upload;
 

@@ -23,7 +23,6 @@ mod h1;
 mod h2;
 pub(crate) mod key;
 mod place;
-mod proxy_header;
 mod stream;
 
 pub(crate) use place::StreamSlot;

@@ -20,7 +20,7 @@ pub struct Header {
 }
 
 /// The two ends of a connection, of one family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Addresses {
     /// The client.
     pub source: SocketAddr,

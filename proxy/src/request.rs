@@ -14,6 +14,7 @@ use crate::error::{Error, Kind};
 use crate::filter::{self, Passed};
 use crate::normalize::{self, path};
 use crate::observe::Observation;
+use crate::pool;
 use crate::respond::{self, Dialect};
 use crate::route::{self, Action, Chosen, Found, Redirect, apply};
 use crate::upstream::{Target, Upstream};
@@ -95,6 +96,9 @@ async fn follow(
     let (mut response, edits) = match &found.route.action {
         Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
             let (hash, edits) = apply::to_request(found, forward, peer, request)?;
+            if let Chosen::Cluster(cluster) = &found.chosen {
+                pool::key::introduce(cluster, peer, request);
+            }
             let response = send(worker, found, hash, request).await?;
             (response, edits)
         }

@@ -12,6 +12,7 @@ use crate::config::http::HttpSettings;
 use crate::drain::Watch;
 use crate::listener::Shared;
 use crate::listener::chain::Chain;
+use crate::proxy_protocol::Addresses;
 use crate::tls::certificate::Facts;
 
 /// What the requests of one connection know about who sent them. There is one for each connection, also an idle one: what
@@ -117,6 +118,14 @@ impl Peer {
     /// The client's address: its own, or the one that a PROXY header gave. None for a unix socket.
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
         self.remote
+    }
+
+    /// Both ends of its connection, if they are known.
+    pub(crate) fn addresses(&self) -> Option<Addresses> {
+        Some(Addresses {
+            source: self.remote?,
+            destination: self.local?,
+        })
     }
 
     /// Where the client connected to, as far as it is known.

@@ -39,8 +39,9 @@ pub(super) async fn send(
     let head = head(request, stream.is_secure()).map_err(|error| (error, true))?;
     let stream = Arc::new(stream);
     let bodiless = request.method() == Method::HEAD;
-    let mut exchange = Exchange::begin(&stream, head, request)?;
+    // The body knows the way, so it is asked before it is taken.
     let interim = Interim::of(request).cloned();
+    let mut exchange = Exchange::begin(&stream, head, request)?;
     match exchange.response(interim.as_ref()).await {
         Ok(response) => {
             let (head, body) = response.into_parts();

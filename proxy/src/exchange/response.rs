@@ -18,7 +18,7 @@ use hyper::client::conn::http1;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 
-use super::{of_h2, of_hyper, trailers};
+use super::{of_h2, of_hyper};
 use crate::body::Body;
 use crate::cluster::InFlight;
 use crate::error::{Error, Kind};
@@ -170,7 +170,7 @@ impl Received {
         Poll::Ready(frame.map(|frame| {
             frame.map(|mut frame| {
                 if let Some(fields) = frame.trailers_mut() {
-                    trailers::clean(fields);
+                    normalize::drop_from_trailers(fields);
                 }
                 frame
             })

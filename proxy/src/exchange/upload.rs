@@ -9,10 +9,10 @@ use h2::{Reason, SendStream};
 use http_body::Body as _;
 use tokio::time::Sleep;
 
-use super::trailers;
 use crate::body::Body;
 use crate::config::limits;
 use crate::error::{Error, Kind};
+use crate::normalize;
 
 /// What is left of an upload. Dropped before its end, it resets the stream unless the response holds on to it.
 pub(super) struct Upload {
@@ -77,7 +77,7 @@ impl Upload {
                 }
                 Some(Ok(Err(frame))) => {
                     if let Ok(mut fields) = frame.into_trailers() {
-                        trailers::clean(&mut fields);
+                        normalize::drop_from_trailers(&mut fields);
                         // The stream may be gone; then the response says why.
                         _ = self.stream.send_trailers(fields);
                         return Poll::Ready(Ok(()));

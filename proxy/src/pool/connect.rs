@@ -10,11 +10,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::key::Key;
-use super::proxy_header;
 use super::stream::Stream;
-use crate::cluster::transport::{Protocol, TransportSettings};
+use crate::cluster::transport::{Protocol, ProxyHeader, TransportSettings};
 use crate::cluster::{Address, Cluster, Endpoint};
 use crate::error::{Error, Kind};
+use crate::proxy_protocol;
 use crate::tls::upstream::{self as tls, ClientTls};
 
 /// What a connection speaks, once that is known.
@@ -70,7 +70,10 @@ async fn reach(key: &Key) -> Result<(Stream, Spoken), Error> {
         }
     };
     if let Some(version) = settings.proxy_header {
-        let header = proxy_header::encode(version, key.client());
+        let header = match version {
+            ProxyHeader::V1 => proxy_protocol::encode_v1(key.client()),
+            ProxyHeader::V2 => proxy_protocol::encode_v2(key.client()),
+        };
         stream.write_all(&header).await.map_err(refused)?;
     }
     let Some(tls) = &settings.tls else {

@@ -1,6 +1,5 @@
 //! What pooled connections are told apart by: whoever shares a key may share a connection.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Request;
@@ -9,7 +8,9 @@ use http::header::HOST;
 use crate::body::Body;
 use crate::cluster::transport::Transport;
 use crate::cluster::{Address, Cluster, Endpoint};
+use crate::connection::Peer;
 use crate::normalize::host::Host;
+use crate::proxy_protocol::Addresses;
 use crate::tls::upstream::ServerName;
 
 /// Settings, address, and what else a connection says of the request that it was dialled for.
@@ -25,16 +26,9 @@ pub(crate) struct Key {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
     /// In its PROXY header.
-    pub(super) client: Option<ClientAddresses>,
+    pub(super) client: Option<Addresses>,
     /// In its TLS handshake.
     pub(super) host: Option<Box<str>>,
-}
-
-/// Both ends of a downstream connection; in the extensions of its requests where the cluster wants a PROXY header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ClientAddresses {
-    pub(crate) source: SocketAddr,
-    pub(crate) destination: SocketAddr,
 }
 
 impl Key {
@@ -59,8 +53,17 @@ impl Key {
         self.scope.as_ref()?.host.as_deref()
     }
 
-    pub(super) fn client(&self) -> Option<ClientAddresses> {
+    pub(super) fn client(&self) -> Option<Addresses> {
         self.scope.as_ref()?.client
+    }
+}
+
+/// Lets `request` carry its client's addresses, where the connections of its cluster tell them.
+pub(crate) fn introduce(cluster: &Cluster, peer: &Peer, request: &mut Request<Body>) {
+    if cluster.transport().settings().proxy_header.is_some()
+        && let Some(addresses) = peer.addresses()
+    {
+        request.extensions_mut().insert(addresses);
     }
 }
 
@@ -73,7 +76,9 @@ fn scope(cluster: &Cluster, request: &Request<Body>) -> Option<Scope> {
     if !by_host && settings.proxy_header.is_none() {
         return None;
     }
-    let client = settings.proxy_header.and_then(|_| request.extensions().get());
+    let client = settings
+        .proxy_header
+        .and_then(|_| request.extensions().get::<Addresses>());
     let host = by_host.then(|| request.headers().get(HOST)).flatten();
     Some(Scope {
         client: client.copied(),
