@@ -9,6 +9,9 @@ use tidegate_testkit::body::full;
 use tidegate_testkit::client::{Client, get, get_request, post_request};
 use tidegate_testkit::upstream::Upstream;
 
+#[path = "../examples/connector.rs"]
+#[allow(dead_code, reason = "its `main` is for people")]
+mod connector;
 #[path = "../examples/filter.rs"]
 #[allow(dead_code, reason = "its `main` is for people")]
 mod filter;
@@ -81,6 +84,17 @@ async fn the_app_in_the_process_answers_beside_a_service() {
         assert_eq!(client.call(shout).await.text(), "HELLO");
         assert_eq!(client.get(HOST, "/app/nothing").await.status, 404);
         assert_eq!(client.get(HOST, "/").await.text(), "service");
+    }
+    ends_well(drain).await;
+}
+
+#[tokio::test]
+async fn the_connector_reaches_the_app_without_a_socket() {
+    let (address, drain) = connector::start(free_port()).unwrap();
+    for mut client in [Client::http1(address).await, Client::http2(address).await] {
+        for _ in 0..2 {
+            assert_eq!(client.get(HOST, "/anything").await.text(), "hello from memory\n");
+        }
     }
     ends_well(drain).await;
 }

@@ -1,10 +1,5 @@
 //! What becomes of an HTTP/1.1 upstream's response that breaks the rules, has no end, or is not what was asked for?
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, also in what it is made of"
-)]
-
 mod support;
 
 use support::{Front, HOST};
