@@ -8,7 +8,7 @@ use http::{HeaderName, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use support::{CLUSTER, Front, HOST, cluster, host};
-use tidegate_proxy::cluster::Protocol;
+use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::normalize::forwarded::Forwarding;
@@ -58,6 +58,22 @@ async fn an_upstream_gets_the_rewritten_path_and_host() {
     assert_eq!(seen[1].uri, "/v2../x");
     let told = (seen[0].header("host"), seen[0].header("x-forwarded-host"));
     assert_eq!(told, (Some("inner.example"), Some(HOST)));
+}
+
+#[tokio::test]
+async fn an_upstream_gets_the_host_of_its_endpoint() {
+    let upstream = Upstream::echo().await;
+    let mut forward = Forward::split(Split::single(CLUSTER, [].into()));
+    forward.host = HostRewrite::endpoint().keeping_original();
+    let route = Route::new(Action::Forward(Box::new(forward)));
+    let cluster = Cluster::new(ClusterSettings::new(CLUSTER));
+    let endpoint = Endpoint::new(upstream.address()).with_hostname("pod-1.example");
+    cluster.set_endpoints(vec![endpoint.into()]);
+    let front = Front::start(Snapshot::new([host("*", vec![Arc::new(route)])], [cluster]));
+    get(front.address, HOST, "/").await;
+    let seen = &upstream.seen()[0];
+    let told = (seen.header("host"), seen.header("x-forwarded-host"));
+    assert_eq!(told, (Some("pod-1.example"), Some(HOST)));
 }
 
 #[tokio::test]

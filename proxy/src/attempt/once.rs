@@ -15,6 +15,7 @@ use crate::error::{Error, Kind};
 use crate::exchange::{self, Failure};
 use crate::observe::record::{self, OpenTry};
 use crate::pool::{Freshness, Wanted};
+use crate::route::rewrite;
 use crate::upstream::Timing;
 use crate::worker::Worker;
 
@@ -40,6 +41,7 @@ pub(super) fn send<'a>(
 ) -> impl Future<Output = Result<(Response<Body>, Timing), Failed>> + Send + 'a {
     async move {
         cluster.metrics().requests.increment(1);
+        rewrite::to_endpoint(request, endpoint.hostname().map(|name| &**name));
         let mut freshness = Freshness::Any;
         loop {
             let open = OpenTry::begin(request, cluster.name(), endpoint.address());

@@ -188,16 +188,19 @@ impl HostRewrite {
         }
     }
 
-    /// Whether the host becomes the one of the endpoint, once that is chosen.
-    #[must_use]
-    pub fn is_endpoint(&self) -> bool {
-        matches!(self.kind, HostKind::Endpoint)
-    }
-
-    /// Rewrites the request's `Host`, but for [`HostRewrite::endpoint`], which [`HostRewrite::set`] does later.
+    /// Rewrites the request's `Host`; [`HostRewrite::endpoint`] only leaves word for [`to_endpoint`].
     pub(crate) fn apply<B>(&self, request: &mut Request<B>) {
         let host = match &self.kind {
-            HostKind::None | HostKind::Endpoint => return,
+            HostKind::None => return,
+            HostKind::Endpoint => {
+                if let (Original::Forwarded, Some(host)) =
+                    (self.original, request.headers().get(HOST).cloned())
+                {
+                    request.headers_mut().append(X_FORWARDED_HOST, host);
+                }
+                request.extensions_mut().insert(OfEndpoint);
+                return;
+            }
             HostKind::Literal(host) => Some(host.clone()),
             HostKind::Header(name) => request.headers().get(name).cloned(),
             HostKind::PathRegex(substitution) => {
@@ -213,7 +216,7 @@ impl HostRewrite {
     }
 
     /// Makes `host` the request's host.
-    pub(crate) fn set<B>(&self, request: &mut Request<B>, host: HeaderValue) {
+    fn set<B>(&self, request: &mut Request<B>, host: HeaderValue) {
         let original = request.headers_mut().insert(HOST, host);
         if let (Original::Forwarded, Some(original)) = (self.original, original) {
             request.headers_mut().append(X_FORWARDED_HOST, original);
@@ -222,6 +225,20 @@ impl HostRewrite {
 }
 
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// In the extensions of a request whose host becomes the one of whatever endpoint it is sent to.
+#[derive(Clone, Copy, Debug)]
+struct OfEndpoint;
+
+/// Gives a request the host of the endpoint that was chosen for a try, where its route says so.
+pub(crate) fn to_endpoint<B>(request: &mut Request<B>, hostname: Option<&str>) {
+    if request.extensions().get::<OfEndpoint>().is_none() {
+        return;
+    }
+    if let Some(host) = hostname.and_then(|hostname| HeaderValue::from_str(hostname).ok()) {
+        request.headers_mut().insert(HOST, host);
+    }
+}
 
 /// The target with another path.
 pub(crate) fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
