@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Exact field names that are removed from every request of an external listener, whatever their case and
-/// whether written with `-` or `_`. Empty by default; prefixes are never removed wholesale.
+/// Exact field names that are removed from every request of an external listener, or overwritten in it, whatever their
+/// case and whether written with `-` or `_`. Empty by default; prefixes are never removed wholesale.
 #[derive(Clone, Debug, Default)]
 pub struct EdgePolicy {
     removed: HashSet<HeaderName>,
+    set: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl EdgePolicy {
@@ -20,7 +21,16 @@ impl EdgePolicy {
                 .into_iter()
                 .map(|name| dashed(&name).unwrap_or(name))
                 .collect(),
+            set: Vec::new(),
         }
+    }
+
+    /// The same, with this field set to this value in every request, whatever the client sent under its name.
+    #[must_use]
+    pub fn overwriting(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.removed.insert(dashed(&name).unwrap_or_else(|| name.clone()));
+        self.set.push((name, value));
+        self
     }
 
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
@@ -30,6 +40,9 @@ impl EdgePolicy {
         let listed: Vec<HeaderName> = headers.keys().filter(|name| self.lists(name)).cloned().collect();
         for name in listed {
             headers.remove(name);
+        }
+        for (name, value) in &self.set {
+            headers.insert(name, value.clone());
         }
     }
 

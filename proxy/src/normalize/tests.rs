@@ -142,3 +142,47 @@ fn a_client_cannot_say_who_it_is() {
     assert_eq!(request.headers()[X_FORWARDED_PROTO], "http");
     assert!(!request.headers().contains_key(FORWARDED));
 }
+
+#[test]
+fn a_field_that_is_overwritten_has_one_value_however_the_client_spelt_it() {
+    let name = HeaderName::from_static("x-hop");
+    let edge = edge::EdgePolicy::default().overwriting(name.clone(), HeaderValue::from_static("ours"));
+    for client in [&[][..], &[("X-Hop", "a"), ("x-hop", "b"), ("x_hop", "c")]] {
+        let mut request = request("/", client);
+        edge.apply(request.headers_mut());
+        let fields: Vec<_> = request.headers().iter().collect();
+        assert_eq!(fields, [(&name, &HeaderValue::from_static("ours"))]);
+    }
+}
+
+#[test]
+fn a_path_becomes_what_its_policy_says() {
+    use path::{DotSegments, EscapedSlashes, PathPolicy, Slashes};
+    let policy = |dots, slashes, escaped_slashes| PathPolicy {
+        dots,
+        slashes,
+        escaped_slashes,
+    };
+    let check = |policy: PathPolicy, path: &str, expected: Result<&str, &str>| {
+        let found = path::normalize(path, &policy);
+        let found = found.map(|changed| changed.map_or(path.to_owned(), |changed| changed.path));
+        match expected {
+            Ok(expected) => assert_eq!(found.as_deref(), Ok(expected), "{policy:?} {path}"),
+            Err(reason) => assert!(
+                found.is_err_and(|found| found.contains(reason)),
+                "{policy:?} {path}"
+            ),
+        }
+    };
+    let as_it_is = policy(DotSegments::Keep, Slashes::Keep, EscapedSlashes::Keep);
+    check(as_it_is, "/a/../b//c%2F%00\\%zz", Ok("/a/../b//c%2F%00\\%zz"));
+    let merging = policy(DotSegments::Resolve, Slashes::Merge, EscapedSlashes::Keep);
+    check(merging, "//a/./b///c%2F/", Ok("/a/b/c%2F/"));
+    let refusing = policy(DotSegments::Resolve, Slashes::Keep, EscapedSlashes::Refuse);
+    check(refusing, "/a%2fb", Err("escaped slash"));
+    check(refusing, "/a%5Cb", Err("escaped slash"));
+    check(refusing, "/a%20b", Ok("/a%20b"));
+    let unescaping = policy(DotSegments::Resolve, Slashes::Merge, EscapedSlashes::Unescape);
+    check(unescaping, "/a%2f..%2Fb%252f%e2%82%ac", Ok("/b%252f%e2%82%ac"));
+    check(unescaping, "/a%5cb", Err("backslash"));
+}
