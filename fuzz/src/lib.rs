@@ -14,6 +14,7 @@ pub mod h2_meter;
 pub mod head;
 pub mod host;
 pub mod proxy_protocol;
+pub mod rewrite;
 pub mod yaml;
 
 /// A named fuzz target. Its corpus is `corpus/NAME`, its program `fuzz_targets/NAME.rs`.
@@ -46,6 +47,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "proxy_protocol",
         run: proxy_protocol::run,
+    },
+    Target {
+        name: "rewrite",
+        run: rewrite::run,
     },
     Target {
         name: "yaml",
