@@ -26,10 +26,15 @@ fn find(criterion: &mut Criterion) {
     for size in SIZES {
         let mut both = hosts(size, fixture::host);
         both.extend(hosts(size, fixture::suffix));
+        both.extend(hosts(size, |number| format!("prefix-{number:05}.example.*")));
         let index = VirtualHosts::new(both);
         for (kind, asked) in [
             ("exact", asked(size, fixture::host)),
             ("suffix", asked(size, below)),
+            (
+                "prefix",
+                asked(size, |number| format!("prefix-{number:05}.example.net")),
+            ),
             ("missing", asked(size, missing)),
         ] {
             let mut turn = asked.iter().cycle();
