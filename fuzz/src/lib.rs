@@ -10,6 +10,8 @@
 )]
 
 pub mod certificate;
+pub mod exchange;
+pub mod h1;
 pub mod h2_meter;
 pub mod head;
 pub mod host;
@@ -31,6 +33,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "certificate",
         run: certificate::run,
+    },
+    Target {
+        name: "exchange",
+        run: exchange::run,
+    },
+    Target {
+        name: "h1",
+        run: h1::run,
     },
     Target {
         name: "h2_meter",

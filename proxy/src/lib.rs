@@ -71,6 +71,7 @@ mod worker;
 /// What meets untrusted bytes, for the fuzz targets. No part of the API: it changes without notice.
 #[doc(hidden)]
 pub mod fuzzing {
+    pub use crate::connection::h1::whole::{Whole, requests};
     pub use crate::connection::h2::meter::{Excess, Meter};
 }
 

@@ -28,6 +28,7 @@ pub(crate) mod head;
 mod incoming;
 mod linger;
 mod outgoing;
+pub(crate) mod whole;
 mod wire;
 
 pub(super) use incoming::Incoming;
