@@ -1,30 +1,40 @@
 //! The data plane as a library: from listeners to upstreams.
 //!
-//! The modules stand in the order in which a request meets them; [`request`] tells its life top to bottom.
+//! Several things make a gateway, and each is a value that a program holds:
 //!
-//! ```no_run
+//! - a [`config::Snapshot`] of [virtual hosts](route::VirtualHost) and [clusters](cluster::Cluster), published in a
+//!   [`config::Handle`] that every worker follows; requests under way keep what they matched;
+//! - a [`Proxy`] for each worker, which is a [`tower::Service`], with pools of its own;
+//! - [listeners](listener::Listener), whose acceptors hand connections to it: TLS, filter chains and the PROXY protocol are
+//!   [settings](listener::ListenerSettings) of those;
+//! - a [`drain::Drain`], by which the process, or one listener, stops in order.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use std::sync::{Arc, Mutex};
+//! use std::time::Duration;
 //! use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
 //! use tidegate_proxy::config::{Handle, Snapshot};
 //! use tidegate_proxy::drain::Drain;
 //! use tidegate_proxy::listener::{Connections, Listener};
 //! use tidegate_proxy::normalize::edge::EdgePolicy;
+//! use tidegate_proxy::process::{self, Workers};
 //! use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
-//! use tidegate_proxy::{Proxy, process};
+//! use tidegate_proxy::Proxy;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let app = Cluster::new(ClusterSettings::new("app"));
-//! app.set_endpoints(vec![Endpoint::new("127.0.0.1:3000".parse::<std::net::SocketAddr>()?).into()]);
+//! app.set_endpoints(vec![Endpoint::new("127.0.0.1:3000".parse::<SocketAddr>()?).into()]);
 //! let route = Route::forward(Split::single("app", [].into()));
 //! let host = VirtualHost::new("everything", [Domain::parse("*")?], [route]);
 //! let config = Handle::new(Snapshot::new([host], [app]));
 //!
-//! let workers = process::default_workers();
-//! let address = "127.0.0.1:8080".parse()?;
-//! let listener = Listener::bind(address, workers, EdgePolicy::default(), Connections::default())?;
-//! let acceptors: Vec<_> = listener.into_acceptors().map(|one| std::sync::Mutex::new(Some(one))).collect();
-//! let acceptors = std::sync::Arc::new(acceptors);
-//! let (_drain, watch) = Drain::new();
-//! let workers = process::Workers::start(workers, move |index| {
+//! // Port 0 is any free one.
+//! let (address, count) = ("127.0.0.1:0".parse()?, process::default_workers());
+//! let listener = Listener::bind(address, count, EdgePolicy::default(), Connections::default())?;
+//! let acceptors: Arc<[_]> = listener.into_acceptors().map(|one| Mutex::new(Some(one))).collect();
+//! let (drain, watch) = Drain::new();
+//! let workers = Workers::start(count, move |index| {
 //!     let acceptor = acceptors[index].lock().ok().and_then(|mut slot| slot.take());
 //!     let (proxy, over) = (Proxy::new(config.clone(), watch.clone()), watch.forced());
 //!     async move {
@@ -35,9 +45,27 @@
 //!         over.await;
 //!     }
 //! })?;
-//! workers.join();
+//!
+//! // A program of yours waits here for its signal; then what runs may finish, for ten seconds.
+//! let control = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+//! let outcome = control.block_on(drain.finish(Duration::from_secs(10)));
+//! assert_eq!((outcome.forced, workers.join()), (0, 0));
 //! # Ok(()) }
 //! ```
+//!
+//! The modules stand in the order in which a request meets them; `request.rs` in the sources tells its life top to bottom.
+//! Every bound and default is in [`config::limits`], what each error means in [`error`], what is counted in
+//! [`observe::metrics`].
+//!
+//! Everything waits on tokio and nothing on a runtime of this crate: [`process::Workers`] is one way to run it, a server and a
+//! multi-threaded runtime of your own another. Metrics go to the recorder of the `metrics` crate, logs to `tracing`.
+//!
+//! # Features
+//!
+//! Both are on by default, and neither changes what is there without it.
+//!
+//! - `compression`: the filter [`filter::Compression`], for gzip, brotli and zstd.
+//! - `dns`: endpoints by name, looked up again as their records expire.
 
 pub mod config;
 
