@@ -355,6 +355,27 @@ async fn a_body_that_waits_for_permission_gets_it_when_it_is_wanted() {
 }
 
 #[tokio::test]
+async fn early_hints_come_first_without_fields_of_the_hop() {
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        connection.wire.head().await;
+        let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
+        connection.wire.send(hints).await;
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        connection.wire.send(answer).await;
+    })
+    .await;
+    let front = Front::to(upstream.address());
+    let (mut sender, _connection) = connect(&front).await;
+    let (mut response, _) = sender.send_request(get(), true).unwrap();
+    let hints = soon("the hints", poll_fn(|cx| response.poll_informational(cx))).await;
+    let hints = hints.unwrap().unwrap();
+    assert_eq!(hints.status(), 103);
+    assert_eq!(hints.headers()["link"], "</a.css>");
+    assert!(!hints.headers().contains_key("x-hop"));
+    assert_eq!(soon("the answer", response).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_port_that_speaks_no_http2_is_a_bad_gateway() {
     let upstream = RawUpstream::start(async |mut connection: RawConnection| {
         connection.wire.bytes(24).await;
