@@ -1,4 +1,31 @@
 //! What operators and probes may ask a running process, on a port of its own.
+//!
+//! ```
+//! use tidegate_proxy::admin::{self, Admin, Readiness};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::process;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (_drain, watch) = Drain::new();
+//! let (listener, readiness) = (admin::bind("127.0.0.1:0".parse()?)?, Readiness::default());
+//! let address = listener.local_addr()?;
+//! let pages = Admin::new(readiness.clone()).json("/version", || r#"{"version":1}"#.to_owned());
+//! process::spawn("admin", watch.unguarded(), pages.serve(listener, watch.clone()));
+//!
+//! for (ready, expected) in [(false, "HTTP/1.1 503 "), (true, "HTTP/1.1 200 ")] {
+//!     if ready {
+//!         readiness.set_ready();
+//!     }
+//!     let mut client = tokio::net::TcpStream::connect(address).await?;
+//!     client.write_all(b"GET /ready HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").await?;
+//!     let mut answer = String::new();
+//!     client.read_to_string(&mut answer).await?;
+//!     assert!(answer.starts_with(expected), "{answer}");
+//! }
+//! # Ok(()) }
+//! ```
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

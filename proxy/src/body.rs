@@ -1,4 +1,18 @@
 //! The one body type of the data plane: bytes and trailers that stream, and what must live as long as they do.
+//!
+//! ```
+//! use http_body_util::BodyExt;
+//! use tidegate_proxy::Body;
+//! use tidegate_proxy::error::Kind;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tidegate_proxy::Error> {
+//! let whole = Body::from("hello").collect().await?;
+//! assert_eq!(whole.to_bytes(), "hello");
+//! let broken = Body::from("hello").at_most(3).collect().await;
+//! assert_eq!(broken.err().map(|error| error.kind()), Some(Kind::BodyTooLarge));
+//! # Ok(()) }
+//! ```
 
 use std::any::Any;
 use std::fmt;

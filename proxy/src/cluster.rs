@@ -1,4 +1,17 @@
 //! Where a request can go: endpoints and the state about them that outlives snapshots.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
+//!
+//! let cluster = Cluster::new(ClusterSettings::new("app"));
+//! assert!(cluster.pick().is_none());
+//! // Endpoints change in place: no new snapshot, and connections to those that stay are kept.
+//! let [one, two] = ["10.0.0.1:80", "10.0.0.2:80"].map(|at| at.parse::<SocketAddr>().expect("it is one"));
+//! cluster.set_endpoints(vec![Endpoint::new(one).into(), Endpoint::new(two).with_weight(3).into()]);
+//! assert_eq!(cluster.endpoints().len(), 2);
+//! assert!(cluster.pick().is_some());
+//! ```
 
 use std::collections::HashMap;
 use std::fmt;

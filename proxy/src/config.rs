@@ -1,4 +1,19 @@
 //! What the data plane was told to do: validated, immutable, swapped whole.
+//!
+//! ```
+//! use http::StatusCode;
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::route::{Domain, Route, VirtualHost};
+//!
+//! let config = Handle::new(Snapshot::default());
+//! assert!(config.load().hosts().find("a.example").is_none());
+//!
+//! let hello = Route::respond(StatusCode::OK, "hello");
+//! let host = VirtualHost::new("a", [Domain::parse("a.example")?], [hello]);
+//! config.publish(Snapshot::new([host], []));
+//! assert!(config.load().hosts().find("a.example").is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,21 @@
 //! How a process stops: first gracefully, then by force, and who is still busy.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tidegate_proxy::drain::{Drain, Outcome};
+//! use tidegate_proxy::process;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let (drain, watch) = Drain::new();
+//! let draining = watch.draining();
+//! // Something that may finish: its guard keeps the graceful phase open.
+//! process::spawn("work", watch.guard(), draining);
+//! assert_eq!(drain.busy(), 1);
+//! assert_eq!(drain.finish(Duration::from_secs(10)).await, Outcome { forced: 0 });
+//! assert!(watch.is_forced());
+//! # }
+//! ```
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,4 +1,16 @@
 //! What can go wrong between a client and an upstream, and what each case means to everybody who looks at it.
+//!
+//! ```
+//! use tidegate_proxy::Error;
+//! use tidegate_proxy::error::{Blame, Kind, Retry};
+//!
+//! let error = Error::new(Kind::ConnectFailed).with_detail("10.0.0.1:80 refused the connection");
+//! let row = error.kind().row();
+//! assert_eq!((row.status.as_u16(), row.flag), (503, "UF"));
+//! assert_eq!((row.blame, row.retry), (Blame::Upstream, Retry::Safe));
+//! // Each kind has its row.
+//! assert!(Kind::ALL.iter().all(|kind| kind.row().status.as_u16() >= 400));
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;

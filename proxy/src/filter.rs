@@ -2,6 +2,37 @@
 //!
 //! Our own filters are an enum that one function runs in order; a route without any pays nothing. Foreign tower layers
 //! are [`Layers`](crate::layers::Layers).
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use http::{Request, StatusCode};
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::filter::{Filter, Filters, RateLimit};
+//! use tidegate_proxy::route::{Domain, HeaderMutations, Mutation, Route, VirtualHost, Write};
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let fields = HeaderMutations::new([], [Mutation::write("x-edge", "1", Write::Overwrite)?])?;
+//! let one_an_hour = RateLimit::new(1, 1, Duration::from_secs(3600))?;
+//! let mut route = Route::respond(StatusCode::OK, "hello");
+//! route.filters = Filters::from([Filter::Headers(fields), Filter::RateLimit(Arc::new(one_an_hour))]);
+//! let host = VirtualHost::new("all", [Domain::Any], [route]);
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [])), watch);
+//!
+//! for expected in [StatusCode::OK, StatusCode::TOO_MANY_REQUESTS] {
+//!     let request = Request::get("http://a.example/").body(Body::empty())?;
+//!     let response = proxy.clone().oneshot(request).await?;
+//!     assert_eq!(response.status(), expected);
+//!     // A filter sees also the response of one behind it that answers.
+//!     assert_eq!(response.headers()["x-edge"], "1");
+//! }
+//! # Ok(()) }
+//! ```
 
 use std::sync::Arc;
 

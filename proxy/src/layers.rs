@@ -1,4 +1,38 @@
 //! How foreign tower layers come between a route and its upstream.
+//!
+//! ```
+//! use http::{HeaderValue, Request, Response};
+//! use tidegate_proxy::cluster::{Cluster, ClusterSettings};
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::error::BoxError;
+//! use tidegate_proxy::layers::Layers;
+//! use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
+//! use tidegate_proxy::upstream::Upstream;
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::layer::layer_fn;
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_http::set_header::SetResponseHeaderLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // One of tower-http's layers, and one of our own that answers in the place of the upstream.
+//! let stack = ServiceBuilder::new()
+//!     .layer(SetResponseHeaderLayer::appending(http::header::VIA, HeaderValue::from_static("1.1 edge")))
+//!     .layer(layer_fn(|_upstream: Upstream| {
+//!         service_fn(|_: Request<Body>| async { Ok::<_, BoxError>(Response::new(Body::from("from a layer"))) })
+//!     }));
+//! let mut route = Route::forward(Split::single("app", [].into()));
+//! route.layers = Some(Layers::new(stack));
+//! let host = VirtualHost::new("all", [Domain::Any], [route]);
+//! let app = Cluster::new(ClusterSettings::new("app"));
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [app])), watch);
+//!
+//! let response = proxy.oneshot(Request::get("http://a.example/").body(Body::empty())?).await?;
+//! assert_eq!(response.headers()["via"], "1.1 edge");
+//! # Ok(()) }
+//! ```
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,4 +1,38 @@
 //! Who accepts sockets, how many, and what happens when a listener stops.
+//!
+//! ```
+//! use std::num::NonZeroUsize;
+//! use std::time::Duration;
+//! use http::StatusCode;
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::listener::{Connections, Listener};
+//! use tidegate_proxy::normalize::edge::EdgePolicy;
+//! use tidegate_proxy::route::{Domain, Route, VirtualHost};
+//! use tidegate_proxy::{Proxy, process};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = VirtualHost::new("all", [Domain::Any], [Route::respond(StatusCode::OK, "hello")]);
+//! let (drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [])), watch.clone());
+//!
+//! let (address, edge) = ("127.0.0.1:0".parse()?, EdgePolicy::default());
+//! let listener = Listener::bind(address, NonZeroUsize::MIN, edge, Connections::default())?;
+//! let address = listener.address();
+//! for acceptor in listener.into_acceptors() {
+//!     process::spawn("acceptor", watch.unguarded(), acceptor.serve(proxy.clone()));
+//! }
+//!
+//! let mut client = tokio::net::TcpStream::connect(address).await?;
+//! client.write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n").await?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer).await?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("hello"));
+//! assert_eq!(drain.finish(Duration::from_secs(10)).await.forced, 0);
+//! # Ok(()) }
+//! ```
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,29 @@
 //! What a request must look like before anything behind the edge trusts it.
+//!
+//! ```
+//! use http::{Request, StatusCode};
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::route::{Domain, PathMatch, Route, VirtualHost};
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut secret = Route::respond(StatusCode::FORBIDDEN, "not for you");
+//! secret.matcher.path = PathMatch::prefix("/secret");
+//! let host = VirtualHost::new("a", [Domain::Any], [secret, Route::respond(StatusCode::OK, "hello")]);
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [])), watch);
+//!
+//! // Dot segments are resolved before a route is looked for.
+//! let sly = Request::get("http://a.example/public/../secret").body(Body::empty())?;
+//! assert_eq!(proxy.clone().oneshot(sly).await?.status(), StatusCode::FORBIDDEN);
+//! // Two hosts are one too many.
+//! let two = Request::get("http://a.example/").header("host", "b.example").body(Body::empty())?;
+//! assert_eq!(proxy.oneshot(two).await?.status(), StatusCode::BAD_REQUEST);
+//! # Ok(()) }
+//! ```
 
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,

@@ -1,4 +1,27 @@
 //! What was recorded about a request: a guard that accounts for it on every way out.
+//!
+//! ```
+//! use http::Request;
+//! use http_body_util::BodyExt;
+//! use tidegate_proxy::config::Handle;
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::error::Kind;
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::default(), watch);
+//! let request = Request::get("http://a.example/").body(Body::empty())?;
+//! let response = proxy.clone().oneshot(request).await?;
+//! // A request is over when its response has ended.
+//! assert_eq!(proxy.ledger().totals().in_progress, 1);
+//! response.into_body().collect().await?;
+//! let totals = proxy.ledger().totals();
+//! assert_eq!((totals.in_progress, totals.failed(Kind::NoRoute)), (0, 1));
+//! # Ok(()) }
+//! ```
 
 use std::num::NonZeroU64;
 use std::sync::Arc;

@@ -2,6 +2,24 @@
 //!
 //! Every bound is shared by all workers that follow one [`Handle`](crate::config::Handle). A request that finds no room is
 //! shed before anything is done for it: 503, `Retry-After`, and a counted reason.
+//!
+//! ```
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::error::Kind;
+//! use tidegate_proxy::overload::{Overload, OverloadSettings};
+//!
+//! let settings = OverloadSettings { requests_max: 1, ..OverloadSettings::default() };
+//! let config = Handle::new(Snapshot::default()).bounded(Overload::new(settings));
+//! // Each request does this by itself.
+//! let requests = config.overload().requests();
+//! let first = requests.reserve(1)?;
+//! let second = requests.reserve(1).expect_err("there is one place");
+//! assert_eq!(second.kind(), Kind::Overloaded);
+//! assert!(second.retry_after().is_some());
+//! drop(first);
+//! assert!(requests.reserve(1).is_ok());
+//! # Ok::<(), tidegate_proxy::Error>(())
+//! ```
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};

@@ -1,4 +1,22 @@
 //! How tasks and worker threads are started: the only place that spawns.
+//!
+//! ```
+//! use std::num::NonZeroUsize;
+//! use std::sync::atomic::{AtomicUsize, Ordering};
+//! use std::sync::Arc;
+//! use tidegate_proxy::process::Workers;
+//!
+//! let served = Arc::new(AtomicUsize::new(0));
+//! let seen = Arc::clone(&served);
+//! // One thread and one runtime for each; here acceptors would be served until the drain is over.
+//! let workers = Workers::start(NonZeroUsize::MIN.saturating_add(1), move |_index| {
+//!     let served = Arc::clone(&served);
+//!     async move { _ = served.fetch_add(1, Ordering::Relaxed) }
+//! })?;
+//! assert_eq!(workers.join(), 0, "no worker panicked");
+//! assert_eq!(seen.load(Ordering::Relaxed), 2);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::future::Future;
 use std::io;

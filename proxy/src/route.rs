@@ -1,4 +1,27 @@
 //! Which virtual host and route a request belongs to, and what the route says about it.
+//!
+//! ```
+//! use http::{Request, StatusCode};
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::route::{Domain, PathMatch, Route, VirtualHost};
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut health = Route::respond(StatusCode::OK, "fine");
+//! health.matcher.path = PathMatch::exact("/health");
+//! let rest = Route::respond(StatusCode::NOT_FOUND, "nothing here");
+//! // The first route that matches takes a request.
+//! let host = VirtualHost::new("a", [Domain::parse("*.example")?], [health, rest]);
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [])), watch);
+//!
+//! let request = Request::get("http://a.example/health?verbose").body(Body::empty())?;
+//! assert_eq!(proxy.oneshot(request).await?.status(), StatusCode::OK);
+//! # Ok(()) }
+//! ```
 
 use std::sync::Arc;
 

@@ -1,5 +1,25 @@
 //! Which certificates are shown, and whose are believed: TLS of clients and to upstreams. There is one provider of
 //! cryptography, aws-lc-rs; no process-wide default is installed or used.
+//!
+//! ```
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::listener::chain::{FilterChain, FilterChains};
+//! use tidegate_proxy::tls::TlsError;
+//! use tidegate_proxy::tls::identity::Identity;
+//! use tidegate_proxy::tls::server::ServerTls;
+//! use tidegate_testkit::certificates::Authority;
+//!
+//! let files = Authority::new("example").server("a.example");
+//! let identity = Identity::from_pem(files.certificate_pem.as_bytes(), files.key_pem.as_bytes())?;
+//! let tls = ServerTls::showing(vec![identity])?;
+//! let chain = FilterChain::tls(tls, HttpSettings::default()).for_names(["a.example"]);
+//! assert!(FilterChains::one(chain).is_ok());
+//!
+//! // What is missing is told, before anything listens.
+//! let no_key = Identity::from_pem(files.certificate_pem.as_bytes(), b"");
+//! assert_eq!(no_key.err(), Some(TlsError::NoKey));
+//! # Ok::<(), TlsError>(())
+//! ```
 
 use std::sync::{Arc, OnceLock};
 

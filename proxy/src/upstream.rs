@@ -1,4 +1,40 @@
 //! The innermost service of a route: sends a request to where it was found to go.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tidegate_proxy::cluster::{Cluster, ClusterSettings};
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::error::BoxError;
+//! use tidegate_proxy::layers::Layers;
+//! use tidegate_proxy::route::{Domain, Route, Split, VirtualHost};
+//! use tidegate_proxy::upstream::{Target, Upstream};
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::layer::layer_fn;
+//! use tower::{ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A layer sees where its request goes. It may choose the endpoint, or, as this one, not send it at all.
+//! let tell = Layers::new(layer_fn(|_upstream: Upstream| {
+//!     service_fn(|request: Request<Body>| async move {
+//!         let target = request.extensions().get::<Target>().ok_or("a layer outside took it")?;
+//!         let mut response = Response::new(Body::empty());
+//!         response.headers_mut().insert("x-cluster", target.cluster.name().parse()?);
+//!         Ok::<_, BoxError>(response)
+//!     })
+//! }));
+//! let mut route = Route::forward(Split::single("app", [].into()));
+//! route.layers = Some(tell);
+//! let host = VirtualHost::new("all", [Domain::Any], [route]);
+//! let app = Cluster::new(ClusterSettings::new("app"));
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [app])), watch);
+//!
+//! let response = proxy.oneshot(Request::get("http://a.example/").body(Body::empty())?).await?;
+//! assert_eq!(response.headers()["x-cluster"], "app");
+//! # Ok(()) }
+//! ```
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,16 @@
 //! Where an endpoint listens.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use std::path::Path;
+//! use tidegate_proxy::cluster::Address;
+//!
+//! let tcp = Address::from("127.0.0.1:80".parse::<SocketAddr>()?);
+//! assert_eq!((tcp.port(), tcp.to_string().as_str()), (80, "127.0.0.1:80"));
+//! let unix = Address::Unix(Path::new("/run/app.sock").into());
+//! assert_ne!(tcp, unix);
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -2,6 +2,25 @@
 //!
 //! Pure and synchronous: time and chance are passed in. A [`Table`] is made when endpoints or their health change, never for
 //! a request; workers share it, and picking from it takes no lock and allocates nothing.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use tidegate_proxy::cluster::balance::RingHash;
+//! use tidegate_proxy::cluster::{Balance, BalanceSettings, Cluster, ClusterSettings, Endpoint, Preference};
+//!
+//! let policy = Balance::RingHash(RingHash::default());
+//! let cluster = Cluster::new(ClusterSettings {
+//!     balance: BalanceSettings { policy, ..BalanceSettings::default() },
+//!     ..ClusterSettings::new("cache")
+//! });
+//! let endpoint = |port| Endpoint::new(SocketAddr::from(([127, 0, 0, 1], port))).into();
+//! cluster.set_endpoints((8000..8010).map(endpoint).collect());
+//! // What hashes alike goes to the same endpoint, as long as it is there.
+//! let by = Preference { hash: Some(7), ..Preference::default() };
+//! let first = cluster.pick_by(by).map(|endpoint| endpoint.address().clone());
+//! let again = cluster.pick_by(by).map(|endpoint| endpoint.address().clone());
+//! assert!(first.is_some() && first == again);
+//! ```
 
 use std::time::Instant;
 

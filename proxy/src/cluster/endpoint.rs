@@ -1,4 +1,16 @@
 //! One address that serves a cluster, and what is known about it beyond one snapshot.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use tidegate_proxy::cluster::{Endpoint, Health, Status};
+//!
+//! let address: SocketAddr = "10.0.0.1:80".parse()?;
+//! // Of a fallback that is asked when priority 0 cannot bear the load.
+//! let endpoint = Endpoint::new(address).with_priority(1).with_status(Status::Degraded);
+//! assert_eq!(endpoint.health(), Health::Degraded);
+//! assert_eq!((endpoint.weight(), endpoint.priority(), endpoint.in_flight()), (1, 1, 0));
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};

@@ -2,6 +2,25 @@
 //!
 //! The decision is pure ([`Course`]); asking is a thin layer over it, one task for each cluster, started by
 //! [`Cluster::watch`](super::Cluster::watch).
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use tidegate_proxy::cluster::health::{HealthCheck, HttpProbe, Probe};
+//! use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Health};
+//! use tidegate_proxy::drain::Drain;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let check = HealthCheck::new(Probe::Http(HttpProbe::get("/healthz")));
+//! let settings = ClusterSettings { health_check: Some(check), ..ClusterSettings::new("app") };
+//! let cluster = Cluster::new(settings);
+//! cluster.set_endpoints(vec![Endpoint::new("127.0.0.1:1".parse::<SocketAddr>()?).into()]);
+//! let (_drain, watch) = Drain::new();
+//! // Checks begin here, and with them endpoints are unhealthy until a check has succeeded.
+//! cluster.watch(&watch);
+//! assert_eq!(cluster.endpoints()[0].health(), Health::Unhealthy);
+//! # Ok(()) }
+//! ```
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

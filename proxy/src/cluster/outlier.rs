@@ -2,6 +2,27 @@
 //!
 //! Pure: time and chance are passed in. A request costs one read-modify-write of its endpoint's record, and one more for
 //! each failure; nothing at all where a cluster detects no outliers.
+//!
+//! ```
+//! use tidegate_proxy::cluster::outlier::{Consecutive, OutlierSettings};
+//! use tidegate_proxy::cluster::{Cluster, ClusterSettings};
+//! use tidegate_proxy::drain::Drain;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! // Aside after three 502, 503 or 504 in a row; at most half of the endpoints at once.
+//! let outlier = OutlierSettings {
+//!     consecutive_gateway_failure: Some(Consecutive { failures: 3, enforced_percent: 100 }),
+//!     ejected_percent_max: 50,
+//!     ..OutlierSettings::default()
+//! };
+//! let cluster = Cluster::new(ClusterSettings { outlier: Some(outlier), ..ClusterSettings::new("app") });
+//! let (_drain, watch) = Drain::new();
+//! // From here on ejections end and rates are compared.
+//! cluster.watch(&watch);
+//! assert!(cluster.settings().outlier.is_some());
+//! # }
+//! ```
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

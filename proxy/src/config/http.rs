@@ -1,4 +1,21 @@
 //! How one listener, or one filter chain of it, speaks HTTP to its clients.
+//!
+//! ```
+//! use std::num::NonZeroUsize;
+//! use tidegate_proxy::config::http::{Http1Settings, Http10, HttpSettings};
+//! use tidegate_proxy::listener::{Connections, Listener};
+//! use tidegate_proxy::normalize::edge::EdgePolicy;
+//!
+//! let http = HttpSettings {
+//!     http1: Http1Settings { http_10: Http10::Accepted },
+//!     upgrades: Vec::new(), // not even WebSocket
+//!     ..HttpSettings::default()
+//! };
+//! let (address, edge) = ("127.0.0.1:0".parse()?, EdgePolicy::default());
+//! let listener = Listener::bind(address, NonZeroUsize::MIN, edge, Connections::default())?.speaking(http);
+//! assert_ne!(listener.address().port(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,4 +1,13 @@
 //! Every bound of the data plane and its default, in one place.
+//!
+//! ```
+//! use tidegate_proxy::cluster::TransportSettings;
+//! use tidegate_proxy::config::http::DownstreamTimeouts;
+//! use tidegate_proxy::config::limits;
+//!
+//! assert_eq!(DownstreamTimeouts::default().request_head, limits::REQUEST_HEAD_TIMEOUT);
+//! assert_eq!(TransportSettings::default().connect_timeout, limits::CONNECT_TIMEOUT);
+//! ```
 
 use std::time::Duration;
 

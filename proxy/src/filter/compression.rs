@@ -1,4 +1,29 @@
 //! Compressing responses for clients that ask for it.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use http::{HeaderValue, Request, StatusCode};
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::filter::{Compression, Filter};
+//! use tidegate_proxy::route::{Action, DirectResponse, Domain, Route, VirtualHost};
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let page = DirectResponse::new(StatusCode::OK, "tides come and go ".repeat(1000))
+//!     .with_content_type(HeaderValue::from_static("text/html"));
+//! let mut route = Route::new(Action::Respond(page));
+//! route.filters = [Filter::Compression(Arc::new(Compression::default()))].into();
+//! let host = VirtualHost::new("all", [Domain::Any], [route]);
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [])), watch);
+//!
+//! let request = Request::get("http://a.example/").header("accept-encoding", "gzip").body(Body::empty())?;
+//! assert_eq!(proxy.oneshot(request).await?.headers()["content-encoding"], "gzip");
+//! # Ok(()) }
+//! ```
 
 use std::convert::Infallible;
 use std::future::ready;

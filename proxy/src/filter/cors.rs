@@ -1,4 +1,29 @@
 //! Which web pages of other origins may use a service from a browser (the Fetch standard's CORS protocol).
+//!
+//! ```
+//! use std::sync::Arc;
+//! use http::{Request, StatusCode};
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::filter::{Cors, Filter};
+//! use tidegate_proxy::route::{Domain, Route, TextMatch, VirtualHost};
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cors = Cors::of_origins([TextMatch::exact("https://app.example")]).allowing_methods("GET, PUT")?;
+//! let mut route = Route::respond(StatusCode::OK, "hello");
+//! route.filters = [Filter::Cors(Arc::new(cors))].into();
+//! let host = VirtualHost::new("all", [Domain::Any], [route]);
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [])), watch);
+//!
+//! let request = Request::get("http://api.example/").header("origin", "https://app.example").body(Body::empty())?;
+//! let response = proxy.oneshot(request).await?;
+//! assert_eq!(response.headers()["access-control-allow-origin"], "https://app.example");
+//! # Ok(()) }
+//! ```
 
 use std::time::Duration;
 

@@ -1,4 +1,20 @@
 //! Asking another service over HTTP whether a request may pass.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use http::StatusCode;
+//! use tidegate_proxy::filter::{ExtAuthz, Filter};
+//! use tidegate_proxy::route::{Route, TextMatch};
+//!
+//! // `GET /users` is asked for as `GET /check/users` at the cluster `auth`; 200 lets it pass.
+//! let mut ask = ExtAuthz::new("auth", "/check")?;
+//! ask.request_fields = vec![TextMatch::exact("cookie")];
+//! ask.upstream_fields = vec![TextMatch::exact("x-user")];
+//! let mut route = Route::respond(StatusCode::OK, "hello");
+//! route.filters = [Filter::ExtAuthz(Arc::new(ask))].into();
+//! assert!(ExtAuthz::new("auth", "check").is_err());
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,20 @@
 //! How many requests pass a route in a time, in this process.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use http::StatusCode;
+//! use tidegate_proxy::filter::{Filter, RateLimit};
+//! use tidegate_proxy::filter::rate_limit::LimitFields;
+//! use tidegate_proxy::route::Route;
+//!
+//! // 10 at once, 100 a second, for all workers together; the client is told what is left.
+//! let limit = RateLimit::new(10, 10, Duration::from_millis(100))?.with_fields(LimitFields::Send);
+//! let mut route = Route::respond(StatusCode::OK, "hello");
+//! route.filters = [Filter::RateLimit(Arc::new(limit))].into();
+//! assert!(RateLimit::new(0, 10, Duration::from_secs(1)).is_err());
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

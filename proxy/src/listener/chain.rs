@@ -1,4 +1,22 @@
 //! Which filter chain takes a connection: a listener's chains, what each matches, and Envoy's order of precedence.
+//!
+//! ```
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::listener::chain::{ChainError, FilterChain, FilterChains};
+//!
+//! // Clients from inside are served by another route table than all the others.
+//! let inside = HttpSettings { route_table: "inside".into(), ..HttpSettings::default() };
+//! let mut inside = FilterChain::plain(inside).named("inside");
+//! inside.matches.sources = vec!["10.0.0.0/8".parse()?];
+//! let others = FilterChain::plain(HttpSettings::default());
+//! let chains = FilterChains::new(vec![inside.clone()], Some(others));
+//! assert!(chains.is_ok());
+//!
+//! // Two chains for the same connections are an error, whatever their order.
+//! let twice = FilterChains::new(vec![inside.clone(), inside.named("again")], None);
+//! assert!(matches!(twice, Err(ChainError::Overlap { .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,21 @@
 //! What a listener is told: where it listens, for whom, and what it does with a connection.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use std::num::NonZeroUsize;
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::listener::chain::{FilterChain, FilterChains};
+//! use tidegate_proxy::listener::settings::{ListenerSettings, ProxyProtocol};
+//! use tidegate_proxy::listener::Listener;
+//!
+//! let chains = FilterChains::one(FilterChain::plain(HttpSettings::default()))?;
+//! let mut settings = ListenerSettings::new("edge", "127.0.0.1:0".parse::<SocketAddr>()?, chains);
+//! settings.proxy_protocol = ProxyProtocol::Required;
+//! settings.connections_max = NonZeroUsize::new(1000);
+//! let listener = Listener::open(settings, NonZeroUsize::MIN)?;
+//! assert_eq!(&**listener.handle().name(), "edge");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::net::SocketAddr;

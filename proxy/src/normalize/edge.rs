@@ -1,4 +1,16 @@
 //! Which fields of a client no upstream may believe.
+//!
+//! ```
+//! use http::HeaderName;
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::listener::chain::{FilterChain, FilterChains};
+//! use tidegate_proxy::normalize::edge::EdgePolicy;
+//!
+//! // Goes from every request of this chain, `X_Internal_User` and `X-INTERNAL-USER` too.
+//! let edge = EdgePolicy::removing([HeaderName::from_static("x-internal-user")]);
+//! let external = HttpSettings { edge, ..HttpSettings::default() };
+//! assert!(FilterChains::one(FilterChain::plain(external)).is_ok());
+//! ```
 
 use std::collections::HashSet;
 

@@ -1,4 +1,15 @@
 //! Who the client is said to be: `X-Forwarded-For`, `-Proto`, `-Host`, and `Forwarded` (RFC 7239).
+//!
+//! ```
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::normalize::forwarded::Forwarding;
+//!
+//! // By default a client cannot say who it is.
+//! assert_eq!(HttpSettings::default().forwarding, Forwarding::Overwrite);
+//! // Behind one load balancer, which adds the client's address to `X-Forwarded-For`:
+//! let behind = HttpSettings { forwarding: Forwarding::Append { trusted_hops: 1 }, ..HttpSettings::default() };
+//! assert_ne!(behind.forwarding, Forwarding::default());
+//! ```
 
 use std::net::IpAddr;
 

@@ -1,4 +1,13 @@
 //! The host of a request, in the one form that virtual hosts are looked up by.
+//!
+//! ```
+//! use tidegate_proxy::normalize::host::Host;
+//!
+//! let host = Host::parse(b"A.Example:8080")?;
+//! assert_eq!((host.name(), host.port()), ("a.example", Some("8080")));
+//! assert!(Host::parse(b"user@a.example").is_err());
+//! # Ok::<(), &'static str>(())
+//! ```
 
 use std::fmt;
 

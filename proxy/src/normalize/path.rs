@@ -1,4 +1,16 @@
 //! The path of a request, in the one form that routes match and upstreams get.
+//!
+//! ```
+//! use tidegate_proxy::normalize::path::{PathPolicy, normalize};
+//!
+//! let policy = PathPolicy::default();
+//! let changed = normalize("/public/%2e%2e/secret", &policy)?;
+//! assert_eq!(changed.map(|changed| changed.path).as_deref(), Some("/secret"));
+//! // What two servers could read in two ways, and is not dangerous here, stays as it came.
+//! assert!(normalize("//healthz", &policy)?.is_none());
+//! assert!(normalize("/a%00b", &policy).is_err());
+//! # Ok::<(), &'static str>(())
+//! ```
 
 /// What is done to the path of a request before it is matched. What is matched is what is forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,18 @@
 //! Did everything that was accepted end, once, and how?
+//!
+//! ```
+//! use tidegate_proxy::Proxy;
+//! use tidegate_proxy::config::Handle;
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::observe::ledger::Totals;
+//!
+//! let (_drain, watch) = Drain::new();
+//! // Each worker keeps its own books; the sum says it for the process.
+//! let workers = [(); 2].map(|()| Proxy::new(Handle::default(), watch.clone()));
+//! let totals: Totals = workers.iter().map(|worker| worker.ledger().totals()).sum();
+//! assert_eq!((totals.accepted, totals.difference()), (0, 0));
+//! assert!(totals.is_at_rest());
+//! ```
 
 use std::iter::Sum;
 use std::ops::Add;

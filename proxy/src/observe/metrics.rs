@@ -1,4 +1,27 @@
 //! Every metric of the data plane: names, labels, and the handles that the request path keeps.
+//!
+//! ```
+//! use http::Request;
+//! use metrics_exporter_prometheus::PrometheusBuilder;
+//! use tidegate_proxy::config::Handle;
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::observe::metrics;
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A program installs its recorder before it makes its proxies; here it is for this thread alone.
+//! let recorder = PrometheusBuilder::new().build_recorder();
+//! let _installed = ::metrics::set_default_local_recorder(&recorder);
+//! metrics::describe();
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::default(), watch);
+//! let _response = proxy.oneshot(Request::get("http://a.example/").body(Body::empty())?).await?;
+//! let text = recorder.handle().render();
+//! assert!(text.contains(&format!("{} 1\n", metrics::REQUESTS_ACCEPTED)));
+//! # Ok(()) }
+//! ```
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +42,8 @@ use crate::overload::Overload;
 pub const REQUESTS_ACCEPTED: &str = "tidegate_requests_accepted_total";
 /// Requests that an upstream or a route answered, to the end (counter; label `code_class`: `1xx` to `5xx`).
 pub const REQUESTS_ANSWERED: &str = "tidegate_requests_answered_total";
-/// Requests that this program answered with an error, or whose response broke off (counter; label `reason`: [`Kind::name`]).
+/// Requests that this program answered with an error, or whose response broke off (counter; label `reason`:
+/// [`Kind::name`](crate::error::Kind::name)).
 pub const REQUESTS_FAILED: &str = "tidegate_requests_failed_total";
 /// Requests whose client left before it had the whole response (counter).
 pub const REQUESTS_ABORTED: &str = "tidegate_requests_aborted_total";

@@ -1,4 +1,15 @@
 //! Which id does a request have, and where do random ids come from?
+//!
+//! ```
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::observe::request_id::{MakeRequestId, RequestIdPolicy, RequestIdResponse};
+//!
+//! // At the edge: an id of our own for every request, and the client learns it.
+//! let request_id = RequestIdPolicy { make: MakeRequestId::Always, response: RequestIdResponse::Set };
+//! let http = HttpSettings { request_id, ..HttpSettings::default() };
+//! assert_eq!(http.request_id.make, MakeRequestId::Always);
+//! assert_eq!(RequestIdPolicy::default().make, MakeRequestId::Never);
+//! ```
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;

@@ -1,4 +1,13 @@
 //! What a route does with a request: forward it, send its client elsewhere, or answer by itself.
+//!
+//! ```
+//! use tidegate_proxy::route::{Action, Forward, Route, RouteLimits, Split};
+//!
+//! let limits = RouteLimits { body_bytes_max: Some(1024 * 1024), ..RouteLimits::default() };
+//! let upload = Forward { limits, ..Forward::split(Split::single("uploads", [].into())) };
+//! let route = Route::new(Action::Forward(Box::new(upload)));
+//! assert_eq!(route.as_forward().and_then(|to| to.limits.body_bytes_max), Some(1024 * 1024));
+//! ```
 
 use bytes::Bytes;
 use http::StatusCode;

@@ -1,4 +1,13 @@
 //! Which hosts a virtual host answers.
+//!
+//! ```
+//! use tidegate_proxy::route::Domain;
+//!
+//! assert_eq!(Domain::parse("*.Example.org")?, Domain::Suffix(".example.org".into()));
+//! assert_eq!(Domain::parse("*")?, Domain::Any);
+//! assert!(Domain::parse("a.*.org").is_err());
+//! # Ok::<(), tidegate_proxy::route::InvalidDomain>(())
+//! ```
 
 /// A host pattern, lower-case. With a port it answers only requests that name that port, see
 /// [`PortMatching`](super::PortMatching).

@@ -1,4 +1,15 @@
 //! Header values that are made for each request: text with commands in it, as Envoy's header mutations have them.
+//!
+//! ```
+//! use tidegate_proxy::route::{Mutation, Template, Write};
+//!
+//! let client = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
+//! let _tells = Mutation::write("x-client", client, Write::Overwrite)?;
+//! assert!(Template::parse("id %REQ(x-request-id?x-id):36%, all of 100 %%").is_ok());
+//! // What would be empty for every request is an error at once.
+//! assert!(Template::parse("%REQ(x-id").is_err());
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};

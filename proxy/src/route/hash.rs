@@ -1,4 +1,16 @@
 //! What of a request decides which endpoint it goes to, where a cluster balances by hash.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tidegate_proxy::route::{AffinityCookie, Forward, HashPolicy, Split};
+//!
+//! // Who brings the cookie goes where its value leads, who does not gets one. `chat` balances by ring hash or maglev.
+//! let cookie = AffinityCookie::set_here("chat-server", Some("/"), Duration::from_secs(3600))?;
+//! let mut forward = Forward::split(Split::single("chat", [].into()));
+//! forward.hash = vec![HashPolicy::cookie(cookie).terminal(), HashPolicy::client_address()];
+//! assert!(AffinityCookie::of_application("no cookie").is_err());
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use std::time::Duration;
 

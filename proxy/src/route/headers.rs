@@ -1,4 +1,18 @@
 //! What a route changes about the fields of a request and of its response.
+//!
+//! ```
+//! use http::StatusCode;
+//! use tidegate_proxy::route::{HeaderMutations, Mutation, Route, Write};
+//!
+//! let to_upstream = [Mutation::write("x-path", "%REQ(:path)%", Write::Overwrite)?];
+//! let to_client = [Mutation::remove("server")?, Mutation::write("x-served-by", "edge", Write::Append)?];
+//! let mut route = Route::respond(StatusCode::OK, "hello");
+//! route.headers = HeaderMutations::new(to_upstream, to_client)?;
+//! assert!(!route.headers.is_empty());
+//! // Framing is the connection's own.
+//! assert!(Mutation::remove("transfer-encoding").is_err());
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use std::sync::Arc;
 

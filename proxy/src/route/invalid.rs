@@ -1,4 +1,12 @@
 //! What is wrong with a part of a route, and where.
+//!
+//! ```
+//! use tidegate_proxy::route::PathMatch;
+//!
+//! let invalid = PathMatch::regex("/users/(").expect_err("the group has no end");
+//! assert_eq!(invalid.field(), "path regex");
+//! assert!(invalid.to_string().contains("/users/("));
+//! ```
 
 use std::borrow::Cow;
 use std::fmt;

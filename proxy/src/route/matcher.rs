@@ -1,4 +1,21 @@
 //! Which requests a route takes.
+//!
+//! ```
+//! use http::{Method, Request};
+//! use tidegate_proxy::route::{HeaderMatch, Matcher, PathMatch};
+//!
+//! let matcher = Matcher {
+//!     path: PathMatch::segments("/api")?,
+//!     methods: vec![Method::GET],
+//!     headers: vec![HeaderMatch::exact("x-version", "2")?],
+//!     ..Matcher::default()
+//! };
+//! let request = Request::get("/api/users").header("x-version", "2").body(()).expect("it is valid");
+//! assert!(matcher.matches(&request));
+//! let other = Request::get("/apis").header("x-version", "2").body(()).expect("it is valid");
+//! assert!(!matcher.matches(&other));
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use http::header::{HOST, HeaderMap, HeaderName};
 use http::{Method, Request};

@@ -1,4 +1,17 @@
 //! Regular expressions of a configuration: RE2's syntax and meaning, with a bound on what one may cost.
+//!
+//! ```
+//! use tidegate_proxy::route::{Pattern, Substitution};
+//!
+//! let digits = Pattern::whole("id", "[0-9]+")?;
+//! assert!(digits.matches(b"42") && !digits.matches(b"42a"));
+//!
+//! let swap = Substitution::new("path rewrite", "^/([^/]+)/([^/]+)", r"/\2/\1")?;
+//! assert_eq!(swap.apply(b"/a/b/c", 100).as_deref(), Some(b"/b/a/c".as_slice()));
+//! // Nothing grows without a bound.
+//! assert_eq!(swap.apply(b"/a/b/c", 3), None);
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use std::borrow::Cow;
 

@@ -1,4 +1,18 @@
 //! What a route asks of the way to its upstream: deadlines, further tries.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use tidegate_proxy::route::{ForwardPolicy, RetryOn, RetryPolicy, Route, RouteTimeouts, Split};
+//!
+//! let mut retry = RetryPolicy::on([RetryOn::ConnectFailure, RetryOn::GatewayError]);
+//! retry.retries_max = 2;
+//! retry.per_try = Some(Duration::from_secs(1));
+//! let timeouts = RouteTimeouts { request: Some(Duration::from_secs(5)), ..RouteTimeouts::default() };
+//! let mut route = Route::forward(Split::single("app", [].into()));
+//! route.policy = Some(Arc::new(ForwardPolicy { timeouts, retry: Some(retry), ..ForwardPolicy::default() }));
+//! assert!(route.policy.is_some());
+//! ```
 
 use std::time::Duration;
 
@@ -13,7 +27,9 @@ use crate::config::limits;
 pub struct ForwardPolicy {
     /// How long the exchange may take.
     pub timeouts: RouteTimeouts,
-    /// When it is tried again; without a policy only what decision 6 of the design allows.
+    /// When it is tried again. Without a policy once more, at the same endpoint, where that is always safe: a reused connection
+    /// died and nothing had been sent, or the method is idempotent and no byte of a body was taken (RFC 9110 §9.2.2); or the
+    /// endpoint said that it did not look at the request (RFC 9113 §8.7).
     pub retry: Option<RetryPolicy>,
     /// What keeps a client at the endpoint that served it first. Default: nothing.
     pub affinity: Option<Affinity>,

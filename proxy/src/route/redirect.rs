@@ -1,4 +1,25 @@
 //! Where a route sends a client instead of serving it.
+//!
+//! ```
+//! use http::{Request, StatusCode};
+//! use tidegate_proxy::config::{Handle, Snapshot};
+//! use tidegate_proxy::drain::Drain;
+//! use tidegate_proxy::route::{Domain, Redirect, Route, VirtualHost};
+//! use tidegate_proxy::{Body, Proxy};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let host = VirtualHost::new("all", [Domain::Any], [Route::redirect(Redirect::to_https())]);
+//! let (_drain, watch) = Drain::new();
+//! let proxy = Proxy::new(Handle::new(Snapshot::new([host], [])), watch);
+//!
+//! let request = Request::get("http://a.example/path?query").body(Body::empty())?;
+//! let response = proxy.oneshot(request).await?;
+//! assert_eq!(response.status(), StatusCode::MOVED_PERMANENTLY);
+//! assert_eq!(response.headers()["location"], "https://a.example/path?query");
+//! # Ok(()) }
+//! ```
 
 use http::header::HeaderValue;
 use http::{HeaderName, Request, StatusCode};

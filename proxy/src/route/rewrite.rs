@@ -1,4 +1,16 @@
 //! What a route makes of a request's path and host before it is sent.
+//!
+//! ```
+//! use tidegate_proxy::normalize::path::PathPolicy;
+//! use tidegate_proxy::route::{PathMatch, PathRewrite};
+//!
+//! // The upstream does not know that it is mounted below `/api/`.
+//! let rewrite = PathRewrite::prefix("/")?;
+//! let path = rewrite.path("/api/users", &PathMatch::prefix("/api/"), &PathPolicy::default())?;
+//! assert_eq!(path.as_deref(), Some("/users"));
+//! assert!(PathRewrite::prefix("users").is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::borrow::Cow;
 

@@ -1,4 +1,18 @@
 //! Which cluster of a weighted split takes a request.
+//!
+//! ```
+//! use tidegate_proxy::route::{HeaderMutations, Split, WeightedCluster};
+//!
+//! let part = |cluster: &str, weight| WeightedCluster {
+//!     cluster: cluster.into(),
+//!     weight,
+//!     headers: HeaderMutations::default(),
+//! };
+//! let split = Split::new([part("stable", 100), part("canary", 0)])?;
+//! assert_eq!(&*split.pick().cluster, "stable");
+//! assert!(Split::new([part("nobody", 0)]).is_err());
+//! # Ok::<(), tidegate_proxy::route::InvalidSplit>(())
+//! ```
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

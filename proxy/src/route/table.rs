@@ -1,4 +1,21 @@
 //! Which virtual host answers a host name, at the same cost for ten hosts and for a hundred thousand.
+//!
+//! ```
+//! use http::StatusCode;
+//! use tidegate_proxy::normalize::host::Host;
+//! use tidegate_proxy::route::{Domain, Route, RouteTable, TableSettings, VirtualHost};
+//!
+//! let hosts = ["a.example", "*.example", "*"].map(|domain| {
+//!     let domain = Domain::parse(domain).expect("it is one");
+//!     VirtualHost::new(format!("{domain:?}"), [domain], [Route::respond(StatusCode::OK, "hello")])
+//! });
+//! let table = RouteTable::new(TableSettings::default(), hosts);
+//! let found = |host: &[u8]| table.find(&Host::parse(host).expect("it is one")).map(|host| &host.domains[0]);
+//! // The most specific domain wins, whatever the order.
+//! assert_eq!(found(b"a.example:80"), Some(&Domain::Exact("a.example".into())));
+//! assert_eq!(found(b"b.example"), Some(&Domain::Suffix(".example".into())));
+//! assert_eq!(found(b"other.org"), Some(&Domain::Any));
+//! ```
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,13 @@
 //! How a configuration describes a text: exactly, by its start, its end, a part or a regular expression.
+//!
+//! ```
+//! use tidegate_proxy::route::TextMatch;
+//!
+//! assert!(TextMatch::prefix("Bearer ").ignoring_case().matches(b"bearer abc"));
+//! assert!(TextMatch::regex("x-id", "[0-9a-f]{8}")?.matches(b"0123abcd"));
+//! assert!(!TextMatch::exact("a").matches(b"ab"));
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use super::{InvalidField, Pattern};
 

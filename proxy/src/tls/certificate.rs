@@ -1,4 +1,15 @@
 //! What does a certificate say: whose it is, which names it has, until when?
+//!
+//! ```
+//! use tidegate_proxy::tls::certificate::Facts;
+//! use tidegate_testkit::certificates::Authority;
+//!
+//! let certificate = Authority::new("example").server("a.example").certificate();
+//! let facts = Facts::read(&certificate).ok_or("no X.509 certificate")?;
+//! assert_eq!(facts.hosts().collect::<Vec<_>>(), ["a.example"]);
+//! assert!(facts.expires_at > std::time::SystemTime::now());
+//! # Ok::<(), &'static str>(())
+//! ```
 
 use std::fmt::Write as _;
 use std::net::IpAddr;

@@ -1,4 +1,22 @@
 //! How does a filter chain speak TLS to its clients?
+//!
+//! ```
+//! use tidegate_proxy::tls::identity::Identity;
+//! use tidegate_proxy::tls::server::{ClientCertificates, ServerTls, ServerTlsSettings, TlsVersion};
+//! use tidegate_proxy::tls::trust::Trust;
+//! use tidegate_testkit::certificates::Authority;
+//!
+//! let authority = Authority::new("example");
+//! let files = authority.server("a.example");
+//! let identity = Identity::from_pem(files.certificate_pem.as_bytes(), files.key_pem.as_bytes())?;
+//! let tls = ServerTls::new(ServerTlsSettings {
+//!     lowest: TlsVersion::Tls13,
+//!     clients: ClientCertificates::Required(Trust::in_pem(authority.pem.as_bytes())?),
+//!     ..ServerTlsSettings::new(vec![identity])
+//! })?;
+//! assert!(tls.expires_at() > Some(std::time::SystemTime::now()));
+//! # Ok::<(), tidegate_proxy::tls::TlsError>(())
+//! ```
 
 use std::sync::Arc;
 use std::time::SystemTime;

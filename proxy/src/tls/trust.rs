@@ -1,4 +1,18 @@
 //! Whose certificates are believed: trust anchors, revocation lists, and which names are wanted.
+//!
+//! ```
+//! use tidegate_proxy::tls::certificate::SubjectName;
+//! use tidegate_proxy::tls::trust::{NameMatch, Trust};
+//! use tidegate_testkit::certificates::Authority;
+//!
+//! // Certificates of this authority, but only those of one workload.
+//! let workload = NameMatch::uri("spiffe://example/app");
+//! assert!(workload.matches(&SubjectName::Uri("spiffe://example/app".into())));
+//! assert!(!workload.matches(&SubjectName::Dns("app".into())));
+//! let trust = Trust::in_pem(Authority::new("example").pem.as_bytes())?.with_names(vec![workload]);
+//! assert_eq!(trust.names.len(), 1);
+//! # Ok::<(), tidegate_proxy::tls::TlsError>(())
+//! ```
 
 use std::sync::Arc;
 

@@ -1,4 +1,14 @@
 //! Which paths a route takes, and which part of them a rewrite may replace.
+//!
+//! ```
+//! use tidegate_proxy::route::PathMatch;
+//!
+//! assert!(PathMatch::prefix("/api").matches("/apis"));
+//! assert!(!PathMatch::segments("/api")?.matches("/apis"));
+//! assert!(PathMatch::regex("/users/[0-9]+")?.matches("/users/7"));
+//! assert!(PathMatch::exact("/About").ignoring_case().matches("/about"));
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
 
 use crate::route::text::Case;
 use crate::route::{InvalidField, Pattern};
