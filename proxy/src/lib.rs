@@ -62,10 +62,11 @@
 //!
 //! # Features
 //!
-//! Both are on by default, and neither changes what is there without it.
+//! Both are on by default.
 //!
-//! - `compression`: the filter [`filter::Compression`], for gzip, brotli and zstd.
-//! - `dns`: endpoints by name, looked up again as their records expire.
+//! - `compression`: the filter `filter::Compression`, for gzip, brotli and zstd.
+//! - `dns`: endpoints that have a name ([`cluster::Discovery`]) are looked up at the name servers, again as their records
+//!   expire; without it as the system does, every [`config::limits::DNS_REFRESH`].
 
 pub mod config;
 
