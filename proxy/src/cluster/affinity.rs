@@ -1,6 +1,22 @@
 //! Which endpoint a client was served by before, as it says itself, and how it is told (Envoy's stateful session).
 //!
 //! What a client says is only ever compared with the endpoints that the cluster has: it cannot name another.
+//!
+//! ```
+//! use std::time::SystemTime;
+//! use http::{HeaderMap, HeaderName};
+//! use tidegate_proxy::cluster::affinity::{Affinity, Carrier, Otherwise};
+//! use tidegate_proxy::cluster::Endpoint;
+//!
+//! let carrier = Carrier::Header(HeaderName::from_static("x-session"));
+//! let affinity = Affinity { carrier, otherwise: Otherwise::Another };
+//! let served = Endpoint::new("10.0.0.1:80".parse::<std::net::SocketAddr>()?);
+//! // The response tells the client; what the client says of it in its next request leads there again.
+//! let (mut fields, now) = (HeaderMap::new(), SystemTime::now());
+//! affinity.tell(None, &served, &mut fields, now);
+//! assert_eq!(affinity.wanted("/", &fields, now).as_ref(), Some(served.address()));
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
 
 use std::net::SocketAddr;
 use std::path::Path;

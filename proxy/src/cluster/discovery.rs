@@ -1,6 +1,17 @@
 //! Which addresses a cluster's names have, and when they are looked up again.
 //!
 //! What is known stays when a look-up fails; an address that stays keeps what was learned about it.
+//!
+//! ```
+//! use tidegate_proxy::cluster::discovery::{Discovery, DnsName, Family};
+//! use tidegate_proxy::cluster::{Cluster, ClusterSettings};
+//!
+//! let mut names = Discovery::of([DnsName::new("app.internal", 8080)]);
+//! names.family = Family::V4;
+//! let cluster = Cluster::new(ClusterSettings { discovery: Some(names), ..ClusterSettings::new("app") });
+//! // It has endpoints once `cluster.watch(…)` runs and has an answer.
+//! assert!(cluster.endpoints().is_empty());
+//! ```
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};

@@ -13,10 +13,12 @@ use crate::observe::metrics;
 use crate::process;
 
 impl Cluster {
-    /// Starts what its settings ask for beside requests: look-ups of its names, health checks, the comparison of success rates, the end of ejections.
+    /// Starts what its settings ask for beside requests: look-ups of its names, health checks, the comparison of success
+    /// rates, the end of ejections.
     ///
     /// Call it once for each cluster, in the runtime that does control work rather than in a worker. Without it no name
-    /// is looked up, and nobody is checked or ejected. From this call on an endpoint is unhealthy until a check has succeeded. The tasks keep neither the cluster nor a drain open: they end with whichever ends first.
+    /// is looked up, and nobody is checked or ejected. From this call on an endpoint is unhealthy until a check has succeeded.
+    /// The tasks keep neither the cluster nor a drain open: they end with whichever ends first.
     pub fn watch(self: &Arc<Self>, drain: &Watch) {
         if let Some(detector) = &self.detector
             && detector.start()

@@ -15,13 +15,18 @@ use crate::process;
 /// A certificate chain and its key, each in a file (PEM). Whoever replaces them writes two files, or one after the other:
 /// what is read in between does not fit, and the pair that was good stays.
 ///
-/// ```no_run
+/// ```
 /// use tidegate_proxy::tls::files::CertificateFiles;
+/// use tidegate_testkit::certificates::Authority;
 ///
-/// let mut files = CertificateFiles::new("tls.crt", "tls.key");
-/// let identity = files.read()?;
-/// println!("{} until {:?}", identity.facts().subject, identity.expires_at());
-/// # Ok::<(), tidegate_proxy::tls::files::FilesError>(())
+/// let (folder, pair) = (tempfile::tempdir()?, Authority::new("example").server("a.example"));
+/// let (chain, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+/// std::fs::write(&chain, &pair.certificate_pem)?;
+/// std::fs::write(&key, &pair.key_pem)?;
+/// let mut files = CertificateFiles::new(chain, key);
+/// assert_eq!(files.read()?.hosts().collect::<Vec<_>>(), ["a.example"]);
+/// assert!(files.changed().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct CertificateFiles {
