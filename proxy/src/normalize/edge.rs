@@ -1,13 +1,14 @@
 //! Which fields of a client no upstream may believe.
 //!
 //! ```
-//! use http::HeaderName;
+//! use http::{HeaderName, HeaderValue};
 //! use tidegate_proxy::config::http::HttpSettings;
 //! use tidegate_proxy::listener::chain::{FilterChain, FilterChains};
 //! use tidegate_proxy::normalize::edge::EdgePolicy;
 //!
-//! // Goes from every request of this chain, `X_Internal_User` and `X-INTERNAL-USER` too.
-//! let edge = EdgePolicy::removing([HeaderName::from_static("x-internal-user")]);
+//! // The first goes from every request of this chain, `X_Internal_User` and `X-INTERNAL-USER` too; the second is ours.
+//! let edge = EdgePolicy::removing([HeaderName::from_static("x-internal-user")])
+//!     .overwriting(HeaderName::from_static("x-edge"), HeaderValue::from_static("external"));
 //! let external = HttpSettings { edge, ..HttpSettings::default() };
 //! assert!(FilterChains::one(FilterChain::plain(external)).is_ok());
 //! ```
