@@ -17,103 +17,84 @@ use crate::observe::metrics::{SPANS_DROPPED, SPANS_EXPORTED};
 /// Sends the spans of one [`Tracing`](super::Tracing) to a collector.
 pub struct Exporter {
     spans: mpsc::Receiver<Span>,
+    /// What was taken from the queue and not yet by the collector.
+    batch: Vec<Span>,
     service_name: String,
 }
 
 impl Exporter {
     pub(super) fn new(spans: mpsc::Receiver<Span>, service_name: String) -> Self {
-        Self { spans, service_name }
+        Self {
+            spans,
+            batch: Vec::new(),
+            service_name,
+        }
     }
 
     /// Sends spans in batches until nobody makes any more, or the drain is over; then it sends what is left, and is done:
     /// a process should wait for that, it takes at most [`limits::SPAN_FLUSH_TIMEOUT`].
     ///
-    /// What the collector does not take (after some tries, where it says that it is only busy) is dropped and counted.
+    /// What the collector does not take (after some tries, where it says that it is only busy) is dropped and counted. A
+    /// batch that is under way when the drain ends is sent again: a collector tells spans by their ids.
     pub async fn run(mut self, collector: Collector, drain: Watch) {
-        let forced = drain.forced();
-        tokio::pin!(forced);
-        let over = loop {
-            let batch = tokio::select! {
-                batch = self.batch() => batch,
-                () = &mut forced => break true,
-            };
-            if batch.is_empty() {
-                break false;
-            }
-            let count = batch.len();
-            let sent = tokio::select! {
-                sent = self.send(&collector, batch) => sent,
-                () = &mut forced => {
-                    counter!(SPANS_DROPPED).increment(count as u64);
-                    break true;
-                }
-            };
-            note(sent, count);
-        };
-        if over {
-            self.flush(&collector).await;
+        let mut forced = drain.forced();
+        tokio::select! {
+            () = self.export(&collector) => {}
+            () = &mut forced => self.flush(&collector).await,
         }
     }
 
-    /// Waits for a span, then a while for more. Empty when there will be none.
-    async fn batch(&mut self) -> Vec<Span> {
-        let mut batch = Vec::new();
-        if let Some(first) = self.spans.recv().await {
-            batch.push(first);
-            let until = Instant::now() + limits::SPAN_BATCH_DELAY;
-            while batch.len() < limits::SPAN_BATCH {
-                match timeout_at(until, self.spans.recv()).await {
-                    Ok(Some(span)) => batch.push(span),
-                    Ok(None) | Err(_) => break,
-                }
+    /// Cancel-safe: what is not sent is still in the batch, or in the queue.
+    async fn export(&mut self, collector: &Collector) {
+        while self.fill().await {
+            self.empty(collector, None).await;
+        }
+    }
+
+    /// Waits for a span, then a while for more. False when there will be none. Cancel-safe.
+    async fn fill(&mut self) -> bool {
+        let Some(first) = self.spans.recv().await else {
+            return false;
+        };
+        self.batch.push(first);
+        let until = Instant::now() + limits::SPAN_BATCH_DELAY;
+        while self.batch.len() < limits::SPAN_BATCH {
+            match timeout_at(until, self.spans.recv()).await {
+                Ok(Some(span)) => self.batch.push(span),
+                Ok(None) | Err(_) => break,
             }
         }
-        batch
+        true
     }
 
     async fn flush(&mut self, collector: &Collector) {
         self.spans.close();
         let deadline = Instant::now() + limits::SPAN_FLUSH_TIMEOUT;
         loop {
-            let mut batch = Vec::new();
-            while let Ok(span) = self.spans.try_recv() {
-                batch.push(span);
-                if batch.len() == limits::SPAN_BATCH {
-                    break;
-                }
+            while self.batch.len() < limits::SPAN_BATCH
+                && let Ok(span) = self.spans.try_recv()
+            {
+                self.batch.push(span);
             }
-            if batch.is_empty() {
+            if self.batch.is_empty() {
                 return;
             }
-            let count = batch.len();
-            let sent = timeout_at(deadline, self.send(collector, batch)).await;
-            note(sent.unwrap_or(false), count);
+            self.empty(collector, Some(deadline)).await;
         }
     }
 
-    /// Whether the collector took the batch, after some tries at most.
-    async fn send(&self, collector: &Collector, batch: Vec<Span>) -> bool {
-        let message = self.message(batch).encode_to_vec();
-        let mut pause = limits::SPAN_RETRY_PAUSE;
-        for left in (0..limits::SPAN_TRIES).rev() {
-            let outcome = timeout(limits::SPAN_SEND_TIMEOUT, collector.send(&message)).await;
-            let wanted = match outcome {
-                Ok(Outcome::Taken) => return true,
-                Ok(Outcome::Refused(why)) => {
-                    tracing::debug!(%why, "the collector refuses spans");
-                    return false;
-                }
-                Ok(Outcome::Busy(after)) => after.unwrap_or(pause),
-                Err(_elapsed) => pause,
-            };
-            if left == 0 {
-                break;
-            }
-            tokio::time::sleep(wanted.min(limits::SPAN_SEND_TIMEOUT)).await;
-            pause = pause.saturating_mul(2).max(Duration::from_millis(1));
-        }
-        tracing::debug!("the collector does not take spans");
-        false
+    /// Sends the batch, or drops it. Cancel-safe: then it is still there.
+    async fn empty(&mut self, collector: &Collector, deadline: Option<Instant>) {
+        let message = self.message(self.batch.clone()).encode_to_vec();
+        let sent = match deadline {
+            Some(deadline) => timeout_at(deadline, send(collector, &message))
+                .await
+                .unwrap_or(false),
+            None => send(collector, &message).await,
+        };
+        let name = if sent { SPANS_EXPORTED } else { SPANS_DROPPED };
+        counter!(name).increment(self.batch.len() as u64);
+        self.batch.clear();
     }
 
     fn message(&self, spans: Vec<Span>) -> ExportRequest {
@@ -135,9 +116,28 @@ impl Exporter {
     }
 }
 
-fn note(sent: bool, count: usize) {
-    let name = if sent { SPANS_EXPORTED } else { SPANS_DROPPED };
-    counter!(name).increment(count as u64);
+/// Whether the collector took the batch, after some tries at most.
+async fn send(collector: &Collector, message: &[u8]) -> bool {
+    let mut pause = limits::SPAN_RETRY_PAUSE;
+    for left in (0..limits::SPAN_TRIES).rev() {
+        let outcome = timeout(limits::SPAN_SEND_TIMEOUT, collector.send(message)).await;
+        let wanted = match outcome {
+            Ok(Outcome::Taken) => return true,
+            Ok(Outcome::Refused(why)) => {
+                tracing::debug!(%why, "the collector refuses spans");
+                return false;
+            }
+            Ok(Outcome::Busy(after)) => after.unwrap_or(pause),
+            Err(_elapsed) => pause,
+        };
+        if left == 0 {
+            break;
+        }
+        tokio::time::sleep(wanted.min(limits::SPAN_SEND_TIMEOUT)).await;
+        pause = pause.saturating_mul(2).max(Duration::from_millis(1));
+    }
+    tracing::debug!("the collector does not take spans");
+    false
 }
 
 impl fmt::Debug for Exporter {
