@@ -21,8 +21,11 @@
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::thread;
 
+use pin_project_lite::pin_project;
 use tokio::runtime;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -37,13 +40,32 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let task = async move {
-        let output = future.await;
-        drop(guard);
-        output
+    let task = Task {
+        future,
+        guard: Some(guard),
     };
     #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
     tokio::spawn(task.instrument(tracing::trace_span!("task", name)))
+}
+
+pin_project! {
+    /// A future and its guard. An async block would hold the future twice, and there is a task for each connection.
+    struct Task<F> {
+        #[pin]
+        future: F,
+        guard: Option<Guard>,
+    }
+}
+
+impl<F: Future> Future for Task<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let output = ready!(this.future.poll(cx));
+        drop(this.guard.take());
+        Poll::Ready(output)
+    }
 }
 
 /// Starts a thread that has a name, for work that may block; its owner keeps the handle and joins it.
