@@ -25,7 +25,7 @@ use crate::config::limits;
 /// How a request is forwarded, beyond where to. The default: no deadline, and a second try only where it is always safe.
 #[derive(Clone, Debug, Default)]
 pub struct ForwardPolicy {
-    /// How long the exchange may take.
+    /// How long the exchange may take. Default: no deadline but the listener's.
     pub timeouts: RouteTimeouts,
     /// When it is tried again. Without a policy once more, at the same endpoint, where that is always safe: a reused connection
     /// died and nothing had been sent, or the method is idempotent and no byte of a body was taken (RFC 9110 §9.2.2); or the
@@ -33,20 +33,21 @@ pub struct ForwardPolicy {
     pub retry: Option<RetryPolicy>,
     /// What keeps a client at the endpoint that served it first. Default: nothing.
     pub affinity: Option<Affinity>,
-    /// Which bounds of the cluster it counts against.
+    /// Which bounds of the cluster it counts against. Default: those of [`RequestPriority::Default`].
     pub priority: RequestPriority,
 }
 
-/// The deadlines of a route; `None` is no deadline.
+/// The deadlines of a route; `None`, the default of each, is no deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteTimeouts {
     /// From the complete request to the complete response, all tries included (Envoy's `timeout`).
     pub request: Option<Duration>,
-    /// How long no byte may move in either direction (Envoy's `idle_timeout`); overrides the listener's.
+    /// How long no byte may move in either direction (Envoy's `idle_timeout`). Not looked at: for every route the listener's
+    /// [`stream_idle`](crate::config::http::DownstreamTimeouts::stream_idle) holds.
     pub idle: Option<Duration>,
     /// From the head of the request to the end of the stream, tunnels included (Envoy's `max_stream_duration`).
     pub stream_max: Option<Duration>,
-    /// Whether the client's `grpc-timeout` shortens the deadline, and the longest it may ask for.
+    /// Whether the client's `grpc-timeout` shortens the deadline, and the longest it may ask for. `None` does not look at it.
     pub grpc_timeout_max: Option<Duration>,
 }
 
@@ -57,7 +58,7 @@ pub struct RetryPolicy {
     pub on: Vec<RetryOn>,
     /// How many tries may follow the first. Default: 1.
     pub retries_max: u32,
-    /// How long one try may take until the head of its response; `None`: as long as the route allows.
+    /// How long one try may take until the head of its response. Default: `None`, as long as the route allows.
     pub per_try: Option<Duration>,
     /// How long the first pause is; it doubles, with full jitter. Default: [`limits::RETRY_BACKOFF_BASE`].
     pub backoff_base: Duration,
