@@ -51,9 +51,9 @@ pub struct Thresholds {
 /// The bounds of both priorities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// For requests of [`RequestPriority::Default`].
+    /// For requests of [`RequestPriority::Default`]. Default: no bound.
     pub default: Thresholds,
-    /// For requests of [`RequestPriority::High`].
+    /// For requests of [`RequestPriority::High`]. Default: no bound.
     pub high: Thresholds,
 }
 

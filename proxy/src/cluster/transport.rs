@@ -68,9 +68,9 @@ pub struct TransportSettings {
     /// The local address that TCP connections come from; port 0 leaves the port to the system. Default: the system's
     /// choice.
     pub source: Option<SocketAddr>,
-    /// HTTP/2 alone.
+    /// HTTP/2 alone. Default: as [`Http2Upstream`].
     pub http2: Http2Upstream,
-    /// How large the head of a response, or its trailers, may be.
+    /// How large the head of a response, or its trailers, may be. Default: as [`ResponseHeadLimits`].
     pub response_head: ResponseHeadLimits,
     /// What makes connections instead of TCP and Unix domain sockets; TLS and the PROXY header still come on top.
     /// Default: none.

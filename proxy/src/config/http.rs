@@ -53,7 +53,7 @@ pub struct HttpSettings {
     /// Which protocols an HTTP/1.1 `Upgrade`, or an extended CONNECT (RFC 8441), may switch to, in lower case. Other
     /// offers are ignored, as RFC 9110 §7.8 allows. `h2c` is never switched to. Default: `websocket`.
     pub upgrades: Vec<Box<str>>,
-    /// What the end of a client's input means while its request is under way.
+    /// What the end of a client's input means while its request is under way. Default: that the client has left.
     pub half_close: HalfClose,
     /// Which requests get an `x-request-id`. Default: what a client sends is passed on.
     pub request_id: RequestIdPolicy,
@@ -80,8 +80,8 @@ pub struct DownstreamTimeouts {
     pub request: Option<Duration>,
     /// How long a connection may live at most; then it is drained. Default: none.
     pub connection_max: Option<Duration>,
-    /// How long a draining connection waits for what is under way; the whole process' drain may end it before.
-    /// Default: [`limits::CONNECTION_DRAIN_TIMEOUT`].
+    /// How long a draining connection of HTTP/2 waits for what is under way; the whole process' drain may end it before. One of
+    /// HTTP/1 ends with its response. Default: [`limits::CONNECTION_DRAIN_TIMEOUT`].
     pub drain: Duration,
 }
 
@@ -100,7 +100,7 @@ pub struct HeadLimits {
 /// What HTTP/1 clients may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Http1Settings {
-    /// Whether HTTP/1.0 is spoken. Off, it gets 426.
+    /// Whether HTTP/1.0 is spoken. Default: no, it gets 426.
     pub http_10: Http10,
 }
 

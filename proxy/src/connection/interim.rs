@@ -36,7 +36,6 @@ struct Queue {
 }
 
 impl Interim {
-    #[allow(dead_code, reason = "for the exchanges that pass interim responses on")]
     /// The sink of this request, if its client can take interim responses.
     pub(crate) fn of(request: &Request<Body>) -> Option<&Self> {
         request.extensions().get().or_else(|| request.body().interim())

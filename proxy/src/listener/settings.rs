@@ -40,7 +40,7 @@ pub struct ListenerSettings {
     /// How many connections the kernel keeps until they are accepted; for each worker. Default:
     /// [`limits::LISTEN_BACKLOG`].
     pub backlog: u32,
-    /// Options of its TCP connections.
+    /// Options of its TCP connections. Default: no delay, no keepalive.
     pub tcp: TcpSettings,
     /// Whether a PROXY header comes first. Default: no.
     pub proxy_protocol: ProxyProtocol,
@@ -86,7 +86,7 @@ pub enum IpVersions {
 /// Options of TCP connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpSettings {
-    /// Whether small writes go out at once (`TCP_NODELAY`).
+    /// Whether small writes go out at once (`TCP_NODELAY`). Default: yes.
     pub delay: Delay,
     /// How the kernel finds out that a silent client is gone. Default: not.
     pub keepalive: Option<Keepalive>,

@@ -15,11 +15,11 @@
 /// What is done to the path of a request before it is matched. What is matched is what is forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PathPolicy {
-    /// Dot segments and bytes that servers read differently.
+    /// Dot segments and bytes that servers read differently. Default: resolved, and refused.
     pub dots: DotSegments,
-    /// Runs of slashes.
+    /// Runs of slashes. Default: kept.
     pub slashes: Slashes,
-    /// Slashes that are percent-encoded.
+    /// Slashes that are percent-encoded. Default: kept.
     pub escaped_slashes: EscapedSlashes,
 }
 

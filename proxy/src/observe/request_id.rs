@@ -23,9 +23,9 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Whether requests get an `x-request-id`, a random UUID (RFC 9562 §5.4). Default: what a client sends is passed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestIdPolicy {
-    /// When one is made.
+    /// When one is made. Default: never.
     pub make: MakeRequestId,
-    /// Whether the response carries it too.
+    /// Whether the response carries it too. Default: only if the upstream says it.
     pub response: RequestIdResponse,
 }
 

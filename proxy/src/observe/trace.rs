@@ -46,7 +46,7 @@ pub struct TracingSettings {
     pub service_name: String,
     /// Of a million requests without a context that is believed, about so many are sampled. Default: all.
     pub sample_per_million: u32,
-    /// What becomes of a client's context.
+    /// What becomes of a client's context. Default: its trace goes on.
     pub client: ClientContext,
 }
 

@@ -35,9 +35,9 @@ pub struct RouteTable {
 pub struct TableSettings {
     /// Changes to the fields of every request and response. Default: none.
     pub headers: HeaderMutations,
-    /// Which level has the last word on a field.
+    /// Which level has the last word on a field. Default: the table.
     pub order: MutationOrder,
-    /// What the port in a request's host means.
+    /// What the port in a request's host means. Default: [`PortMatching::Either`].
     pub ports: PortMatching,
 }
 
