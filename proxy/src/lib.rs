@@ -97,6 +97,11 @@ pub mod drain;
 pub mod process;
 mod worker;
 
+/// What the README shows compiles, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// What meets untrusted bytes, for the fuzz targets. No part of the API: it changes without notice.
 #[doc(hidden)]
 pub mod fuzzing {
