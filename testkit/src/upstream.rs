@@ -85,22 +85,25 @@ impl Upstream {
         H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        Self::start_as(bind().await, Some(Arc::new(config)), handler)
+        Self::start_as(bind().await, Some(config), handler)
     }
 
-    fn start_as<H, F>(listener: TcpListener, tls: Option<Arc<ServerConfig>>, handler: H) -> Self
+    fn start_as<H, F>(listener: TcpListener, tls: Option<ServerConfig>, handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        Self::serve_on(listener, Server::new(handler, tls))
+    }
+
+    fn serve_on<H, F>(listener: TcpListener, server: Server<H>) -> Self
     where
         H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let address = listener.local_addr().expect("a bound listener has an address");
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::clone(&server.counts);
         let cut = Arc::new(Notify::new());
-        let server = Server {
-            handler: Arc::new(handler),
-            counts: Arc::clone(&counts),
-            tls,
-        };
         let mut acceptor = JoinSet::new();
         acceptor.spawn(server.accept(listener, Arc::clone(&cut)));
         Self {
@@ -114,6 +117,13 @@ impl Upstream {
     /// Streams each request's body (and trailers) back; `content-type` comes back too. What it saw: [`Upstream::seen`].
     pub async fn echo() -> Self {
         Self::start(async |request: Request<Incoming>| echo::stream_back(request)).await
+    }
+
+    /// A WebSocket server that understands an extended CONNECT over HTTP/2 too (RFC 8441), and says so.
+    pub async fn websocket_over_http2(tls: Option<ServerConfig>) -> Self {
+        let mut server = Server::new(echo::websocket, tls);
+        server.connect = Connect::Announced;
+        Self::serve_on(bind().await, server)
     }
 
     /// [`Upstream::echo`] over TLS.
@@ -226,6 +236,25 @@ struct Server<H> {
     handler: Arc<H>,
     counts: Arc<Counts>,
     tls: Option<Arc<ServerConfig>>,
+    connect: Connect,
+}
+
+/// Whether an extended CONNECT is understood.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connect {
+    Unknown,
+    Announced,
+}
+
+impl<H> Server<H> {
+    fn new(handler: H, tls: Option<ServerConfig>) -> Self {
+        Self {
+            handler: Arc::new(handler),
+            counts: Arc::default(),
+            tls: tls.map(Arc::new),
+            connect: Connect::Unknown,
+        }
+    }
 }
 
 impl<H, F> Server<H>
@@ -274,7 +303,10 @@ where
             async move { Ok::<_, Infallible>(response.await.map(|body| running.until_end_of(body))) }
         });
         // A peer that breaks off is part of many tests; what it did shows at its own end.
-        let builder = auto::Builder::new(TokioExecutor::new());
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        if self.connect == Connect::Announced {
+            builder.http2().enable_connect_protocol();
+        }
         drop(
             builder
                 .serve_connection_with_upgrades(TokioIo::new(stream), service)

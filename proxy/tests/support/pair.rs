@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use rustls::ServerConfig;
 use tidegate_proxy::cluster::{Protocol, TransportSettings};
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::listener::chain::FilterChain;
@@ -63,13 +64,27 @@ impl Pair {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let authority = Authority::new("tests");
-        let upstream = match self.upstream {
-            Speaks::Http1 | Speaks::H2c => Upstream::start(handler).await,
-            Speaks::H2Tls => {
-                let config = Authority::server_config(&authority.server(UPSTREAM), &["h2"], None);
-                Upstream::start_tls(config, handler).await
-            }
+        let upstream = match self.upstream_tls(&authority) {
+            None => Upstream::start(handler).await,
+            Some(config) => Upstream::start_tls(config, handler).await,
         };
+        self.front(authority, upstream)
+    }
+
+    /// A proxy in front of an upstream that echoes WebSocket messages.
+    pub(crate) async fn start_websocket(self) -> Between {
+        let authority = Authority::new("tests");
+        let tls = self.upstream_tls(&authority);
+        let upstream = Upstream::websocket_over_http2(tls).await;
+        self.front(authority, upstream)
+    }
+
+    fn upstream_tls(self, authority: &Authority) -> Option<ServerConfig> {
+        let config = || Authority::server_config(&authority.server(UPSTREAM), &["h2"], None);
+        (self.upstream == Speaks::H2Tls).then(config)
+    }
+
+    fn front(self, authority: Authority, upstream: Upstream) -> Between {
         let transport = transport(self.upstream, &authority);
         let snapshot = everything_to(&over(transport, &[upstream.address()]), None);
         let front = match self.downstream {

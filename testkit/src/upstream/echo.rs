@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream};
 use http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::rt::Executor;
@@ -39,17 +39,16 @@ pub(super) fn break_off_after(text: &'static str) -> Body {
     StreamBody::new(frames.chain(broken)).boxed_unsync()
 }
 
-/// Answers an upgrade, and echoes messages until the peer closes.
+/// Answers an upgrade or an extended CONNECT (RFC 8441), and echoes messages until the peer closes.
 pub(super) async fn websocket(mut request: Request<Incoming>) -> Response<Body> {
+    if request.method() == Method::CONNECT {
+        echo_to(&mut request);
+        return answer(StatusCode::OK, "");
+    }
     let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY).cloned() else {
         return answer(StatusCode::UPGRADE_REQUIRED, "this upstream speaks WebSocket\n");
     };
-    let upgrade = hyper::upgrade::on(&mut request);
-    TokioExecutor::new().execute(async move {
-        if let Ok(upgraded) = upgrade.await {
-            echo_messages(upgraded).await;
-        }
-    });
+    echo_to(&mut request);
     let mut response = answer(StatusCode::SWITCHING_PROTOCOLS, "");
     let accept = derive_accept_key(key.as_bytes());
     let headers = response.headers_mut();
@@ -60,6 +59,15 @@ pub(super) async fn websocket(mut request: Request<Incoming>) -> Response<Body> 
         HeaderValue::from_str(&accept).expect("base64 fits a header"),
     );
     response
+}
+
+fn echo_to(request: &mut Request<Incoming>) {
+    let upgrade = hyper::upgrade::on(request);
+    TokioExecutor::new().execute(async move {
+        if let Ok(upgraded) = upgrade.await {
+            echo_messages(upgraded).await;
+        }
+    });
 }
 
 async fn echo_messages(upgraded: Upgraded) {
