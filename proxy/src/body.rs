@@ -18,7 +18,6 @@ use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -144,13 +143,9 @@ impl Body {
         }
     }
 
-    /// Breaks an upstream's body off when nothing of it has come for so long; others stay as they are.
-    #[allow(dead_code, reason = "for the tries, which know the route's idle timeout")]
-    pub(crate) fn break_off_after(mut self, silence: Duration) -> Self {
-        if let Source::Upstream(body) = &mut self.source {
-            body.break_off_after(silence);
-        }
-        self
+    /// Drops the rest of a response that its codec cannot go on with, and accounts for it as this kind of failure.
+    pub(crate) fn break_off(mut self, kind: Kind) {
+        self.account.broke(&Error::new(kind));
     }
 
     pub(crate) fn downstream(body: connection::RequestBody) -> Self {

@@ -19,11 +19,13 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod interim;
 mod pace;
+mod patience;
 mod peer;
 mod socket;
 mod stream;
 
 use establish::{Established, Refusal};
+pub(crate) use patience::Patience;
 pub(crate) use peer::{Peer, Scheme, TlsFacts};
 use stream::Presence;
 pub(crate) use stream::Stream;

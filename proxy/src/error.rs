@@ -172,7 +172,7 @@ kinds! {
     /// The response did not start in the time that the route allows.
     ResponseStartTimeout = "response_start_timeout":
         504, DEADLINE_EXCEEDED, "UT", "response_start_timeout", Upstream, Never, "response start timeout";
-    /// No byte of the response moved for the time that the route allows.
+    /// No byte of the request or its response moved for the time that the route or the listener allows.
     IdleTimeout = "idle_timeout":
         504, DEADLINE_EXCEEDED, "SI", "stream_idle_timeout", Upstream, Never, "idle timeout";
     /// The request waited for capacity until its deadline.
@@ -181,6 +181,9 @@ kinds! {
     /// The client went away before it had its response. Its status is nginx's; only logs and metrics see it.
     ClientClosed = "client_closed":
         499, CANCELLED, "DC", "downstream_remote_disconnect", Client, Never, "client closed the request";
+    /// The client took too little of its response for too long: it was cut (slow read). Its status is never sent.
+    ClientStalled = "client_stalled":
+        408, DEADLINE_EXCEEDED, "SI", "stream_idle_timeout", Client, Never, "the client does not read its response";
     /// The stop's grace period was over while the request was still under way.
     DrainCut = "drain_cut":
         503, UNAVAILABLE, "DC", "downstream_local_disconnect", Overload, Never, "cut at the end of the drain";

@@ -1,6 +1,7 @@
 //! The life of one request, top to bottom. The first file to read.
 
 use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use tower::ServiceExt;
 
 use crate::attempt::{self, Errand};
 use crate::body::Body;
-use crate::connection::Peer;
+use crate::connection::{Patience, Peer};
 use crate::error::{Error, Kind};
 use crate::filter::{self, Passed};
 use crate::normalize::{self, path};
@@ -22,7 +23,8 @@ use crate::worker::Worker;
 
 /// Answers a request. Whatever goes wrong on the way becomes a response, and everything is accounted for, also when
 /// this future is dropped because the client left. What became of the request is known when its response has ended,
-/// so the [`Observation`] leaves in the response's body, outside of every layer.
+/// so the [`Observation`] leaves in the response's body, outside of every layer. By `patience` the codec may end it
+/// before: that is an error like any other.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would hold the request twice, and each idle connection has room for this future"
@@ -30,6 +32,7 @@ use crate::worker::Worker;
 pub(crate) fn handle<'a>(
     worker: &'a Arc<Worker>,
     peer: &'a Arc<Peer>,
+    patience: &'a Patience,
     mut request: Request<Body>,
 ) -> impl Future<Output = Response<Body>> + Send + 'a {
     async move {
@@ -41,7 +44,10 @@ pub(crate) fn handle<'a>(
             .admit()
             .and_then(|()| prepare(worker, peer, &observation, &mut request));
         let result = match prepared {
-            Ok(found) => follow(worker, peer, &found, &mut passed, &mut request).await,
+            Ok(found) => {
+                let following = pin!(follow(worker, peer, &found, &mut passed, &mut request));
+                patience.heed(following).await
+            }
             Err(error) => Err(error),
         };
         let mut response = match result {
@@ -180,7 +186,8 @@ mod tests {
         let (_drain, watch) = Drain::new();
         let proxy = Proxy::new(Handle::default(), watch);
         let peer = Arc::new(Peer::unknown());
-        let size = size_of_val(&handle(proxy.worker(), &peer, Request::default()));
+        let patience = Patience::new(None);
+        let size = size_of_val(&handle(proxy.worker(), &peer, &patience, Request::default()));
         assert!(size <= 3072, "{size} bytes");
     }
 }

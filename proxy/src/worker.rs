@@ -11,8 +11,8 @@ use tower::Service;
 
 use crate::body::Body;
 use crate::config::Handle;
-use crate::connection::Peer;
 use crate::connection::h1::date::DateClock;
+use crate::connection::{Patience, Peer};
 use crate::drain::Watch;
 use crate::error::{BoxError, Error};
 use crate::layers::Stacks;
@@ -81,8 +81,12 @@ impl Proxy {
     }
 
     /// Answers one request; never fails, an error becomes a response.
-    pub(crate) fn handle(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
-        request::handle(&self.worker, &self.peer, request)
+    pub(crate) fn handle<'a>(
+        &'a self,
+        patience: &'a Patience,
+        request: Request<Body>,
+    ) -> impl Future<Output = Response<Body>> + Send + 'a {
+        request::handle(&self.worker, &self.peer, patience, request)
     }
 
     /// Turns a request away that is not worth looking at, and accounts for it.
@@ -121,6 +125,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let proxy = self.clone();
-        Box::pin(async move { Ok(proxy.handle(request.map(Body::new)).await) })
+        Box::pin(async move {
+            // Whoever calls it has the connection, and the clock.
+            let patience = Patience::new(None);
+            Ok(proxy.handle(&patience, request.map(Body::new)).await)
+        })
     }
 }

@@ -1,11 +1,8 @@
 //! A response as it comes from the upstream, and what its exchange occupies until it is complete.
 
-use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -16,12 +13,11 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Sleep};
 
 use super::{of_h2, of_hyper};
 use crate::body::Body;
 use crate::cluster::InFlight;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::normalize;
 use crate::pool::{StreamSlot, WayBack};
 
@@ -30,7 +26,6 @@ use crate::pool::{StreamSlot, WayBack};
 pub(crate) struct ResponseBody {
     received: Received,
     rest: Option<Rest>,
-    silence: Option<Box<Silence>>,
 }
 
 /// Where it comes from.
@@ -67,14 +62,6 @@ enum Occupied {
 #[derive(Debug)]
 pub(super) struct Uploading(Option<JoinHandle<()>>);
 
-/// How long nothing may come.
-struct Silence {
-    bound: Duration,
-    // Made when the body first has to be waited for: most come with their heads.
-    timer: Option<Pin<Box<Sleep>>>,
-    moved: bool,
-}
-
 /// The response that goes on to the client.
 pub(super) fn from_upstream(mut head: Parts, received: Received, rest: Rest) -> Response<Body> {
     normalize::drop_hop_by_hop(&mut head.headers);
@@ -82,7 +69,6 @@ pub(super) fn from_upstream(mut head: Parts, received: Received, rest: Rest) -> 
     let mut body = ResponseBody {
         received,
         rest: Some(rest),
-        silence: None,
     };
     if body.is_end_stream() {
         body.complete();
@@ -92,12 +78,7 @@ pub(super) fn from_upstream(mut head: Parts, received: Received, rest: Rest) -> 
 
 impl ResponseBody {
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let Poll::Ready(frame) = self.received.poll_frame(cx) else {
-            return self.poll_silence(cx);
-        };
-        if let Some(silence) = &mut self.silence {
-            silence.moved = true;
-        }
+        let frame = ready!(self.received.poll_frame(cx));
         match &frame {
             Some(Err(_)) => self.rest = None,
             None => self.complete(),
@@ -117,26 +98,6 @@ impl ResponseBody {
             Received::H2(body) => body.declared.map(SizeHint::with_exact).unwrap_or_default(),
             Received::Nothing => SizeHint::with_exact(0),
         }
-    }
-
-    /// Breaks the body off when nothing of it has come for so long.
-    pub(crate) fn break_off_after(&mut self, bound: Duration) {
-        self.silence = Some(Box::new(Silence {
-            bound,
-            timer: None,
-            moved: false,
-        }));
-    }
-
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let Some(silence) = &mut self.silence else {
-            return Poll::Pending;
-        };
-        ready!(silence.poll_over(cx));
-        // The connection or stream goes with it: nobody knows when it would be free again.
-        (self.received, self.rest) = (Received::Nothing, None);
-        let error = Error::new(Kind::IdleTimeout).with_source("the upstream sends no more of its response");
-        Poll::Ready(Some(Err(error)))
     }
 
     fn complete(&mut self) {
@@ -236,24 +197,5 @@ impl Drop for Uploading {
         if let Some(task) = &self.0 {
             task.abort();
         }
-    }
-}
-
-impl Silence {
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let end = || Instant::now() + self.bound;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end())));
-        if std::mem::take(&mut self.moved) {
-            timer.as_mut().reset(end());
-        }
-        timer.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for Silence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Silence").field(&self.bound).finish()
     }
 }

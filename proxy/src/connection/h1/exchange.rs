@@ -4,6 +4,7 @@ use std::future::{self, Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::UPGRADE;
@@ -21,9 +22,9 @@ use super::outgoing::{Outgoing, Progress};
 use super::wire::Wire;
 use crate::body::Body;
 use crate::config::http::HalfClose;
-use crate::connection::RequestBody;
 use crate::connection::socket::Socket;
 use crate::connection::stream::Presence;
+use crate::connection::{Patience, RequestBody};
 use crate::error::{Error, Kind};
 use crate::respond::{self, Dialect};
 use crate::upgrade::{Half, Tunnel};
@@ -65,12 +66,8 @@ pub(super) struct OneRequest<'c, 'a> {
     connection: &'c mut Connection<'a>,
     to: Recipient,
     out: Outgoing,
-}
-
-/// Why nobody waits for the response any more.
-enum GivenUp {
-    ByClient,
-    Idle,
+    /// How long nothing may move.
+    idle: Option<Duration>,
 }
 
 /// Why a response ends before its end.
@@ -85,6 +82,7 @@ enum Broken {
 /// Answers what is no request.
 pub(super) async fn refuse(connection: &mut Connection<'_>, error: Error) -> Fate {
     let response = connection.proxy.refuse(&error, Dialect::Http);
+    let idle = connection.settings().timeouts.stream_idle;
     let exchange = OneRequest {
         connection,
         to: Recipient {
@@ -93,6 +91,7 @@ pub(super) async fn refuse(connection: &mut Connection<'_>, error: Error) -> Fat
             persistence: Persistence::Close,
         },
         out: Outgoing::default(),
+        idle,
     };
     match exchange.respond(response).await {
         Fate::Settle(_) => Fate::Refused,
@@ -124,8 +123,13 @@ impl<'c, 'a> OneRequest<'c, 'a> {
             }
         };
         let request = request.map(|()| Body::downstream(RequestBody::H1(incoming)));
-        let out = Outgoing::default();
-        (Self { connection, to, out }, request)
+        let exchange = Self {
+            idle: connection.settings().timeouts.stream_idle,
+            connection,
+            to,
+            out: Outgoing::default(),
+        };
+        (exchange, request)
     }
 
     /// Has the request answered, and sends the response.
@@ -136,30 +140,28 @@ impl<'c, 'a> OneRequest<'c, 'a> {
     pub(super) fn run(mut self, request: Request<Body>) -> impl Future<Output = Fate> + Send {
         async move {
             let proxy = self.connection.proxy;
-            let dialect = Dialect::of(request.headers());
+            let patience = Patience::new(self.idle);
             let response = tokio::select! {
                 biased;
-                response = proxy.handle(request) => response,
-                given_up = self.given_up() => match given_up {
-                    GivenUp::ByClient => return Fate::Cut,
-                    GivenUp::Idle => respond::from_error(&Error::new(Kind::IdleTimeout), dialect),
-                },
+                response = proxy.handle(&patience, request) => response,
+                () = self.client_gone(&patience) => return Fate::Cut,
             };
+            self.idle = patience.idle();
             self.respond(response).await
         }
     }
 
-    /// Resolves when the client has left, or nothing has moved for too long. Until then it is told what comes before
-    /// the response. Cancel-safe.
-    async fn given_up(&mut self) -> GivenUp {
-        let settings = self.connection.settings();
-        let mut gone = pin!(gone(self.connection.presence, settings.half_close));
+    /// Resolves when the client has left. Until then it is told what comes before the response, and the request is ended
+    /// when nothing has moved for too long. Cancel-safe.
+    async fn client_gone(&mut self, patience: &Patience) {
+        let half_close = self.connection.settings().half_close;
+        let mut gone = pin!(gone(self.connection.presence, half_close));
         let (mut moved, mut received) = (Instant::now(), 0);
         poll_fn(|cx| {
             if self.poll_interim(cx).is_ready() || gone.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(GivenUp::ByClient);
+                return Poll::Ready(());
             }
-            while let Some(idle) = settings.timeouts.stream_idle {
+            while let Some(idle) = patience.idle() {
                 ready!(self.connection.alarm.poll(cx, moved + idle));
                 // Whoever waits for the request's body has a deadline for that, and says what is wrong.
                 let (now, awaited) = self
@@ -167,13 +169,14 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                     .line
                     .with(|wire| (wire.received(), wire.is_awaited()));
                 if now == received && !awaited {
-                    return Poll::Ready(GivenUp::Idle);
+                    patience.end(Kind::IdleTimeout, cx);
+                    return Poll::Pending;
                 }
                 (received, moved) = (now, Instant::now());
             }
             Poll::Pending
         })
-        .await
+        .await;
     }
 
     /// Sends the response, to the last trailer.
@@ -264,12 +267,12 @@ impl<'c, 'a> OneRequest<'c, 'a> {
 
     /// Sends what is to be written, and then `body`, at the pace of the client.
     async fn send(&mut self, mut body: Body, mut framing: Framing) -> Result<(), Broken> {
-        let settings = self.connection.settings();
-        let mut gone = pin!(gone(self.connection.presence, settings.half_close));
+        let half_close = self.connection.settings().half_close;
+        let mut gone = pin!(gone(self.connection.presence, half_close));
         let (mut moved, mut received) = (Instant::now(), 0);
         let mut ended = framing == Framing::Empty;
         let mut failure = None;
-        poll_fn(|cx| {
+        let sent = poll_fn(|cx| {
             loop {
                 while !ended && failure.is_none() && self.out.has_room() {
                     match self.poll_frame(cx, &mut body, &mut framing) {
@@ -294,7 +297,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                 if gone.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Err(Broken::ClientGone));
                 }
-                let Some(idle) = settings.timeouts.stream_idle else {
+                let Some(idle) = self.idle else {
                     return Poll::Pending;
                 };
                 ready!(self.connection.alarm.poll(cx, moved + idle));
@@ -306,7 +309,11 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                 (received, moved) = (now, Instant::now());
             }
         })
-        .await
+        .await;
+        if let Some(kind) = sent.as_ref().err().and_then(Broken::by_us) {
+            body.break_off(kind);
+        }
+        sent
     }
 
     fn poll_frame(
@@ -347,6 +354,15 @@ impl<'c, 'a> OneRequest<'c, 'a> {
 }
 
 impl Broken {
+    /// What we ended the exchange for. Otherwise it was the client, or the body itself accounts for it.
+    fn by_us(&self) -> Option<Kind> {
+        match self {
+            Self::Write(error) if error.kind() == io::ErrorKind::TimedOut => Some(Kind::ClientStalled),
+            Self::Idle => Some(Kind::IdleTimeout),
+            Self::Write(_) | Self::Body(_) | Self::Framing(_) | Self::ClientGone => None,
+        }
+    }
+
     fn fate(self) -> Fate {
         match self {
             Self::Write(error) => tracing::debug!(%error, "the response could not be sent"),

@@ -1,12 +1,15 @@
 //! What the two directions of one HTTP/2 stream know of each other.
 
-use std::future;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Context;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
+
+use crate::connection::Patience;
+use crate::connection::alarm::Alarm;
+use crate::error::Kind;
 
 /// Shared by a stream's request body, which whoever reads it carries away, and its response.
 #[derive(Debug)]
@@ -16,19 +19,25 @@ pub(super) struct Link {
     moved_ms: AtomicU64,
     /// Whether the head of the response has been sent.
     responding: AtomicBool,
+    /// Whether somebody waits for more of the request.
+    awaited: AtomicBool,
     /// Whether the response has ended.
     answered: AtomicBool,
     body: AtomicWaker,
+    patience: Patience,
 }
 
 impl Link {
-    pub(super) fn new() -> Self {
+    /// A stream of which nothing may move for `idle` at most, or for ever.
+    pub(super) fn new(idle: Option<Duration>) -> Self {
         Self {
             began: Instant::now(),
             moved_ms: AtomicU64::new(0),
             responding: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             body: AtomicWaker::new(),
+            patience: Patience::new(idle),
         }
     }
 
@@ -48,18 +57,43 @@ impl Link {
         self.began + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
     }
 
-    /// Resolves when nothing has moved for so long; never without a limit. Cancel-safe.
-    pub(super) async fn idle(&self, limit: Option<Duration>) {
-        let Some(limit) = limit else {
-            return future::pending().await;
+    /// What its request knows of how long that may be.
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    /// Ready when nothing has moved for too long.
+    pub(super) fn poll_idle(&self, cx: &mut Context<'_>, alarm: &mut Alarm) -> Poll<()> {
+        self.poll_idle_since(cx, alarm, self.began)
+    }
+
+    /// Ends the request when nothing has moved for too long before its response, unless somebody waits for its body: he
+    /// has a deadline for that, and says what is wrong. `since` is when that was last so.
+    pub(super) fn poll_unanswered(&self, cx: &mut Context<'_>, alarm: &mut Alarm, since: &mut Instant) {
+        while self.poll_idle_since(cx, alarm, *since).is_ready() {
+            if !self.awaited.load(Ordering::Relaxed) {
+                return self.patience.end(Kind::IdleTimeout, cx);
+            }
+            *since = Instant::now();
+        }
+    }
+
+    fn poll_idle_since(&self, cx: &mut Context<'_>, alarm: &mut Alarm, since: Instant) -> Poll<()> {
+        let Some(limit) = self.patience.idle() else {
+            return Poll::Pending;
         };
         loop {
-            let end = self.last_moved() + limit;
+            let end = self.last_moved().max(since) + limit;
             if end <= Instant::now() {
-                return;
+                return Poll::Ready(());
             }
-            tokio::time::sleep_until(end).await;
+            ready!(alarm.poll(cx, end));
         }
+    }
+
+    /// Notes whether somebody waits for more of the request.
+    pub(super) fn awaits(&self, awaited: bool) {
+        self.awaited.store(awaited, Ordering::Relaxed);
     }
 
     /// Notes that the response has begun, from when on it may be idle.
@@ -87,19 +121,23 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_idle_when_nothing_has_moved_for_the_whole_time() {
-        let (link, limit) = (Link::new(), Duration::from_secs(10));
+        let limit = Duration::from_secs(10);
+        let (link, mut alarm) = (Link::new(Some(limit)), Alarm::default());
+        let mut idle = async || poll_fn(|cx| link.poll_idle(cx, &mut alarm)).await;
         let almost = Duration::from_secs(9);
         for _moved in 0..3 {
-            let idle = tokio::time::timeout(almost, link.idle(Some(limit))).await;
+            let idle = tokio::time::timeout(almost, idle()).await;
             assert!(idle.is_err());
             link.moved();
         }
         let since = Instant::now();
-        link.idle(Some(limit)).await;
+        idle().await;
         assert_eq!(since.elapsed().as_secs(), 10);
     }
 }

@@ -82,6 +82,12 @@ impl StreamBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = self.poll_next(cx);
+        self.link.awaits(frame.is_pending());
+        frame
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Poll::Ready(data) = self.stream.poll_data(cx) else {
             return self.poll_waiting(cx);
         };
@@ -164,7 +170,7 @@ impl StreamBody {
     /// When the client will have been too slow. Bytes of the response count as life.
     fn deadline(&self) -> Option<Instant> {
         let quiet = self.pace.waits_since()?.max(self.link.last_moved());
-        let idle = self.settings.timeouts.stream_idle.map(|idle| quiet + idle);
+        let idle = self.link.patience().idle().map(|idle| quiet + idle);
         let pace = self.pace.deadline(self.grpc || self.link.is_responding());
         idle.into_iter().chain(pace).min()
     }
@@ -183,6 +189,12 @@ impl StreamBody {
             Some(left) => SizeHint::with_exact(left),
             None => SizeHint::default(),
         }
+    }
+}
+
+impl Drop for StreamBody {
+    fn drop(&mut self) {
+        self.link.awaits(false);
     }
 }
 

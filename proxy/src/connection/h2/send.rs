@@ -10,29 +10,30 @@ use tokio::time::Instant;
 
 use super::link::Link;
 use crate::body::Body;
-use crate::config::http::HttpSettings;
 use crate::config::limits;
+use crate::connection::alarm::Alarm;
+use crate::error::Kind;
 use crate::normalize;
 
 /// Sends a body at the pace of the stream's window; drops it when the client resets the stream.
-pub(super) async fn body(
-    mut stream: SendStream<Bytes>,
-    mut body: Body,
-    link: &Link,
-    settings: &HttpSettings,
-) {
+pub(super) async fn body(mut stream: SendStream<Bytes>, mut body: Body, link: &Link, alarm: &mut Alarm) {
     let mut pace = Pace::default();
     loop {
         let frame = tokio::select! {
+            biased;
             frame = body.frame() => frame,
             _reason = poll_fn(|cx| stream.poll_reset(cx)) => return,
-            () = link.idle(settings.timeouts.stream_idle) => {
+            () = poll_fn(|cx| link.poll_idle(cx, alarm)) => {
                 // The response is cut short: say so, rather than end it as if it were complete.
+                body.break_off(Kind::IdleTimeout);
                 return stream.send_reset(Reason::CANCEL);
             }
         };
         let sent = match frame {
-            None => stream.send_data(Bytes::new(), true).map(|()| Progress::Ended),
+            None => stream
+                .send_data(Bytes::new(), true)
+                .map(|()| Progress::Ended)
+                .map_err(Unsent::from),
             Some(Ok(frame)) => {
                 link.moved();
                 send_frame(&mut stream, frame, body.is_end_stream(), &mut pace).await
@@ -45,8 +46,26 @@ pub(super) async fn body(
         match sent {
             Ok(Progress::More) => {}
             Ok(Progress::Ended) => return,
-            Err(error) => return tracing::debug!(%error, "response body could not be sent"),
+            Err(Unsent::TooSlow) => {
+                body.break_off(Kind::ClientStalled);
+                return stream.send_reset(Reason::CANCEL);
+            }
+            Err(Unsent::Stream(error)) => {
+                return tracing::debug!(%error, "response body could not be sent");
+            }
         }
+    }
+}
+
+/// Why no more of a response is sent.
+enum Unsent {
+    Stream(h2::Error),
+    TooSlow,
+}
+
+impl From<h2::Error> for Unsent {
+    fn from(error: h2::Error) -> Self {
+        Self::Stream(error)
     }
 }
 
@@ -60,7 +79,7 @@ async fn send_frame(
     frame: Frame<Bytes>,
     last: bool,
     pace: &mut Pace,
-) -> Result<Progress, h2::Error> {
+) -> Result<Progress, Unsent> {
     match frame.into_data() {
         Ok(data) => {
             send_data(stream, data, last, pace).await?;
@@ -69,7 +88,10 @@ async fn send_frame(
         Err(frame) => match frame.into_trailers() {
             Ok(mut trailers) => {
                 normalize::drop_from_trailers(&mut trailers);
-                stream.send_trailers(trailers).map(|()| Progress::Ended)
+                {
+                    stream.send_trailers(trailers)?;
+                    Ok(Progress::Ended)
+                }
             }
             Err(_unknown_kind) => Ok(Progress::More),
         },
@@ -81,19 +103,16 @@ async fn send_data(
     mut data: Bytes,
     ends: bool,
     pace: &mut Pace,
-) -> Result<(), h2::Error> {
+) -> Result<(), Unsent> {
     if data.is_empty() {
-        return stream.send_data(data, ends);
+        return Ok(stream.send_data(data, ends)?);
     }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         let granted = tokio::select! {
             biased;
-            granted = poll_fn(|cx| stream.poll_capacity(cx)) => granted.ok_or(Reason::CANCEL)??,
-            () = pace.too_slow() => {
-                stream.send_reset(Reason::CANCEL);
-                return Err(Reason::CANCEL.into());
-            }
+            granted = poll_fn(|cx| stream.poll_capacity(cx)) => granted.ok_or(h2::Error::from(Reason::CANCEL))??,
+            () = pace.too_slow() => return Err(Unsent::TooSlow),
         };
         let chunk = data.split_to(granted.min(data.len()));
         pace.took(chunk.len());

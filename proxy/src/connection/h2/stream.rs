@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -11,6 +12,7 @@ use h2::{Reason, RecvStream};
 use http::header::UPGRADE;
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
+use tokio::time::Instant;
 
 use super::duplex::Bytestream;
 use super::head::{self, Flaw, Switch};
@@ -18,8 +20,8 @@ use super::link::Link;
 use super::request_body::{StreamBody, expects_continue};
 use super::send;
 use crate::body::Body;
-use crate::config::http::HttpSettings;
 use crate::connection::RequestBody;
+use crate::connection::alarm::Alarm;
 use crate::connection::interim::Interim;
 use crate::error::{Error, Kind};
 use crate::respond::{self, Dialect};
@@ -31,7 +33,7 @@ use crate::worker::Proxy;
 pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<Bytes>, proxy: &Proxy) {
     let (mut head, body) = request.into_parts();
     let settings = proxy.peer().http();
-    let mut stream = Stream::new(respond);
+    let mut stream = Stream::new(respond, settings.timeouts.stream_idle);
     if stream.is_reset().await {
         // Nothing was done for it yet, and nothing will be (rapid reset).
         return;
@@ -52,7 +54,7 @@ pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<By
             let body = StreamBody::new(body, &head.headers, link, interim, Arc::clone(settings));
             let request = Request::from_parts(head, Body::downstream(RequestBody::H2(body)));
             if let Some(response) = stream.handle(request, proxy).await {
-                stream.answer(response, settings).await;
+                stream.answer(response).await;
             }
         }
         Err(Flaw::Malformed(flaw)) => {
@@ -61,7 +63,7 @@ pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<By
         }
         Err(Flaw::Refused(error)) => {
             let response = proxy.refuse(&error, Dialect::of(&head.headers));
-            stream.answer(response, settings).await;
+            stream.answer(response).await;
         }
     }
 }
@@ -70,14 +72,16 @@ struct Stream {
     respond: SendResponse<Bytes>,
     link: Arc<Link>,
     interim: Interim,
+    alarm: Alarm,
 }
 
 impl Stream {
-    fn new(respond: SendResponse<Bytes>) -> Self {
+    fn new(respond: SendResponse<Bytes>, idle: Option<Duration>) -> Self {
         Self {
             respond,
-            link: Arc::new(Link::new()),
+            link: Arc::new(Link::new(idle)),
             interim: Interim::default(),
+            alarm: Alarm::default(),
         }
     }
 
@@ -87,10 +91,11 @@ impl Stream {
 
     /// The response to `request`; none when the client has given the stream up, and its request with it.
     async fn handle(&mut self, request: Request<Body>, proxy: &Proxy) -> Option<Response<Body>> {
+        let (link, mut since) = (Arc::clone(&self.link), self.link.began());
         let response = tokio::select! {
             biased;
-            response = proxy.handle(request) => response,
-            () = poll_fn(|cx| self.poll_given_up(cx)) => {
+            response = proxy.handle(link.patience(), request) => response,
+            () = poll_fn(|cx| self.poll_given_up(cx, &mut since)) => {
                 self.respond.send_reset(Reason::CANCEL);
                 return None;
             }
@@ -104,9 +109,13 @@ impl Stream {
         Some(response)
     }
 
-    fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_given_up(&mut self, cx: &mut Context<'_>, since: &mut Instant) -> Poll<()> {
         self.pass_interim(cx);
-        self.respond.poll_reset(cx).map(drop)
+        let reset = self.respond.poll_reset(cx);
+        if reset.is_pending() {
+            self.link.poll_unanswered(cx, &mut self.alarm, since);
+        }
+        reset.map(drop)
     }
 
     /// Sends the interim responses that have come.
@@ -119,7 +128,7 @@ impl Stream {
         }
     }
 
-    async fn answer(mut self, mut response: Response<Body>, settings: &HttpSettings) {
+    async fn answer(mut self, mut response: Response<Body>) {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Not a status of HTTP/2 (RFC 9113 §8.6); nothing asked for it either.
             response = failed(&Error::new(Kind::LayerFailed).with_source("a 101 over HTTP/2"));
@@ -130,7 +139,7 @@ impl Stream {
         self.link.respond();
         match self.respond.send_response(Response::from_parts(head, ()), ended) {
             Ok(_) if ended => {}
-            Ok(stream) => send::body(stream, body, &self.link, settings).await,
+            Ok(stream) => send::body(stream, body, &self.link, &mut self.alarm).await,
             Err(error) => tracing::debug!(%error, "response could not be sent"),
         }
         // With this and the request's body the last handles of the stream go: `h2` tells a client that is not done
@@ -146,19 +155,18 @@ impl Stream {
         receive: RecvStream,
         proxy: &Proxy,
     ) {
-        let settings = proxy.peer().http();
         let upstream = response.extensions_mut().remove::<Half>();
         let Some(upstream) = upstream.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
             drop(receive);
             let refused = Switch::refused(response.status());
             let response = refused.err().map_or(response, |error| failed(&error));
-            return self.answer(response, settings).await;
+            return self.answer(response).await;
         };
         let end = response.extensions_mut().remove::<TunnelEnd>();
         let protocol = response.headers().get(UPGRADE).cloned();
         let (mut head, held) = mem::take(&mut response).into_parts();
         if let Err(error) = switch.opened(&mut head) {
-            return self.answer(failed(&error), settings).await;
+            return self.answer(failed(&error)).await;
         }
         head::drop_connection_fields(&mut head.headers);
         match self.respond.send_response(Response::from_parts(head, ()), false) {

@@ -22,9 +22,10 @@ use crate::config::http::{DownstreamTimeouts, Http2KeepAlive};
 use crate::config::{Handle, Snapshot};
 use crate::connection::Peer;
 use crate::drain::Drain;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::layers::Layers;
 use crate::listener::chain::Chain;
+use crate::observe::ledger::Ledger;
 use crate::route::{Domain, Route, Split, VirtualHost};
 use crate::upstream::Upstream;
 
@@ -35,6 +36,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 struct Served {
     sender: SendRequest<Bytes>,
     tasks: JoinSet<&'static str>,
+    books: Ledger,
     _drain: Drain,
     began: Instant,
 }
@@ -48,10 +50,14 @@ async fn answer(request: Request<Body>) -> Result<Response<Body>, Error> {
         "/stuck" => Body::new(http_body_util::StreamBody::new(stream::pending::<
             Result<Frame<Bytes>, Infallible>,
         >())),
-        "/large" => Body::full(vec![b'x'; 1 << 20]),
+        "/large" => Body::new(http_body_util::StreamBody::new(stream::iter(large()))),
         _ => Body::full("here"),
     };
     Ok(Response::new(body))
+}
+
+fn large() -> [Result<Frame<Bytes>, Infallible>; 2] {
+    [(); 2].map(|()| Ok(Frame::data(vec![b'x'; 1 << 19].into())))
 }
 
 fn proxy(settings: HttpSettings, drain: &crate::drain::Watch) -> Proxy {
@@ -68,20 +74,21 @@ fn proxy(settings: HttpSettings, drain: &crate::drain::Watch) -> Proxy {
 }
 
 /// Serves one end of a connection; the other is the client's.
-fn serve_one(settings: HttpSettings) -> (DuplexStream, JoinSet<&'static str>, Drain) {
+fn serve_one(settings: HttpSettings) -> (DuplexStream, JoinSet<&'static str>, Drain, Ledger) {
     let (near, far) = tokio::io::duplex(1 << 16);
     let (drain, watch) = Drain::new();
     let proxy = proxy(settings, &watch);
+    let books = proxy.ledger();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         serve(far, proxy, watch.guard()).await;
         "served"
     });
-    (near, tasks, drain)
+    (near, tasks, drain, books)
 }
 
 async fn served_with(settings: HttpSettings, window: u32) -> Served {
-    let (near, mut tasks, drain) = serve_one(settings);
+    let (near, mut tasks, drain, books) = serve_one(settings);
     let mut builder = ::h2::client::Builder::new();
     let (sender, connection) = builder.initial_window_size(window).handshake(near).await.unwrap();
     tasks.spawn(async {
@@ -92,6 +99,7 @@ async fn served_with(settings: HttpSettings, window: u32) -> Served {
     Served {
         sender,
         tasks,
+        books,
         _drain: drain,
         began,
     }
@@ -182,7 +190,7 @@ async fn a_client_that_answers_no_ping_is_cut() {
     let mut answering = served_with(settings.clone(), 65_535).await;
     tokio::time::sleep(MINUTE).await;
     assert_eq!(answering.status("/").await, 200);
-    let (near, mut tasks, _drain) = serve_one(settings);
+    let (near, mut tasks, _drain, _books) = serve_one(settings);
     let (_sender, _never_polled) = ::h2::client::handshake(near).await.unwrap();
     let began = Instant::now();
     assert_eq!(tasks.join_next().await.unwrap().unwrap(), "served");
@@ -191,7 +199,7 @@ async fn a_client_that_answers_no_ping_is_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_speak_is_cut() {
-    let (_near, mut tasks, _drain) = serve_one(HttpSettings::default());
+    let (_near, mut tasks, _drain, _books) = serve_one(HttpSettings::default());
     let began = Instant::now();
     tasks.join_next().await.unwrap().unwrap();
     assert_eq!(began.elapsed(), limits::REQUEST_HEAD_TIMEOUT);
@@ -258,6 +266,15 @@ async fn a_response_without_a_byte_is_cut() {
     let error = body.data().await.unwrap().unwrap_err();
     assert_eq!(error.reason(), Some(Reason::CANCEL));
     assert_eq!(served.began.elapsed(), limits::STREAM_IDLE_TIMEOUT);
+    assert_eq!(served.books.totals().failed(Kind::IdleTimeout), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_nothing_comes_of_is_504() {
+    let mut served = served(DownstreamTimeouts::default()).await;
+    assert_eq!(served.status("/never").await, 504);
+    assert_eq!(served.began.elapsed(), limits::STREAM_IDLE_TIMEOUT);
+    assert_eq!(served.books.totals().failed(Kind::IdleTimeout), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,6 +293,7 @@ async fn a_window_that_opens_byte_by_byte_is_cut() {
     };
     assert_eq!(error.reason(), Some(Reason::CANCEL));
     assert_eq!(served.began.elapsed().as_secs(), 60);
+    assert_eq!(served.books.totals().failed(Kind::ClientStalled), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -294,7 +312,7 @@ async fn a_slow_but_steady_reader_gets_all() {
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_does_not_wait_for_a_client_that_says_nothing() {
-    let (near, mut tasks, drain) = serve_one(HttpSettings::default());
+    let (near, mut tasks, drain, _books) = serve_one(HttpSettings::default());
     let (_sender, _never_polled) = ::h2::client::handshake(near).await.unwrap();
     tokio::time::sleep(SECOND).await;
     let began = Instant::now();
