@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
+use support::edge::{chain, handshake, open};
 use support::{Front, HOST, cluster, everything_to};
 use tidegate_proxy::Body;
 use tidegate_proxy::cluster::{Endpoint, Protocol};
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::upstream::Upstream as Sender;
 use tidegate_testkit::body::full;
+use tidegate_testkit::certificates::Authority;
 use tidegate_testkit::client::{Client, get_request, post_request};
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::{Upstream, nobody};
 use tidegate_testkit::wait::{eventually, soon};
 use tidegate_testkit::wire::Wire;
+use tokio::io::AsyncWriteExt;
 use tower::layer::layer_fn;
 use tower::{ServiceExt, service_fn};
 
@@ -116,6 +119,41 @@ async fn a_client_that_says_no_more_counts_as_gone() {
     parking.waits(1).await;
     wire.half_close().await;
     parking.waits(0).await;
+}
+
+/// How a client leaves that came by TLS.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    /// `close_notify`, then the end of the connection.
+    InOrder,
+    /// The end of the connection alone, which TLS sees only where it reads.
+    Truncated,
+    Reset,
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_client_that_leaves_below_tls_is_dropped_at_once() {
+    let authority = Authority::new("tests");
+    let (parking, upstream) = (Parking::new(), Upstream::echo().await);
+    let cluster = cluster(Protocol::Http1, &[upstream.address()]);
+    let snapshot = everything_to(&cluster, Some(parking.layers()));
+    let front = Front::behind(open(vec![chain(&authority, &[HOST])]), snapshot);
+    let request = GET.replace("host: a", "host: app.example");
+    for leaving in [Leaving::InOrder, Leaving::Truncated, Leaving::Reset] {
+        let stream = handshake(&authority, front.address, HOST, &["http/1.1"]).await;
+        let mut stream = stream.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        parking.waits(1).await;
+        match leaving {
+            Leaving::InOrder => stream.shutdown().await.unwrap(),
+            Leaving::Truncated => drop(stream.into_inner().0),
+            Leaving::Reset => Wire::new(stream.into_inner().0).reset(),
+        }
+        parking.waits(0).await;
+    }
+    assert_eq!(upstream.counts().connections(), 0);
 }
 
 #[tokio::test]

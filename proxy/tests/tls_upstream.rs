@@ -8,6 +8,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Version;
@@ -19,8 +20,10 @@ use tidegate_proxy::tls::identity::Identity;
 use tidegate_proxy::tls::trust::{NameKind, NameMatch, Pattern, TextMatch, Trust};
 use tidegate_proxy::tls::upstream::{ClientTls, ClientTlsSettings, NameCheck, ServerName};
 use tidegate_testkit::certificates::{Authority, Wanted};
-use tidegate_testkit::client::{Client, get, post_request};
+use tidegate_testkit::client::{Answer, Client, get, get_request, post_request};
+use tidegate_testkit::tls;
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
+use tidegate_testkit::wire::Wire;
 
 const BOTH: &[&str] = &["h2", "http/1.1"];
 
@@ -269,4 +272,37 @@ async fn clusters_share_connections_only_if_they_say_the_same_of_them() {
         connections_of(checked(), by(Protocol::Http2, anyone), &upstream).await,
         2
     );
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_its_connection_needs_the_end_of_tls() {
+    let authority = Authority::new("a");
+    let config = Arc::new(Authority::server_config(
+        &authority.issue(&Wanted::names([HOST])),
+        &[],
+        None,
+    ));
+    for whole in [true, false] {
+        let config = Arc::clone(&config);
+        let upstream = RawUpstream::start(move |connection: RawConnection| {
+            let config = Arc::clone(&config);
+            async move {
+                let stream = tls::accept(connection.wire.into_stream(), &config).await.unwrap();
+                let mut wire = Wire::over(stream);
+                wire.head().await;
+                wire.send("HTTP/1.1 200 OK\r\n\r\nhello").await;
+                if whole {
+                    wire.half_close().await;
+                    wire.rest().await;
+                }
+            }
+        })
+        .await;
+        let front = front(Protocol::Http1, trusting(&authority), upstream.address());
+        let mut client = Client::http2(front.address).await;
+        let response = client.send(get_request(HOST, "/")).await.unwrap();
+        let body = Answer::read(response).await.map(|answer| answer.text());
+        assert_eq!(body.ok().as_deref(), whole.then_some("hello"), "whole: {whole}");
+        upstream.finish().await;
+    }
 }
