@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use support::{Front, HOST, cluster, everything_to};
 use tidegate_proxy::Body;
 use tidegate_proxy::cluster::Protocol;
+use tidegate_proxy::config::http::{DownstreamTimeouts, HttpSettings};
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::listener::Connections;
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
@@ -78,15 +79,79 @@ async fn one_direction_survives_the_end_of_the_other() {
 
 #[tokio::test]
 async fn an_upstream_that_declines_is_an_ordinary_answer() {
-    let upstream = Upstream::fixed(StatusCode::UPGRADE_REQUIRED, "not today").await;
+    for status in [StatusCode::UPGRADE_REQUIRED, StatusCode::OK] {
+        let upstream = Upstream::fixed(status, "not today").await;
+        let front = Front::to(upstream.address());
+        let mut wire = Wire::connect(front.address).await;
+        for _ in 0..2 {
+            wire.send(UPGRADE).await;
+            let message = wire.message().await;
+            assert_eq!(
+                (message.status(), message.text().as_str()),
+                (status.as_u16(), "not today")
+            );
+        }
+        assert_eq!(upstream.counts().connections(), 1);
+    }
+}
+
+/// Whether it is one is decided by the answer to the upgrade, and nothing of it leaves before.
+#[tokio::test]
+async fn a_request_behind_an_upgrade_is_one_only_if_there_is_no_tunnel() {
+    let behind = "GET /behind HTTP/1.1\r\nhost: a\r\n\r\n";
+    let upstream = Upstream::fixed(StatusCode::OK, "not today").await;
     let front = Front::to(upstream.address());
     let mut wire = Wire::connect(front.address).await;
-    for _ in 0..2 {
-        wire.send(UPGRADE).await;
-        let message = wire.message().await;
-        assert_eq!((message.status(), message.text().as_str()), (426, "not today"));
+    wire.send(format!("{UPGRADE}{behind}")).await;
+    for path in ["/chat", "/behind"] {
+        assert_eq!(wire.message().await.text(), "not today");
+        assert_eq!(
+            upstream
+                .seen()
+                .last()
+                .map(|seen| seen.uri.path().to_owned())
+                .as_deref(),
+            Some(path)
+        );
     }
-    assert_eq!(upstream.counts().connections(), 1);
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        connection.wire.head().await;
+        connection.wire.send(SWITCH).await;
+        assert_eq!(connection.wire.head().await.start_line(), "GET /behind HTTP/1.1");
+        connection.wire.send("as it came").await;
+    })
+    .await;
+    let front = Front::to(upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send(format!("{UPGRADE}{behind}")).await;
+    assert_eq!(wire.head().await.status(), 101);
+    assert_eq!(wire.rest().await, b"as it came");
+    assert_eq!(upstream.connections(), 1);
+    upstream.finish().await;
+}
+
+#[tokio::test]
+async fn a_tunnel_in_which_nothing_moves_is_cut_where_the_listener_says_so() {
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        connection.wire.head().await;
+        connection.wire.send(SWITCH).await;
+        connection.wire.rest().await;
+    })
+    .await;
+    let timeouts = DownstreamTimeouts {
+        tunnel_idle: Some(Duration::from_millis(50)),
+        ..DownstreamTimeouts::default()
+    };
+    let http = HttpSettings {
+        timeouts,
+        ..HttpSettings::default()
+    };
+    let front = Front::speaking(http, upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send(UPGRADE).await;
+    assert_eq!(wire.head().await.status(), 101);
+    wire.ends().await;
+    upstream.finish().await;
 }
 
 #[tokio::test]
@@ -125,15 +190,17 @@ async fn other_upgrades_are_ignored() {
     let upstream = Upstream::echo().await;
     let front = Front::to(upstream.address());
     let mut wire = Wire::connect(front.address).await;
-    wire.send(
-        "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\
-         http2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
-    )
-    .await;
-    assert_eq!(wire.message().await.status(), 200);
-    let seen = &upstream.seen()[0];
-    for name in ["upgrade", "connection", "http2-settings"] {
-        assert_eq!(seen.header(name), None, "{name}");
+    for protocol in ["h2c", "H2C", "TLS/1.0", "unheard-of", "websocket2"] {
+        wire.send(format!(
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: {protocol}\r\n\
+             http2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"
+        ))
+        .await;
+        assert_eq!(wire.message().await.status(), 200, "{protocol}");
+        let seen = upstream.seen().pop().unwrap();
+        for name in ["upgrade", "connection", "http2-settings"] {
+            assert_eq!(seen.header(name), None, "{protocol}: {name}");
+        }
     }
 }
 
