@@ -211,3 +211,28 @@ async fn a_response_that_stalls_is_cut() {
     assert_eq!(wire.head().await.status(), 200);
     assert_eq!(wire.rest().await, b"he");
 }
+
+/// What an upstream would send for ever. More than the sockets on the way hold.
+const ENDLESS: usize = 1 << 30;
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_of_its_response_is_cut() {
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        connection.wire.head().await;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {ENDLESS}\r\n\r\n");
+        connection.wire.send(head).await;
+        let piece = vec![b'x'; 1 << 20];
+        while connection.wire.try_send(&piece).await.is_ok() {}
+    })
+    .await;
+    let http = timeouts(DownstreamTimeouts {
+        stream_idle: Some(SHORT),
+        ..DownstreamTimeouts::default()
+    });
+    let front = Front::speaking(http, upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    upstream.finish().await;
+    front.at_rest().await;
+    drop(wire);
+}

@@ -1,14 +1,17 @@
-//! Does a process that has few descriptors go on serving when more clients come than it can hold?
+//! Is every client served in turn when there are more than a process has descriptors for, or one that never pauses?
 
 mod support;
 
 use std::env;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 use support::{Front, HOST, cluster, everything_to};
 use tidegate_proxy::cluster::Protocol;
 use tidegate_proxy::listener::Connections;
+use tidegate_proxy::process;
 use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::program::Program;
 use tidegate_testkit::upstream::Upstream;
@@ -68,4 +71,34 @@ async fn few_descriptors_hold_few_connections_and_all_are_served_in_turn() {
     assert_eq!(get(address, HOST, "/").await.status, 200);
     let mut last = Client::http1(address).await;
     assert_eq!(last.get(HOST, "/").await.status, 200);
+}
+
+/// As many requests as the noisy client has under way at any time.
+const PIPELINED: usize = 64;
+
+#[tokio::test]
+async fn a_client_that_never_pauses_stops_no_other() {
+    let upstream = Upstream::echo().await;
+    let front = Front::to(upstream.address());
+    let over = Arc::new(AtomicBool::new(false));
+    let (address, stop) = (front.address, Arc::clone(&over));
+    let noisy = process::spawn("noisy client", front.watch.unguarded(), async move {
+        let mut wire = Wire::connect(address).await;
+        let request = "GET /noise HTTP/1.1\r\nhost: a\r\n\r\n";
+        wire.send(request.repeat(PIPELINED)).await;
+        while !stop.load(Ordering::Relaxed) {
+            wire.send(request).await;
+            assert_eq!(wire.message().await.status(), 200);
+        }
+    });
+    for _ in 0..50 {
+        assert_eq!(get(front.address, HOST, "/quiet").await.status, 200);
+    }
+    let mut standing = Client::http2(front.address).await;
+    for _ in 0..50 {
+        assert_eq!(standing.get(HOST, "/quiet").await.status, 200);
+    }
+    assert!(!noisy.is_finished(), "it was noisy all the time");
+    over.store(true, Ordering::Relaxed);
+    noisy.await.unwrap();
 }
