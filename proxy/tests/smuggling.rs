@@ -187,17 +187,25 @@ async fn a_chunk_that_breaks_the_rules_ends_both_connections() {
         "5;a\rb\r\nhello",
         "0\r\nx : y\r\n",
     ] {
-        let mut wire = Wire::connect(front.address).await;
-        let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
-        wire.send(format!("{head}{chunks}\r\n0\r\n\r\n{HIDDEN}")).await;
-        let rest = wire.rest().await;
-        let rest = String::from_utf8_lossy(&rest);
-        // Either nothing of a response had come by then, or it is cut.
-        assert!(
-            rest.starts_with("HTTP/1.1 400") || !rest.ends_with("0\r\n\r\n"),
-            "{chunks:?}: {rest}"
-        );
-        assert_eq!(rest.matches("HTTP/1.1").count(), 1, "{chunks:?}: {rest}");
+        for drops in [false, true] {
+            let mut wire = Wire::connect(front.address).await;
+            let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+            let message = format!("{head}{chunks}\r\n0\r\n\r\n{HIDDEN}");
+            for piece in message.as_bytes().chunks(if drops { 1 } else { message.len() }) {
+                if wire.try_send(piece).await.is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            let rest = wire.rest().await;
+            let rest = String::from_utf8_lossy(&rest);
+            // Either nothing of a response had come by then, or it is cut.
+            assert!(
+                rest.starts_with("HTTP/1.1 400") || !rest.ends_with("0\r\n\r\n"),
+                "{chunks:?}: {rest}"
+            );
+            assert_eq!(rest.matches("HTTP/1.1").count(), 1, "{chunks:?}: {rest}");
+        }
     }
     assert!(upstream.seen().iter().all(|seen| seen.uri.path() == "/"));
 }
