@@ -2,14 +2,19 @@
 
 mod support;
 
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use support::{Front, HOST};
+use tidegate_proxy::Body;
+use tidegate_proxy::layers::Layers;
+use tidegate_proxy::upstream::Upstream as Sender;
 use tidegate_testkit::client::Client;
 use tidegate_testkit::frames::{Frame, Frames, flag, hpack, kind, reason};
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::{Upstream, answer};
 use tidegate_testkit::wait::{eventually, soon};
+use tower::layer::layer_fn;
+use tower::{ServiceExt, service_fn};
 
 /// More frames of any kind than any bound allows.
 const MANY: u32 = 5_000;
@@ -108,6 +113,29 @@ async fn while_a_request_is_under_way(flood: Frame) {
     is_ended(&front, &[head], |_| flood.encoded()).await;
     // The flood's own request was cancelled with its connection.
     upstream.runs(0).await;
+}
+
+/// Nobody reads the body of a request that a layer keeps waiting: what floods it has to be counted elsewhere.
+#[tokio::test]
+async fn of_data_without_a_byte_to_a_request_that_waits() {
+    let upstream = Upstream::echo().await;
+    let wait = layer_fn(|upstream: Sender| {
+        service_fn(move |request: Request<Body>| {
+            let upstream = upstream.clone();
+            async move {
+                if request.uri().path() == "/flooded" {
+                    std::future::pending::<()>().await;
+                }
+                upstream.oneshot(request).await
+            }
+        })
+    });
+    let front = Front::through(Layers::new(wait), upstream.address());
+    let flood = Frame::new(kind::DATA, 0, 1, []).encoded();
+    let head = Frame::head(1, hpack::request("POST", HOST, "/flooded", &[]));
+    is_ended(&front, &[head], |_| flood.clone()).await;
+    front.at_rest().await;
+    assert!(upstream.seen().iter().all(|seen| seen.uri.path() == "/other"));
 }
 
 #[tokio::test]

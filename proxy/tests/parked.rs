@@ -121,6 +121,34 @@ async fn a_client_that_says_no_more_counts_as_gone() {
     parking.waits(0).await;
 }
 
+/// How many clients send so many bytes each.
+const UPLOADS: usize = 4;
+const UPLOAD: usize = 64 << 20;
+/// What the sockets' own buffers hold of one of them, and then some.
+const TAKEN_MAX: usize = 16 << 20;
+
+#[tokio::test]
+async fn bodies_stay_with_their_clients_while_requests_wait() {
+    let (front, parking, upstream) = parked().await;
+    let piece = vec![b'x'; 1 << 20];
+    let mut wires = Vec::new();
+    for waiting in 1..=UPLOADS {
+        let mut wire = Wire::connect(front.address).await;
+        wire.send(format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {UPLOAD}\r\n\r\n"
+        ))
+        .await;
+        parking.waits(waiting).await;
+        let mut taken = 0;
+        while tokio::time::timeout(QUIET, wire.send(&piece)).await.is_ok() {
+            taken += piece.len();
+            assert!(taken < TAKEN_MAX, "{taken} bytes of a body that nobody asked for");
+        }
+        wires.push(wire);
+    }
+    assert_eq!(upstream.counts().connections(), 0);
+}
+
 /// How a client leaves that came by TLS.
 #[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,13 @@
 //! Do certificates change under load without anybody noticing?
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what it is made of"
+)]
+
 mod support;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,8 +18,11 @@ use tidegate_proxy::cluster::Protocol;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::listener::chain::{FilterChain, FilterChains};
 use tidegate_proxy::process;
-use tidegate_proxy::tls::server::ServerTls;
-use tidegate_testkit::certificates::Authority;
+use tidegate_proxy::tls::server::{ClientCertificates, ServerTls, ServerTlsSettings};
+use tidegate_proxy::tls::trust::Trust;
+use tidegate_testkit::certificates::{Authority, Wanted};
+use tidegate_testkit::client::{Answer, Client, get_request};
+use tidegate_testkit::tls;
 use tidegate_testkit::upstream::Upstream;
 use tidegate_testkit::wait::eventually;
 
@@ -77,4 +86,40 @@ async fn a_connection_keeps_the_chain_that_it_began_with() {
     handshake(&other, front.address, "other.example", &[])
         .await
         .unwrap();
+}
+
+/// A chain that asks its clients for a certificate of this authority.
+fn asking(server: &Authority, clients: &Authority) -> FilterChain {
+    let trust = Trust::in_pem(clients.pem.as_bytes()).unwrap();
+    let mut settings = ServerTlsSettings::new(vec![identity(&server.server(HOST))]);
+    settings.clients = ClientCertificates::Required(trust);
+    FilterChain::tls(ServerTls::new(settings).unwrap(), HttpSettings::default()).for_names([HOST])
+}
+
+#[tokio::test]
+async fn who_is_trusted_changes_for_new_connections() {
+    let [server, before, after] = ["server", "before", "after"].map(Authority::new);
+    let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+    let listener = open(vec![asking(&server, &before)]);
+    let handle = listener.handle();
+    let snapshot = everything_to(&cluster(Protocol::Http1, &[upstream.address()]), None);
+    let front = Front::behind(listener, snapshot);
+    let ask = async |clients: &Authority| -> Result<Client, io::Error> {
+        let shown = clients.issue(&Wanted::names(["client.example"]));
+        let config = Arc::new(server.client_config(&["http/1.1"], Some(&shown)));
+        let mut client = Client::http1_over(tls::connect(front.address, HOST, &config).await?).await;
+        // Under TLS 1.3 a refusal shows when the client reads.
+        let response = client
+            .send(get_request(HOST, "/"))
+            .await
+            .map_err(io::Error::other)?;
+        Answer::read(response).await.map_err(io::Error::other)?;
+        Ok(client)
+    };
+    let mut standing = ask(&before).await.unwrap();
+    ask(&after).await.unwrap_err();
+    handle.set_chains(FilterChains::one(asking(&server, &after)).unwrap());
+    assert_eq!(standing.get(HOST, "/").await.status, 200);
+    ask(&before).await.unwrap_err();
+    ask(&after).await.unwrap();
 }
