@@ -18,6 +18,7 @@ use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -140,6 +141,13 @@ impl Body {
             Source::Downstream(body) => body.interim(),
             Source::Limited(limited) => limited.body.interim(),
             _ => None,
+        }
+    }
+
+    /// Changes how long a client may pause within its own body.
+    pub(crate) fn may_pause(&mut self, idle: Option<Duration>) {
+        if let Source::Downstream(body) = &mut self.source {
+            body.may_pause(idle);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::future;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -124,6 +125,15 @@ impl RequestBody {
         match self {
             Self::H1(body) => body.poll_frame(cx),
             Self::H2(body) => body.poll_frame(cx),
+        }
+    }
+
+    /// Changes how long the client may pause, or lets it for ever.
+    pub(crate) fn may_pause(&mut self, idle: Option<Duration>) {
+        match self {
+            Self::H1(body) => body.may_pause(idle),
+            // It goes by what its stream goes by.
+            Self::H2(_) => {}
         }
     }
 

@@ -45,6 +45,7 @@ pub(crate) fn handle<'a>(
             .and_then(|()| prepare(worker, peer, &observation, &mut request));
         let result = match prepared {
             Ok(found) => {
+                be_patient(&found, patience, &mut request);
                 let following = pin!(follow(worker, peer, &found, &mut passed, &mut request));
                 patience.heed(following).await
             }
@@ -83,6 +84,15 @@ fn prepare(
     }
     observation.found(&found);
     Ok(found)
+}
+
+/// Has the codec wait for as long as the route says, where it says something.
+fn be_patient(found: &Found, patience: &Patience, request: &mut Request<Body>) {
+    let policy = found.route.policy.as_deref();
+    if let Some(idle) = policy.and_then(|policy| policy.timeouts.idle) {
+        patience.follow(idle);
+        request.body_mut().may_pause(patience.idle());
+    }
 }
 
 /// Does what the route says: answers, or sends the request on its way, which takes it out of `request`.

@@ -71,7 +71,8 @@ pub struct DownstreamTimeouts {
     pub request_head: Duration,
     /// How long a connection without a request stays open. Default: [`limits::DOWNSTREAM_IDLE_TIMEOUT`].
     pub idle: Duration,
-    /// How long a request may be under way without a byte moving in either direction; `None` never ends it. Then it is a
+    /// How long a request may be under way without a byte moving in either direction, where its route does not say it
+    /// ([`RouteTimeouts::idle`](crate::route::RouteTimeouts::idle)); `None` never ends it. Then it is a
     /// failure, [`Kind::IdleTimeout`](crate::error::Kind::IdleTimeout): 504, and where the response has begun it is cut short.
     /// Default: [`limits::STREAM_IDLE_TIMEOUT`].
     pub stream_idle: Option<Duration>,

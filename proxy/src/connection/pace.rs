@@ -30,6 +30,11 @@ impl Pace {
         }
     }
 
+    /// Changes how long nothing may come.
+    pub(super) fn may_pause(&mut self, idle: Option<Duration>) {
+        self.idle = idle;
+    }
+
     /// Somebody waits for more.
     pub(super) fn wait(&mut self, now: Instant) {
         self.waiting_since.get_or_insert(now);

@@ -34,6 +34,11 @@ impl Patience {
         }
     }
 
+    /// Waits as long as the route says, not the listener; zero is for ever.
+    pub(crate) fn follow(&self, idle: Duration) {
+        self.idle.store(nanos(idle), Ordering::Relaxed);
+    }
+
     /// Ends a request that is not answered yet. Whoever waits in [`Patience::heed`], in the task of `cx`, gives it up.
     pub(super) fn end(&self, kind: Kind, cx: &Context<'_>) {
         if self.end.set(kind).is_ok() {

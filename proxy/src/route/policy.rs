@@ -37,13 +37,15 @@ pub struct ForwardPolicy {
     pub priority: RequestPriority,
 }
 
-/// The deadlines of a route; `None`, the default of each, is no deadline.
+/// The deadlines of a route; `None`, the default of each, is no deadline but the listener's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteTimeouts {
     /// From the complete request to the complete response, all tries included (Envoy's `timeout`).
     pub request: Option<Duration>,
-    /// How long no byte may move in either direction (Envoy's `idle_timeout`). Not looked at: for every route the listener's
-    /// [`stream_idle`](crate::config::http::DownstreamTimeouts::stream_idle) holds.
+    /// How long no byte may move in either direction (Envoy's `idle_timeout`), in place of the listener's
+    /// [`stream_idle`](crate::config::http::DownstreamTimeouts::stream_idle), which holds where this is `None`; zero never ends
+    /// a request. Above it: as there. Tunnels have `tunnel_idle`. The codecs measure it: a request that an embedder calls
+    /// [`Proxy`](crate::Proxy) with by itself is measured by nobody.
     pub idle: Option<Duration>,
     /// From the head of the request to the end of the stream, tunnels included (Envoy's `max_stream_duration`).
     pub stream_max: Option<Duration>,

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -71,6 +72,12 @@ impl Incoming {
         Self {
             flow: Some(Box::new(flow)),
             interim,
+        }
+    }
+
+    pub(in super::super) fn may_pause(&mut self, idle: Option<Duration>) {
+        if let Some(flow) = &mut self.flow {
+            flow.pace.may_pause(idle);
         }
     }
 
