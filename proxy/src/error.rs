@@ -184,7 +184,7 @@ kinds! {
     /// The client took too little of its response for too long: it was cut (slow read). Its status is never sent.
     ClientStalled = "client_stalled":
         408, DEADLINE_EXCEEDED, "SI", "stream_idle_timeout", Client, Never, "the client does not read its response";
-    /// The stop's grace period was over while the request was still under way.
+    /// The stop's grace period, or that of an old connection, was over while the request was still under way.
     DrainCut = "drain_cut":
         503, UNAVAILABLE, "DC", "downstream_local_disconnect", Overload, Never, "cut at the end of the drain";
     /// A foreign layer failed with an error of its own.

@@ -8,8 +8,10 @@ use http::StatusCode;
 use support::Front;
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::{DownstreamTimeouts, HttpSettings};
+use tidegate_proxy::error::Kind;
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
+use tidegate_testkit::wait::eventually;
 use tidegate_testkit::wire::Wire;
 
 #[tokio::test]
@@ -243,4 +245,48 @@ async fn a_client_that_reads_nothing_of_its_response_is_cut() {
     upstream.finish().await;
     front.at_rest().await;
     drop(wire);
+}
+
+/// A connection that is old at once, and may end what is under way on it within a moment.
+fn short_lived() -> HttpSettings {
+    timeouts(DownstreamTimeouts {
+        connection_max: Some(SHORT),
+        drain: SHORT,
+        ..DownstreamTimeouts::default()
+    })
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_its_connection_is_answered_for_that() {
+    let upstream = Upstream::held(&Gate::closed()).await;
+    let front = Front::speaking(short_lived(), upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let message = wire.message().await;
+    assert_eq!(
+        (message.status(), message.head.header("connection").as_deref()),
+        (503, Some("close"))
+    );
+    wire.ends().await;
+    assert_eq!(front.books.totals().failed(Kind::DrainCut), 1);
+}
+
+#[tokio::test]
+async fn a_response_that_outlasts_its_connection_is_cut() {
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        connection.wire.head().await;
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n";
+        connection.wire.send(head).await;
+        connection.wire.rest().await;
+    })
+    .await;
+    let front = Front::speaking(short_lived(), upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(wire.head().await.status(), 200);
+    assert!(!wire.rest().await.ends_with(b"0\r\n\r\n"), "it looks complete");
+    eventually("the failure", async || {
+        front.books.totals().failed(Kind::DrainCut) == 1
+    })
+    .await;
 }

@@ -82,8 +82,10 @@ pub struct DownstreamTimeouts {
     pub request: Option<Duration>,
     /// How long a connection may live at most; then it is drained. Default: none.
     pub connection_max: Option<Duration>,
-    /// How long a draining connection of HTTP/2 waits for what is under way; the whole process' drain may end it before. One of
-    /// HTTP/1 ends with its response. Default: [`limits::CONNECTION_DRAIN_TIMEOUT`].
+    /// How long a connection that is drained waits for what is under way: after its `connection_max`, and one of HTTP/2 after any
+    /// other reason too; the whole process' drain may end it before. What outlasts it is cut; over HTTP/1 it is
+    /// [`Kind::DrainCut`](crate::error::Kind::DrainCut) then, a 503 where no response had begun.
+    /// Default: [`limits::CONNECTION_DRAIN_TIMEOUT`].
     pub drain: Duration,
 }
 

@@ -196,6 +196,13 @@ impl<'a> Connection<'a> {
         exchange.run(request)
     }
 
+    /// When it is cut, whatever is under way on it.
+    fn cut(&self) -> Option<Instant> {
+        let timeouts = &self.settings().timeouts;
+        let longest = timeouts.connection_max?.saturating_add(timeouts.drain);
+        self.opened.checked_add(longest)
+    }
+
     /// Whether the connection may be used after the response that is about to be sent.
     fn outlook(&self) -> Persistence {
         let settings = self.settings();
@@ -221,7 +228,9 @@ impl<'a> Connection<'a> {
         }
         let patience = self.settings().timeouts.stream_idle;
         loop {
-            let deadline = patience.map(|patience| Instant::now() + patience);
+            let idle = patience.map(|patience| Instant::now() + patience);
+            let cut = self.cut();
+            let deadline = idle.into_iter().chain(cut).min();
             let received = self.line.with(|wire| wire.received());
             let settled = poll_fn(|cx| {
                 if let Poll::Ready(settled) = self.line.with(|wire| wire.poll_settled(cx)) {
@@ -238,6 +247,7 @@ impl<'a> Connection<'a> {
                     return linger::skip_body(&mut self.line, &mut self.alarm).await;
                 }
                 Some(Settled::Unwanted | Settled::Broken) => return Persistence::Close,
+                None if cut.is_some_and(|cut| cut <= Instant::now()) => return Persistence::Close,
                 None if self.line.with(|wire| wire.received()) > received => {}
                 None => return Persistence::Close,
             }

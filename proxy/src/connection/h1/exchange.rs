@@ -68,6 +68,8 @@ pub(super) struct OneRequest<'c, 'a> {
     out: Outgoing,
     /// How long nothing may move.
     idle: Option<Duration>,
+    /// When it is over, whatever moves.
+    cut: Option<Instant>,
 }
 
 /// Why a response ends before its end.
@@ -77,12 +79,13 @@ enum Broken {
     Framing(&'static str),
     ClientGone,
     Idle,
+    Outlasted,
 }
 
 /// Answers what is no request.
 pub(super) async fn refuse(connection: &mut Connection<'_>, error: Error) -> Fate {
     let response = connection.proxy.refuse(&error, Dialect::Http);
-    let idle = connection.settings().timeouts.stream_idle;
+    let (idle, cut) = (connection.settings().timeouts.stream_idle, connection.cut());
     let exchange = OneRequest {
         connection,
         to: Recipient {
@@ -92,6 +95,7 @@ pub(super) async fn refuse(connection: &mut Connection<'_>, error: Error) -> Fat
         },
         out: Outgoing::default(),
         idle,
+        cut,
     };
     match exchange.respond(response).await {
         Fate::Settle(_) => Fate::Refused,
@@ -125,6 +129,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         let request = request.map(|()| Body::downstream(RequestBody::H1(incoming)));
         let exchange = Self {
             idle: connection.settings().timeouts.stream_idle,
+            cut: connection.cut(),
             connection,
             to,
             out: Outgoing::default(),
@@ -161,8 +166,12 @@ impl<'c, 'a> OneRequest<'c, 'a> {
             if self.poll_interim(cx).is_ready() || gone.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            while let Some(idle) = patience.idle() {
-                ready!(self.connection.alarm.poll(cx, moved + idle));
+            while let Some(due) = earliest(patience.idle().map(|idle| moved + idle), self.cut) {
+                ready!(self.connection.alarm.poll(cx, due));
+                if self.is_cut() {
+                    patience.end(Kind::DrainCut, cx);
+                    return Poll::Pending;
+                }
                 // Whoever waits for the request's body has a deadline for that, and says what is wrong.
                 let (now, awaited) = self
                     .connection
@@ -284,7 +293,10 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                     }
                 }
                 if !self.out.is_empty() {
-                    ready!(self.poll_write(cx)).map_err(Broken::Write)?;
+                    let Poll::Ready(written) = self.poll_write(cx) else {
+                        return self.poll_cut(cx).map(Err);
+                    };
+                    written.map_err(Broken::Write)?;
                     moved = Instant::now();
                     continue;
                 }
@@ -297,10 +309,13 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                 if gone.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Err(Broken::ClientGone));
                 }
-                let Some(idle) = self.idle else {
+                let Some(due) = earliest(self.idle.map(|idle| moved + idle), self.cut) else {
                     return Poll::Pending;
                 };
-                ready!(self.connection.alarm.poll(cx, moved + idle));
+                ready!(self.connection.alarm.poll(cx, due));
+                if self.is_cut() {
+                    return Poll::Ready(Err(Broken::Outlasted));
+                }
                 // The request's body moving is a life sign too.
                 let now = self.connection.line.with(|wire| wire.received());
                 if now == received {
@@ -314,6 +329,18 @@ impl<'c, 'a> OneRequest<'c, 'a> {
             body.break_off(kind);
         }
         sent
+    }
+
+    /// Ready when the connection's time is over.
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
+        match self.cut {
+            Some(cut) => self.connection.alarm.poll(cx, cut).map(|()| Broken::Outlasted),
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.is_some_and(|cut| cut <= Instant::now())
     }
 
     fn poll_frame(
@@ -359,6 +386,7 @@ impl Broken {
         match self {
             Self::Write(error) if error.kind() == io::ErrorKind::TimedOut => Some(Kind::ClientStalled),
             Self::Idle => Some(Kind::IdleTimeout),
+            Self::Outlasted => Some(Kind::DrainCut),
             Self::Write(_) | Self::Body(_) | Self::Framing(_) | Self::ClientGone => None,
         }
     }
@@ -369,10 +397,15 @@ impl Broken {
             Self::Body(error) => tracing::debug!(%error, "the response broke off"),
             Self::Framing(why) => tracing::debug!(why, "the response contradicts its head"),
             Self::ClientGone => tracing::debug!("the client left during the response"),
+            Self::Outlasted => tracing::debug!("the response took longer than its connection may live"),
             Self::Idle => tracing::debug!("nothing of the response moved for too long"),
         }
         Fate::Cut
     }
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 /// Whoever breaks the rules of heads may see other borders between messages than we do.
