@@ -36,6 +36,23 @@ async fn streams_with_numbers_of_the_servers_or_none() {
 }
 
 #[tokio::test]
+async fn a_number_that_was_used_or_passed_over_opens_no_stream() {
+    for again in [1, 3] {
+        let upstream = Upstream::echo().await;
+        let front = Front::to(upstream.address());
+        let mut frames = Frames::connect(front.address).await;
+        let request = |stream| Frame::request(stream, hpack::get(HOST, "/"));
+        frames.send(request(3)).await;
+        assert_eq!(frames.response(3).await, 200);
+        frames.send(request(again)).await;
+        let reason = frames.refusal(again).await.reason();
+        let expected = [reason::PROTOCOL_ERROR, reason::STREAM_CLOSED].map(Some);
+        assert!(expected.contains(&reason), "{again}: {reason:?}");
+        assert_eq!(upstream.counts().requests(), 1, "{again}");
+    }
+}
+
+#[tokio::test]
 async fn frames_of_streams_that_are_not_open() {
     ended(&[Frame::new(kind::DATA, 0, 1, *b"x")], reason::PROTOCOL_ERROR).await;
     ended(&[Frame::window_update(1, 1)], reason::PROTOCOL_ERROR).await;

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use http::{StatusCode, Version};
@@ -142,6 +143,28 @@ async fn a_client_that_does_not_get_to_the_end_of_its_handshake_is_cut() {
     for sent in [&[][..], &[22], &[22, 3, 1, 0, 200, 1, 0, 0, 196]] {
         let mut wire = Wire::connect(front.address).await;
         wire.send(sent).await;
+        wire.ends().await;
+    }
+}
+
+#[tokio::test]
+async fn handshakes_that_stall_count_as_connections_and_make_room_when_they_are_cut() {
+    let authority = Authority::new("tests");
+    let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+    let mut settings = settings(vec![chain(&authority, &[HOST])]);
+    settings.handshake_timeout = Duration::from_millis(200);
+    settings.connections_max = NonZeroUsize::new(2);
+    let front = Front::behind(open_with(settings), to(&upstream));
+    let mut stalled = Vec::new();
+    for _ in 0..6 {
+        let mut wire = Wire::connect(front.address).await;
+        wire.send([22, 3, 1]).await;
+        stalled.push(wire);
+    }
+    // Two at a time have their time, then comes who is behind them.
+    let mut behind = client(&authority, front.address, HOST).await;
+    assert_eq!(behind.get(HOST, "/").await.status, 200);
+    for mut wire in stalled {
         wire.ends().await;
     }
 }
