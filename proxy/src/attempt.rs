@@ -12,6 +12,7 @@ use crate::cluster::{Address, Cluster, Endpoint, Preference, Protocol, breaker};
 use crate::error::{Error, Kind};
 use crate::respond::Dialect;
 use crate::route::ForwardPolicy;
+use crate::route::policy::Resend;
 use crate::upstream::Timing;
 use crate::worker::Worker;
 
@@ -66,7 +67,8 @@ pub(crate) fn run<'a>(
             Some(policy) => Box::pin(tries::run(worker, errand, policy, endpoint, request)).await,
             None => {
                 drop(errand);
-                let sent = once::send(worker, (cluster, priority), &endpoint, request).await;
+                let sent =
+                    once::send(worker, (cluster, priority), Resend::default(), &endpoint, request).await;
                 sent.map_err(|failed| failed.into_error(request))
             }
         };

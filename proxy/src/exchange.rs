@@ -1,6 +1,7 @@
 //! One request on one upstream connection: heads, bodies both ways, trailers.
 
 use std::error::Error as _;
+use std::sync::Arc;
 
 use http::{Request, Response};
 
@@ -20,8 +21,10 @@ pub(crate) use response::ResponseBody;
 /// Why an exchange has no response.
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// Whether the connection had served another request before.
-    pub(crate) reused: bool,
+    /// Whether it is the connection that ended, and it had served another request before.
+    pub(crate) died: bool,
+    /// Whether the pool has no use for the connection any more: another request will not get it.
+    pub(crate) retired: bool,
     /// Whether the upstream has seen nothing of the request: it is where it was, whole.
     pub(crate) unsent: bool,
 }
@@ -32,16 +35,36 @@ pub(crate) async fn send(
     in_flight: InFlight,
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Failure> {
-    let (sent, reused) = match connection {
-        Checkout::H1 { sender, back, reused } => (h1::send(sender, back, in_flight, request).await, reused),
-        // Boxed, as the future of every request, HTTP/1.1's too, would have room for it.
-        Checkout::H2 { stream, reused } => (Box::pin(h2::send(stream, in_flight, request)).await, reused),
-    };
-    sent.map_err(|(error, unsent)| Failure {
-        error,
-        reused,
-        unsent,
-    })
+    match connection {
+        Checkout::H1 { sender, back, reused } => {
+            let sent = h1::send(sender, back, in_flight, request).await;
+            sent.map_err(|(error, unsent)| Failure {
+                error,
+                died: reused,
+                retired: false,
+                unsent,
+            })
+        }
+        Checkout::H2 { stream, reused } => {
+            let farewell = Arc::clone(stream.farewell());
+            // Boxed, as the future of every request, HTTP/1.1's too, would have room for it.
+            let sent = Box::pin(h2::send(stream, in_flight, request)).await;
+            sent.map_err(|(error, unsent)| Failure {
+                died: reused && !is_reset(&error),
+                retired: farewell.said(),
+                error,
+                unsent,
+            })
+        }
+    }
+}
+
+/// Whether only a stream ended: the endpoint has looked at its request, and its connection goes on.
+fn is_reset(error: &Error) -> bool {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<::h2::Error>());
+    cause.is_some_and(::h2::Error::is_reset)
 }
 
 /// What a broken HTTP/1.1 exchange was about.

@@ -60,7 +60,7 @@ pub use invalid::InvalidField;
 pub use matcher::path::PathMatch;
 pub use matcher::{Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch};
 pub use pattern::{Pattern, Substitution};
-pub use policy::{ForwardPolicy, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts};
+pub use policy::{ForwardPolicy, Resend, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts};
 pub use redirect::{Redirect, RedirectPath, RedirectQuery, RedirectScheme, RedirectStatus};
 pub use rewrite::{HostRewrite, PathRewrite};
 pub use split::{InvalidSplit, Split, WeightedCluster};

@@ -152,6 +152,32 @@ async fn a_proxy_header_names_the_client_whose_connection_it_begins() {
 }
 
 #[tokio::test]
+async fn a_proxy_header_names_the_client_also_where_its_connection_died_and_was_dialled_anew() {
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        let header = connection.wire.line().await;
+        connection.wire.head().await;
+        let length = header.len();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{header}");
+        connection.wire.send(answer).await;
+        connection.wire.head().await;
+    })
+    .await;
+    let settings = TransportSettings {
+        proxy_header: Some(ProxyHeader::V1),
+        ..TransportSettings::default()
+    };
+    let front = Front::start(everything_to(&over(settings, &[upstream.address()]), None));
+    let mut client = Wire::connect(front.address).await;
+    let mut headers = Vec::new();
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        headers.push(client.message().await.text());
+    }
+    assert_eq!(upstream.connections(), 2);
+    assert_eq!(headers.first(), headers.last());
+}
+
+#[tokio::test]
 async fn a_connector_of_ones_own_makes_the_connections() {
     let upstream = Upstream::echo().await;
     let (behind, dials) = (upstream.address(), Arc::new(AtomicUsize::new(0)));

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 use socket2::{Domain, Socket, Type};
-use support::{Front, HOST, everything_to, over};
+use support::{Front, HOST, by_policy, everything_to, over};
 use tidegate_proxy::cluster::{Endpoint, Protocol, TransportSettings};
 use tidegate_proxy::error::Kind;
 use tidegate_proxy::layers::Layers;
+use tidegate_proxy::route::{ForwardPolicy, Resend};
 use tidegate_proxy::upstream::{Target, Upstream as Sender};
 use tidegate_proxy::{Body, Error};
 use tidegate_testkit::client::{Client, get, post_request};
@@ -79,6 +80,39 @@ async fn what_may_have_had_an_effect_is_a_bad_gateway() {
         assert_eq!(after_a_first(&front, &request).await, 502, "{head}");
         assert_eq!(upstream.connections(), 1, "{head}");
     }
+}
+
+#[tokio::test]
+async fn what_an_interim_response_has_come_to_is_not_sent_again() {
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        connection.wire.message().await;
+        connection.wire.send(OK).await;
+        connection.wire.head().await;
+        connection.wire.send("HTTP/1.1 103 Early Hints\r\n\r\n").await;
+    })
+    .await;
+    let front = Front::to(upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    for statuses in [&[200][..], &[103, 502]] {
+        wire.send(GET).await;
+        for status in statuses {
+            assert_eq!(wire.message().await.status(), *status);
+        }
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn what_was_written_is_not_sent_again_where_a_route_has_it_so() {
+    let upstream = dying(1).await;
+    let unwritten = ForwardPolicy {
+        resend: Resend::Unwritten,
+        ..ForwardPolicy::default()
+    };
+    let cluster = support::cluster(Protocol::Http1, &[upstream.address()]);
+    let front = Front::start(by_policy(&cluster, unwritten));
+    assert_eq!(after_a_first(&front, GET).await, 502);
+    assert_eq!(upstream.connections(), 1);
 }
 
 #[tokio::test]

@@ -155,6 +155,49 @@ async fn a_stream_that_is_reset_is_a_bad_gateway_or_a_response_cut_short() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_reset_is_not_sent_again_though_its_connection_was_a_reused_one() {
+    let upstream = RawUpstream::start(async |connection| {
+        let (number, mut frames) = accept(connection, &[]).await;
+        if number == 1 {
+            let first = request(&mut frames).await.stream;
+            frames.send(Frame::request(first, head("200"))).await;
+            let second = request(&mut frames).await.stream;
+            frames.send(Frame::reset(second, reason::INTERNAL_ERROR)).await;
+        }
+        answer_all(frames).await;
+    })
+    .await;
+    let front = Front::to_http2(upstream.address());
+    for status in [200, 502, 200] {
+        assert_eq!(get(front.address, HOST, "/").await.status, status);
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn all_streams_that_a_goaway_leaves_out_share_one_new_connection() {
+    const STREAMS: usize = 20;
+    let upstream = RawUpstream::start(async |connection| {
+        let (number, mut frames) = accept(connection, &[]).await;
+        if number == 1 {
+            for _ in 0..STREAMS {
+                request(&mut frames).await;
+            }
+            return frames.send(goaway(0)).await;
+        }
+        answer_all(frames).await;
+    })
+    .await;
+    let front = Front::to_http2(upstream.address());
+    let mut client = Client::http2(front.address).await;
+    let answers = (0..STREAMS).map(|_| client.send(get_request(HOST, "/")));
+    for answer in futures_util::future::join_all(answers).await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[tokio::test]
 async fn more_streams_than_the_endpoint_allows_get_connections_of_their_own() {
     let gate = Gate::closed();
     let passed = gate.clone();

@@ -11,10 +11,12 @@ use crate::body::Body;
 use crate::cluster::breaker::RequestPriority;
 use crate::cluster::outlier::Outcome;
 use crate::cluster::{Cluster, Endpoint};
+use crate::connection::interim::Interim;
 use crate::error::{Error, Kind};
 use crate::exchange::{self, Failure};
 use crate::observe::record::{self, OpenTry};
-use crate::pool::{Freshness, Wanted};
+use crate::pool::{Freshness, Wanted, key};
+use crate::route::policy::Resend;
 use crate::route::rewrite;
 use crate::upstream::Timing;
 use crate::worker::Worker;
@@ -26,9 +28,9 @@ pub(super) struct Failed {
     pub(super) unsent: bool,
 }
 
-/// Sends `request` to `endpoint`, and once more on a connection of its own where a *reused* connection died and either
-/// nothing was written yet, or the method is idempotent, there is no body to repeat and no head of a response came (RFC 9110
-/// §9.2.2); or where any connection's endpoint said that it did not look at the request (RFC 9113 §8.7).
+/// Sends `request` to `endpoint`, and once more on another connection where a *reused* connection died and either nothing
+/// was written yet, or, if `resend` has it so, the method is idempotent, there is no body to repeat and no byte of a response
+/// came (RFC 9110 §9.2.2); or where any connection's endpoint said that it did not look at the request (RFC 9113 §8.7).
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would hold its arguments twice, and every request has room for this future"
@@ -36,13 +38,14 @@ pub(super) struct Failed {
 pub(super) fn send<'a>(
     worker: &'a Worker,
     (cluster, priority): (&'a Cluster, RequestPriority),
+    resend: Resend,
     endpoint: &'a Endpoint,
     request: &'a mut Request<Body>,
 ) -> impl Future<Output = Result<(Response<Body>, Timing), Failed>> + Send + 'a {
     async move {
         cluster.metrics().requests.increment(1);
         rewrite::to_endpoint(request, endpoint.hostname().map(|name| &**name));
-        let mut freshness = Freshness::Any;
+        let (mut freshness, mut again) = (Freshness::Any, false);
         loop {
             let open = OpenTry::begin(request, cluster.name(), endpoint.address());
             let started = Instant::now();
@@ -63,7 +66,8 @@ pub(super) fn send<'a>(
                 }
             };
             let connected = Instant::now();
-            let spare = connection.is_reused().then(|| spare(request)).flatten();
+            let repeatable = !again && resend == Resend::Idempotent && connection.is_reused();
+            let spare = repeatable.then(|| Spare::of(request)).flatten();
             let failure = match exchange::send(connection, endpoint.begin(), request).await {
                 Ok(response) => {
                     OpenTry::end(open, Ok(response.status()));
@@ -78,32 +82,36 @@ pub(super) fn send<'a>(
             };
             let Failure {
                 error,
-                reused,
+                died,
+                retired,
                 unsent,
             } = failure;
             OpenTry::end(open, Err(&error));
-            let died = match error.kind() {
-                Kind::UpstreamReset => reused,
-                Kind::StreamRefused => freshness == Freshness::Any,
+            let excused = match error.kind() {
+                Kind::UpstreamReset => died,
+                Kind::StreamRefused => true,
                 _ => false,
             };
             match spare {
-                _ if died && unsent => {}
-                Some(spare) if died => {
-                    *request = Request::from_parts(spare, Body::empty());
-                }
-                _ => {
-                    // What a connection that had been idle died of is no news about the endpoint.
-                    if matches!(error.kind(), Kind::UpstreamReset | Kind::UpstreamProtocol) {
-                        cluster.note(endpoint, Outcome::LocalFailure);
-                    }
-                    return Err(Failed { error, unsent });
-                }
+                _ if again || !excused => return Err(failed(cluster, endpoint, error, unsent)),
+                _ if unsent => {}
+                Some(spare) if !spare.is_answered() => *request = spare.into_request(),
+                _ => return Err(failed(cluster, endpoint, error, unsent)),
             }
             cluster.metrics().retries.increment(1);
-            freshness = Freshness::New;
+            again = true;
+            // All streams of a connection that says goodbye come here at once: one dial will do for them.
+            freshness = if retired { Freshness::Any } else { Freshness::New };
         }
     }
+}
+
+fn failed(cluster: &Cluster, endpoint: &Endpoint, error: Error, unsent: bool) -> Failed {
+    // What a connection that had been idle died of is no news about the endpoint, but it is tried again then.
+    if matches!(error.kind(), Kind::UpstreamReset | Kind::UpstreamProtocol) {
+        cluster.note(endpoint, Outcome::LocalFailure);
+    }
+    Failed { error, unsent }
 }
 
 impl Failed {
@@ -117,17 +125,40 @@ impl Failed {
     }
 }
 
-/// A copy of the head for a second try of a request without a body.
-fn spare(request: &Request<Body>) -> Option<Parts> {
-    let repeatable = idempotent(request.method()) && request.body().is_end_stream();
-    repeatable.then(|| {
-        let (mut spare, ()) = Request::new(()).into_parts();
-        spare.method.clone_from(request.method());
-        spare.uri.clone_from(request.uri());
-        spare.headers.clone_from(request.headers());
-        record::carry(request.extensions(), &mut spare.extensions);
-        spare
-    })
+/// What a second try of a request without a body is made of.
+struct Spare {
+    head: Parts,
+    interim: Option<Interim>,
+}
+
+impl Spare {
+    fn of(request: &Request<Body>) -> Option<Self> {
+        let repeatable = idempotent(request.method()) && request.body().is_end_stream();
+        repeatable.then(|| {
+            let (mut head, ()) = Request::new(()).into_parts();
+            head.method.clone_from(request.method());
+            head.uri.clone_from(request.uri());
+            head.headers.clone_from(request.headers());
+            record::carry(request.extensions(), &mut head.extensions);
+            key::carry(request.extensions(), &mut head.extensions);
+            Self {
+                head,
+                interim: Interim::of(request).cloned(),
+            }
+        })
+    }
+
+    /// Whether a response has begun: with an interim one.
+    fn is_answered(&self) -> bool {
+        self.interim.as_ref().is_some_and(Interim::is_heard)
+    }
+
+    fn into_request(mut self) -> Request<Body> {
+        if let Some(interim) = self.interim {
+            self.head.extensions.insert(interim);
+        }
+        Request::from_parts(self.head, Body::empty())
+    }
 }
 
 fn idempotent(method: &Method) -> bool {

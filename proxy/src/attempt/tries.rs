@@ -63,7 +63,8 @@ pub(super) async fn run(
     let mut endpoint = endpoint;
     let ended = loop {
         deadline.stamp(request.headers_mut());
-        let sending = once::send(worker, (errand.cluster, policy.priority), &endpoint, request);
+        let target = (errand.cluster.as_ref(), policy.priority);
+        let sending = once::send(worker, target, policy.resend, &endpoint, request);
         let per_try = policy.retry.as_ref().and_then(|retry| retry.per_try);
         let ended = match deadline.bound(within(per_try, uploaded.clone(), sending)).await {
             Ok(ended) => ended,

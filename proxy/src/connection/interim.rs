@@ -25,6 +25,8 @@ struct Shared {
     busy: AtomicBool,
     /// Whether the client waits for `100 Continue` before it sends its body (RFC 9110 §10.1.1).
     expecting: AtomicBool,
+    /// Whether the upstream has sent one.
+    heard: AtomicBool,
     queue: Mutex<Queue>,
     client: AtomicWaker,
 }
@@ -69,6 +71,17 @@ impl Interim {
     pub(crate) fn send_continue(&self) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::CONTINUE;
+        self.send(response);
+    }
+
+    /// Whether the upstream has sent an interim response, passed on or not.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.shared.heard.load(Ordering::Acquire)
+    }
+
+    /// Passes one of the upstream's on.
+    pub(crate) fn pass_on(&self, response: Response<()>) {
+        self.shared.heard.store(true, Ordering::Release);
         self.send(response);
     }
 

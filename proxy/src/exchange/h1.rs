@@ -76,7 +76,7 @@ fn pass_interim_on(request: &mut Request<Body>) {
             *passed.status_mut() = response.status();
             passed.headers_mut().clone_from(response.headers());
             normalize::drop_hop_by_hop(passed.headers_mut());
-            interim.send(passed);
+            interim.pass_on(passed);
         });
     }
 }

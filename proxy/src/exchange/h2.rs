@@ -123,7 +123,7 @@ impl Exchange {
                 ));
             }
             if let Some(interim) = interim {
-                interim.send(passed_on(response));
+                interim.pass_on(passed_on(response));
             }
         }
         if let Poll::Ready(response) = Pin::new(&mut self.response).poll(cx) {

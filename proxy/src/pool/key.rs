@@ -67,6 +67,13 @@ pub(crate) fn introduce(cluster: &Cluster, peer: &Peer, request: &mut Request<Bo
     }
 }
 
+/// Gives the head of another try its client's addresses, if the request had them.
+pub(crate) fn carry(from: &http::Extensions, to: &mut http::Extensions) {
+    if let Some(addresses) = from.get::<Addresses>() {
+        to.insert(*addresses);
+    }
+}
+
 fn scope(cluster: &Cluster, request: &Request<Body>) -> Option<Scope> {
     let settings = cluster.transport().settings();
     let by_host = settings

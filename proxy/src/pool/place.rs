@@ -211,7 +211,7 @@ impl StreamSlot {
     }
 
     /// How its connection ends.
-    pub(crate) fn farewell(&self) -> &Farewell {
+    pub(crate) fn farewell(&self) -> &Arc<Farewell> {
         &self.connection.farewell
     }
 

@@ -27,14 +27,28 @@ use crate::config::limits;
 pub struct ForwardPolicy {
     /// How long the exchange may take. Default: no deadline but the listener's.
     pub timeouts: RouteTimeouts,
-    /// When it is tried again. Without a policy once more, at the same endpoint, where that is always safe: a reused connection
-    /// died and nothing had been sent, or the method is idempotent and no byte of a body was taken (RFC 9110 §9.2.2); or the
-    /// endpoint said that it did not look at the request (RFC 9113 §8.7).
+    /// When it is tried again. Without a policy only as [`ForwardPolicy::resend`] says.
     pub retry: Option<RetryPolicy>,
+    /// When it is sent once more to the same endpoint, whatever the policy. Default: [`Resend::Idempotent`].
+    pub resend: Resend,
     /// What keeps a client at the endpoint that served it first. Default: nothing.
     pub affinity: Option<Affinity>,
     /// Which bounds of the cluster it counts against. Default: those of [`RequestPriority::Default`].
     pub priority: RequestPriority,
+}
+
+/// When a request is sent once more, on another connection to the same endpoint, since the first one proves nothing.
+///
+/// Always: when a reused connection died before anything was written, and when the endpoint said that it did not look at the
+/// request (RFC 9113 §8.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resend {
+    /// Not otherwise (Envoy's way).
+    Unwritten,
+    /// Also when a reused connection died before a byte of a response came, the method is idempotent and no byte of a body was
+    /// taken (RFC 9110 §9.2.2).
+    #[default]
+    Idempotent,
 }
 
 /// The deadlines of a route; `None`, the default of each, is no deadline but the listener's.
