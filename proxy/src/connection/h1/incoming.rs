@@ -31,6 +31,8 @@ struct Flow {
     wire: Arc<Mutex<Wire>>,
     settings: Arc<HttpSettings>,
     left: Option<u64>,
+    /// Whether the wire knows that this body is over: from then on it may be another's.
+    settled: bool,
     pace: Pace,
     /// Until when the client, which waits for it, is left without permission to send; from the first poll on.
     permission: Permission,
@@ -60,6 +62,7 @@ impl Incoming {
         let flow = Flow {
             wire,
             left,
+            settled: false,
             pace: Pace::new(settings.timeouts.stream_idle, whole),
             settings,
             permission: if interim.is_expecting() {
@@ -129,6 +132,7 @@ impl Flow {
         let mut wire = lock(&self.wire);
         match wire.poll_wanted(cx) {
             Poll::Ready(found) => {
+                self.settled = !wire.is_flowing();
                 drop(wire);
                 if let Ok(Decoded::Data(data)) = &found {
                     self.came(data.len(), interim);
@@ -181,9 +185,18 @@ impl Flow {
                 self.permission = Permission::Given;
                 interim.send_continue();
             } else if passed(late) {
-                lock(&self.wire).give_up();
+                self.give_up();
                 return Poll::Ready(Error::new(Kind::RequestIncomplete));
             }
+        }
+    }
+}
+
+impl Flow {
+    /// Once: the next body on the wire is not this one's to give up.
+    fn give_up(&mut self) {
+        if !std::mem::replace(&mut self.settled, true) {
+            lock(&self.wire).give_up();
         }
     }
 }
@@ -196,6 +209,58 @@ fn keep_forwardable(trailers: &mut HeaderMap, settings: &HttpSettings) {
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        lock(&self.wire).give_up();
+        self.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::super::body::Decoder;
+    use super::super::head::framing::Framing;
+    use super::super::linger::{self, Input};
+    use super::super::wire::Line;
+    use super::*;
+    use crate::connection::socket::Socket;
+    use crate::connection::stream::Stream;
+    use futures_util::FutureExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    fn five() -> Decoder {
+        Decoder::of(Framing::Length(5)).expect("a body")
+    }
+
+    /// A client, and the server's side of its connection, on which a body of five bytes begins.
+    async fn begun() -> (TcpStream, Line, Incoming) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let mut line = Line::new(Socket::plain(Stream::from(server)));
+        let wire = line.share(five());
+        let body = Incoming::flowing(wire, Interim::default(), Arc::default(), None);
+        (client, line, body)
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_read_to_its_end_does_not_give_up_the_next_one() {
+        let (mut client, mut line, mut body) = begun().await;
+        client.write_all(b"hello").await.unwrap();
+        let mut flow = body.flow.take().unwrap();
+        let read = std::future::poll_fn(|cx| flow.poll_next(cx, &body.interim)).await;
+        assert!(matches!(read, Ok(Decoded::Data(data)) if data == "hello"));
+        let next = line.share(five());
+        drop(flow);
+        assert!(lock(&next).is_flowing());
+    }
+
+    #[tokio::test]
+    async fn a_body_is_not_read_on_once_its_connection_drops_what_comes() {
+        let (_client, line, mut body) = begun().await;
+        let mut closing = Box::pin(linger::close(line, Input::Expected));
+        assert!(closing.as_mut().now_or_never().is_none());
+        let read = body.poll_frame(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(read, Poll::Ready(Some(Err(_)))));
     }
 }

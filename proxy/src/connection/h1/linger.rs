@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::body::Decoded;
 use super::head::Persistence;
-use super::wire::Line;
+use super::wire::{Line, Wire};
 use crate::config::limits;
 use crate::connection::alarm::Alarm;
 
@@ -30,6 +30,8 @@ pub(super) async fn close(mut line: Line, input: Input) {
     if !matches!(tokio::time::timeout_at(deadline, shut).await, Ok(Ok(()))) {
         return;
     }
+    // What is dropped here would be a gap in a body that somebody still reads.
+    line.with(Wire::refuse_body);
     let mut alarm = Alarm::default();
     let begun = line.with(|wire| !wire.buffer.is_empty() || !wire.is_over());
     let (mut dropped, mut unread) = (0, begun || input == Input::Expected);

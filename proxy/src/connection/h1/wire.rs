@@ -132,7 +132,7 @@ impl Wire {
 
     /// [`Wire::poll_body`] for whoever wants the body.
     pub(super) fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<Result<Decoded, Error>> {
-        if !matches!(self.body, Receiving::Flowing(_)) {
+        if !self.is_flowing() {
             return Poll::Ready(Err(
                 Error::new(Kind::ClientClosed).with_source("the body is not read")
             ));
@@ -225,9 +225,14 @@ impl Wire {
         matches!(self.body, Receiving::Over)
     }
 
+    /// Whether somebody may read the body, and has not come to its end.
+    pub(super) fn is_flowing(&self) -> bool {
+        matches!(self.body, Receiving::Flowing(_))
+    }
+
     /// Whether somebody waits for more of the body.
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(self.body, Receiving::Flowing(_)) && self.reader.is_some()
+        self.is_flowing() && self.reader.is_some()
     }
 
     /// Whether the end of the body will not be reached: it is broken, or nobody wants it and it is too long to skip.
