@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 
 use crate::drain::{Guard, Watch};
 use crate::error::Error;
@@ -91,16 +92,17 @@ pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {
 /// What comes before HTTP; none when the drain begins before anything has come.
 async fn first_bytes(accepted: Accepted) -> Option<Result<Established, Refusal>> {
     let (presence, watch) = (accepted.stream.presence(), accepted.shared.watch().clone());
-    let timeout = accepted.shared.handshake_timeout;
+    // One for all: who has sent a byte late is not given the whole time again.
+    let deadline = Instant::now() + accepted.shared.handshake_timeout;
     tokio::select! {
         biased;
         // An error shows when the connection is read.
-        first = tokio::time::timeout(timeout, presence.readable()) => if first.is_err() {
+        first = tokio::time::timeout_at(deadline, presence.readable()) => if first.is_err() {
             return Some(Err(Refusal::Timeout));
         },
         () = asked_to_end(Some(&watch), &presence) => return None,
     }
-    Some(establish::establish(accepted).await)
+    Some(establish::establish(accepted, deadline).await)
 }
 
 /// Resolves when the drain has begun and nothing that the client had sent by then is unread.

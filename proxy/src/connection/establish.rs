@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustls::server::Acceptor;
 use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::detect::Protocol;
@@ -97,16 +98,17 @@ pub(super) fn at_once(accepted: Accepted) -> Result<Established, Refusal> {
     plain(accepted.stream, ends, &shared)
 }
 
-/// Waits for all that has to come first. Boxed by its caller: few connections are in it, for a short time.
-pub(super) async fn establish(accepted: Accepted) -> Result<Established, Refusal> {
+/// Waits until `deadline` for all that has to come first. Boxed by its caller: few connections are in it, for a short time.
+pub(super) async fn establish(accepted: Accepted, deadline: Instant) -> Result<Established, Refusal> {
     let (mut ends, shared) = (Ends::of(&accepted), accepted.shared);
-    let deadline = tokio::time::Instant::now() + shared.handshake_timeout;
     let mut stream = accepted.stream;
     let established = async {
         if shared.proxy_protocol != ProxyProtocol::Off {
             ends = ends.replaced_by(proxy_header(&mut stream, shared.proxy_protocol).await?);
         }
-        match shared.chains.load().needs() {
+        // Copied out: the chains are not to be held while a client takes its time.
+        let needs = shared.chains.load().needs();
+        match needs {
             Needs::Nothing => plain(stream, ends, &shared),
             Needs::ClientHello => tls(stream, ends, &shared).await,
             Needs::FirstByte => {
