@@ -97,12 +97,18 @@ impl Connections {
 
     /// A place, once there is one. Cancel-safe.
     pub(super) async fn admit(&self) -> Place {
+        let mut waited = false;
         loop {
             if let Some(place) = self.try_admit() {
+                if waited && self.open() < self.shared.max {
+                    // Two places that become free while nobody waits yet leave one notice: it is for the next one too.
+                    self.shared.freed.notify_one();
+                }
                 return place;
             }
             // A place that became free before this line has left its notice.
             self.shared.freed.notified().await;
+            waited = true;
         }
     }
 
