@@ -243,6 +243,19 @@ async fn a_file_gets_every_line_and_is_opened_anew_when_it_was_moved() {
     assert_eq!((read(&moved).as_str(), sink.dropped()), ("/1\n", 0));
 }
 
+#[test]
+fn a_file_that_is_closed_has_every_line_and_takes_no_more() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let sink = FileSink::open(Target::File(file.path().to_owned())).expect("a file");
+    for line in 0..1000 {
+        sink.write(format!("{line}\n").into_bytes());
+    }
+    sink.close();
+    sink.write(b"late\n".to_vec());
+    let written = std::fs::read_to_string(file.path()).expect("the file");
+    assert_eq!((written.lines().count(), sink.dropped()), (1000, 1));
+}
+
 /// Every operator that is listed, in one line: what is known of a plain request is said.
 #[tokio::test]
 async fn every_operator_says_something_or_a_dash() {

@@ -30,9 +30,10 @@ pub enum Target {
 /// Lines go through a bounded queue to a thread that writes them. What the queue has no room for is dropped and counted; so is
 /// what cannot be written.
 ///
-/// Dropping it writes what is in the queue.
+/// Dropping it waits for nothing: the thread writes what is in the queue and ends, if the process lasts that long.
+/// [`FileSink::close`] waits for that.
 pub struct FileSink {
-    lines: Option<SyncSender<Vec<u8>>>,
+    lines: SyncSender<Vec<u8>>,
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -42,6 +43,7 @@ struct Shared {
     queued_bytes: AtomicUsize,
     dropped: AtomicU64,
     reopen: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl FileSink {
@@ -60,7 +62,7 @@ impl FileSink {
         };
         let writer = process::start_thread("access-log", move || writer.run(&queue))?;
         Ok(Self {
-            lines: Some(lines),
+            lines,
             shared,
             writer: Mutex::new(Some(writer)),
         })
@@ -72,6 +74,20 @@ impl FileSink {
         self.shared.reopen.store(true, Ordering::Release);
     }
 
+    /// Waits until every line so far is written; later ones are dropped. To be called before the process ends. It blocks for as
+    /// long as the disk takes, so never on a thread that carries traffic.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        // Behind all others. Where nobody takes it, the thread has ended already.
+        _ = self.lines.send(END.to_vec());
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer
+            && writer.join().is_err()
+        {
+            tracing::warn!("the writer of an access log has panicked");
+        }
+    }
+
     /// How many lines were dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -81,14 +97,14 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn write(&self, line: Vec<u8>) {
+        if line == END {
+            return;
+        }
         let bytes = line.len();
         let queued = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = queued.saturating_add(bytes) <= limits::ACCESS_LOG_QUEUE_BYTES;
-        let sent = fits
-            && self
-                .lines
-                .as_ref()
-                .is_some_and(|lines| lines.try_send(line).is_ok());
+        let open = fits && !self.shared.closed.load(Ordering::Acquire);
+        let sent = open && self.lines.try_send(line).is_ok();
         if !sent {
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.drop_lines(1);
@@ -103,18 +119,6 @@ impl Shared {
     }
 }
 
-impl Drop for FileSink {
-    fn drop(&mut self) {
-        self.lines = None;
-        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = writer.take()
-            && writer.join().is_err()
-        {
-            tracing::warn!("the writer of an access log has panicked");
-        }
-    }
-}
-
 impl fmt::Debug for FileSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileSink")
@@ -122,6 +126,9 @@ impl fmt::Debug for FileSink {
             .finish_non_exhaustive()
     }
 }
+
+/// What the thread takes for the end: there is nothing of it to write.
+const END: &[u8] = b"";
 
 /// The thread's side.
 struct Writer {
@@ -137,12 +144,13 @@ impl Writer {
                 self.reopen();
             }
             // Whatever has come meanwhile goes out in one write.
-            let mut lines = 0;
+            let (mut lines, mut last) = (0, false);
             let mut written = Ok(());
             for line in std::iter::once(first).chain(queue.try_iter().take(limits::ACCESS_LOG_QUEUE_LINES)) {
                 self.shared.queued_bytes.fetch_sub(line.len(), Ordering::Relaxed);
                 written = written.and_then(|()| self.output.write_all(&line));
-                lines += 1;
+                last |= line == END;
+                lines += u64::from(line != END);
             }
             match written.and_then(|()| self.output.flush()) {
                 Ok(()) => counter!(ACCESS_LOG_LINES).increment(lines),
@@ -150,6 +158,9 @@ impl Writer {
                     tracing::debug!(%error, target = ?self.target, "access log lines could not be written");
                     self.shared.drop_lines(lines);
                 }
+            }
+            if last {
+                return;
             }
         }
     }
