@@ -8,7 +8,7 @@ pub const PARKED_REQUESTS: &str = "tidegate_activator_parked_requests";
 /// Requests that were parked (counter; labels `namespace`, `revision`).
 pub const PARKED_TOTAL: &str = "tidegate_activator_parked_requests_total";
 /// Requests that were turned away, or left, without a replica (counter; labels `namespace`, `revision`, and `reason`
-/// with the error kinds of the proxy: `queue_full`, `capacity_refused`, `capacity_timeout`, `client_closed`).
+/// with the error kinds of the proxy: `queue_full`, `capacity_refused`, `capacity_timeout`, `client_closed`, `overloaded`).
 pub const REFUSED_TOTAL: &str = "tidegate_activator_refused_requests_total";
 /// Seconds that requests were parked, however it ended (histogram; labels `namespace`, `revision`).
 pub const WAIT_SECONDS: &str = "tidegate_activator_wait_duration_seconds";

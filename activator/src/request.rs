@@ -14,6 +14,7 @@ use tidegate_knative::headers;
 use tidegate_proxy::{
     Body, Error,
     error::{BoxError, Kind},
+    overload::{Budget, Overload},
     upstream::{Target, Timing},
 };
 use tokio::time::{sleep, timeout_at};
@@ -43,7 +44,8 @@ pub struct ActivatorLayer {
 struct Shared {
     registry: Arc<Registry>,
     reporter: Arc<Reporter>,
-    observer: Box<dyn Observer>,
+    observer: Arc<dyn Observer>,
+    parked: Option<Budget>,
 }
 
 /// What [`ActivatorLayer`] makes of a service.
@@ -62,7 +64,22 @@ impl ActivatorLayer {
             shared: Arc::new(Shared {
                 registry,
                 reporter,
-                observer: Box::new(observer),
+                observer: Arc::new(observer),
+                parked: None,
+            }),
+        }
+    }
+
+    /// Counts who waits against [`Overload::parked`] too: above it 503 with `Retry-After`. Give it what the proxy's
+    /// [`Handle`](tidegate_proxy::config::Handle::overload) has, so that all that wait in the process share one bound.
+    #[must_use]
+    pub fn bounded(self, overload: &Overload) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                registry: Arc::clone(&self.shared.registry),
+                reporter: Arc::clone(&self.shared.reporter),
+                observer: Arc::clone(&self.shared.observer),
+                parked: Some(overload.parked().clone()),
             }),
         }
     }
@@ -182,6 +199,10 @@ impl Visit {
         let Some(_room) = self.shared.registry.parking().enter(head_bytes) else {
             return Err(self.refused(Kind::QueueFull));
         };
+        let parked = self.shared.parked.as_ref().map(|parked| parked.reserve(1));
+        let _place = parked
+            .transpose()
+            .inspect_err(|error| self.revision.metrics().refused(error.kind()))?;
         let waiter = match self.revision.park() {
             Ok(waiter) => waiter,
             Err(NoPlace::Full) => return Err(self.refused(Kind::QueueFull)),

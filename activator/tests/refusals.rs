@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use support::{Event, Front, HOST, settings};
 use tidegate_activator::{Refusal, Registry, Revision, RevisionSettings, observe::Unparked};
+use tidegate_proxy::overload::{Overload, OverloadSettings};
 use tidegate_testkit::{client, client::Answer, upstream::Upstream, wait::soon};
 use tokio::task::JoinSet;
 
@@ -61,6 +62,32 @@ async fn what_exceeds_a_bound_is_turned_away_at_once() {
         &long,
     )
     .await;
+}
+
+#[tokio::test]
+async fn above_the_bound_of_the_process_nobody_waits_and_below_it_somebody_does_again() {
+    let overload = Overload::new(OverloadSettings {
+        parked_max: 1,
+        retry_after: Duration::from_secs(7),
+        ..OverloadSettings::default()
+    });
+    let front = Front::bounded(Registry::new(), Revision::new(settings(1)), &overload);
+    let mut first = front.get(1);
+    front.parked(1).await;
+    let shed = client::get(front.address, HOST, "/").await;
+    assert_eq!(
+        (shed.status.as_u16(), shed.header("retry-after")),
+        (503, Some("7"))
+    );
+    assert_eq!((front.registry.parked(), overload.parked().used()), (1, 1));
+    first.abort_all();
+    front.parked(0).await;
+    let mut second = front.get(1);
+    front.parked(1).await;
+    let replica = Upstream::fixed(StatusCode::OK, "hello").await;
+    front.ready(&[replica.address()]);
+    assert_eq!(next(&mut second).await.text(), "hello");
+    assert_eq!(overload.parked().used(), 0);
 }
 
 fn crashed() -> Refusal {

@@ -193,7 +193,8 @@ fn fleet(
     let observer = Events {
         terminal: surroundings.host.terminal.clone(),
     };
-    let activator = ActivatorLayer::new(Arc::clone(&registry), Arc::clone(&reporter), observer);
+    let activator = ActivatorLayer::new(Arc::clone(&registry), Arc::clone(&reporter), observer)
+        .bounded(config.overload());
     let layers = Layers::new(
         ServiceBuilder::new()
             .layer(activator)

@@ -23,6 +23,7 @@ use tidegate_proxy::{
     layers::Layers,
     listener::{Connections, Listener},
     normalize::edge::EdgePolicy,
+    overload::Overload,
     process,
     route::{Domain, Route, Split, VirtualHost},
 };
@@ -49,10 +50,15 @@ impl Front {
     }
 
     pub(crate) fn of(registry: Arc<Registry>, revision: Arc<Revision>) -> Self {
+        Self::bounded(registry, revision, &Overload::default())
+    }
+
+    /// As [`Front::of`], in a process with these bounds.
+    pub(crate) fn bounded(registry: Arc<Registry>, revision: Arc<Revision>, overload: &Overload) -> Self {
         registry.insert(&revision);
         let events = Events::default();
         let reporter = Reporter::new(Arc::clone(&registry), "activator", |_: &Arc<Revision>, _| {});
-        let layer = ActivatorLayer::new(Arc::clone(&registry), reporter, events.clone());
+        let layer = ActivatorLayer::new(Arc::clone(&registry), reporter, events.clone()).bounded(overload);
         let cluster = Cluster::new(ClusterSettings::new(Arc::clone(revision.key())));
         let forward = Route::forward(Split::single(&**revision.key(), [].into()));
         let route = Route {
