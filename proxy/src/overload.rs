@@ -1,7 +1,8 @@
 //! How much may one process hold at once, and who is turned away above that?
 //!
 //! Every bound is shared by all workers that follow one [`Handle`](crate::config::Handle). A request that finds no room is
-//! shed before anything is done for it: 503, `Retry-After`, and a counted reason.
+//! shed before anything is done for it: 503, `Retry-After`, and a counted reason. Only what a request can do without, that its
+//! body is kept for another try, is left out instead.
 //!
 //! ```
 //! use tidegate_proxy::config::{Handle, Snapshot};
@@ -41,10 +42,13 @@ pub struct OverloadSettings {
     /// Requests under way, to the last byte of their responses; tunnels and parked requests count.
     /// Default: [`limits::REQUESTS_MAX`].
     pub requests_max: usize,
-    /// Bytes that are kept in memory for requests: read ahead, kept for another try, collected for a filter.
+    /// Bytes that are kept in memory for requests. The proxy itself keeps what may be sent in another try, and where there is no
+    /// room for that, a body is sent once. What is read ahead of an upstream has a bound for each connection and stream instead.
+    /// Layers may reserve what they collect.
     /// Default: [`limits::BUFFERED_BYTES_MAX`].
     pub buffered_bytes_max: usize,
-    /// Requests that wait for something other than their upstream's answer. Default: [`limits::PARKED_REQUESTS_MAX`].
+    /// Requests that wait for something other than their upstream's answer, as the layer counts them that has them wait.
+    /// Default: [`limits::PARKED_REQUESTS_MAX`].
     pub parked_max: usize,
     /// What a request that was shed is told to wait. Default: [`limits::OVERLOAD_RETRY_AFTER`].
     pub retry_after: Duration,
@@ -217,6 +221,14 @@ impl Budget {
         })
     }
 
+    /// As [`Budget::reserve`], for what can be left out: nobody is shed, so nothing is counted.
+    pub(crate) fn spare(&self, amount: usize) -> Option<Reservation> {
+        self.fits(amount).then(|| Reservation {
+            budget: self.clone(),
+            amount,
+        })
+    }
+
     /// How much is taken.
     #[must_use]
     pub fn used(&self) -> usize {
@@ -224,12 +236,20 @@ impl Budget {
     }
 
     fn take(&self, amount: usize) -> Result<(), Error> {
-        let before = self.shared.used.fetch_add(amount, Ordering::Relaxed);
-        if before.saturating_add(amount) <= self.shared.max {
+        if self.fits(amount) {
             return Ok(());
         }
-        self.give_back(amount);
         Err(shed(self.shared.reason, self.shared.retry_after))
+    }
+
+    /// Takes `amount` if there is so much.
+    fn fits(&self, amount: usize) -> bool {
+        let before = self.shared.used.fetch_add(amount, Ordering::Relaxed);
+        let fits = before.saturating_add(amount) <= self.shared.max;
+        if !fits {
+            self.give_back(amount);
+        }
+        fits
     }
 
     fn give_back(&self, amount: usize) {
@@ -246,6 +266,15 @@ impl Reservation {
         self.budget.take(amount)?;
         self.amount += amount;
         Ok(())
+    }
+
+    /// Takes `amount` more if there is so much; as [`Budget::spare`].
+    pub(crate) fn stretch(&mut self, amount: usize) -> bool {
+        let fits = self.budget.fits(amount);
+        if fits {
+            self.amount += amount;
+        }
+        fits
     }
 
     /// How much is reserved.

@@ -7,18 +7,20 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use http::HeaderValue;
-use support::{Front, HOST, cluster, everything_to};
+use support::{Front, HOST, by_policy, cluster, everything_to};
 use tidegate_proxy::admin::{self, Admin, Readiness};
 use tidegate_proxy::cluster::Protocol;
-use tidegate_proxy::config::Handle;
+use tidegate_proxy::config::{Handle, limits};
 use tidegate_proxy::error::Kind;
 use tidegate_proxy::listener::Connections;
 use tidegate_proxy::overload::{Overload, OverloadSettings};
 use tidegate_proxy::process;
-use tidegate_testkit::body::empty;
+use tidegate_proxy::route::ForwardPolicy;
+use tidegate_proxy::route::policy::{RetryOn, RetryPolicy};
+use tidegate_testkit::body::{empty, full};
 use tidegate_testkit::client::{Client, get, get_request, post_request};
 use tidegate_testkit::gate::Gate;
-use tidegate_testkit::upstream::Upstream;
+use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
 use tidegate_testkit::wait::eventually;
 
 fn bounded(upstream: &Upstream, protocol: Protocol, settings: OverloadSettings) -> Front {
@@ -134,4 +136,42 @@ async fn a_tunnel_takes_its_place_until_it_ends() {
     tunnel.close().await;
     eventually("room", async || front.config.overload().requests().used() == 0).await;
     assert_ne!(get(front.address, HOST, "/").await.status, 503);
+}
+
+/// Routes whose failures are tried again, at an upstream that fails each first try.
+fn retried(upstream: &RawUpstream) -> Front {
+    let retry = RetryPolicy {
+        backoff_base: Duration::from_millis(1),
+        ..RetryPolicy::on([RetryOn::GatewayError])
+    };
+    let policy = ForwardPolicy {
+        retry: Some(retry),
+        ..ForwardPolicy::default()
+    };
+    Front::start(by_policy(
+        &cluster(Protocol::Http1, &[upstream.address()]),
+        policy,
+    ))
+}
+
+#[tokio::test]
+async fn a_body_is_kept_for_another_try_only_while_the_process_has_room() {
+    let upstream = RawUpstream::start(async |mut connection: RawConnection| {
+        for status in ["503 Busy", "503 Busy", "200 OK"] {
+            connection.wire.message().await;
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            connection.wire.send(head).await;
+        }
+    })
+    .await;
+    let front = retried(&upstream);
+    let buffered = front.config.overload().buffered().clone();
+    let all = buffered.reserve(limits::BUFFERED_BYTES_MAX).expect("room");
+    let mut client = Client::http1(front.address).await;
+    let answer = client.call(post_request(HOST, "/", full("hello"))).await;
+    assert_eq!(answer.status, 503, "it is sent once");
+    drop(all);
+    let answer = client.call(post_request(HOST, "/", full("hello"))).await;
+    assert_eq!(answer.status, 200, "it is sent again");
+    eventually("room", async || buffered.used() == 0).await;
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::body::Body;
 use crate::connection::interim::Interim;
 use crate::error::{Error, Kind};
+use crate::overload::{Budget, Reservation};
 
 /// The body of a request whose tries may be several. Each try reads it by a [`Body`] of its own, from the beginning: first
 /// what was kept of what earlier tries read, then on from there.
@@ -28,6 +29,9 @@ struct Shared {
     kept_bytes: usize,
     /// The most bytes that are kept.
     bound: usize,
+    /// What the process has room for in all, and how much of that this body takes.
+    budget: Budget,
+    reserved: Option<Reservation>,
     /// Whether some of what was read is not kept.
     lost: bool,
     ended: bool,
@@ -60,11 +64,10 @@ struct Reader {
 
 impl Upload {
     /// Takes the body of `request` and puts one in its place that is the first try's. At most `bound` bytes are kept for
-    /// further tries. The second value tells of
-    /// its end.
+    /// further tries, and no more than `budget` has room for. The second value tells of its end.
     ///
     /// None for a request without a body: it can be sent as often as anybody likes.
-    pub(super) fn of(request: &mut Request<Body>, bound: usize) -> Option<(Self, Uploaded)> {
+    pub(super) fn of(request: &mut Request<Body>, bound: usize, budget: &Budget) -> Option<(Self, Uploaded)> {
         if request.body().is_end_stream() {
             return None;
         }
@@ -79,6 +82,8 @@ impl Upload {
             kept: Vec::new(),
             kept_bytes: 0,
             bound,
+            budget: budget.clone(),
+            reserved: None,
             lost: false,
             ended: false,
             turn: 0,
@@ -174,14 +179,24 @@ impl Shared {
             Kept::Data(data) => data.len(),
             Kept::Trailers(_) => 0,
         };
-        if self.lost || self.kept_bytes + bytes > self.bound {
+        if self.lost || self.kept_bytes + bytes > self.bound || !self.reserve(bytes) {
             self.lost = true;
-            self.kept = Vec::new();
+            (self.kept, self.reserved) = (Vec::new(), None);
             return false;
         }
         self.kept_bytes += bytes;
         self.kept.push(part.clone());
         true
+    }
+
+    fn reserve(&mut self, bytes: usize) -> bool {
+        match &mut self.reserved {
+            Some(reserved) => reserved.stretch(bytes),
+            None => {
+                self.reserved = self.budget.spare(bytes);
+                self.reserved.is_some()
+            }
+        }
     }
 
     fn finish(&mut self) {
@@ -249,6 +264,7 @@ mod tests {
     use http_body_util::{BodyExt, StreamBody};
 
     use super::*;
+    use crate::overload::{Overload, OverloadSettings};
 
     fn request(parts: &[&'static str]) -> Request<Body> {
         let frames: Vec<_> = parts
@@ -256,6 +272,14 @@ mod tests {
             .map(|part| Ok::<_, Error>(Frame::data(Bytes::from_static(part.as_bytes()))))
             .collect();
         Request::new(Body::new(StreamBody::new(futures_util::stream::iter(frames))))
+    }
+
+    fn budget(bytes_max: usize) -> Budget {
+        let settings = OverloadSettings {
+            buffered_bytes_max: bytes_max,
+            ..OverloadSettings::default()
+        };
+        Overload::new(settings).buffered().clone()
     }
 
     async fn next(body: &mut Body) -> String {
@@ -270,7 +294,7 @@ mod tests {
     #[tokio::test]
     async fn another_try_reads_from_the_beginning() {
         let mut request = request(&["one ", "two ", "three"]);
-        let (upload, _ended) = Upload::of(&mut request, 100).unwrap();
+        let (upload, _ended) = Upload::of(&mut request, 100, &budget(1000)).unwrap();
         let mut first = request.into_body();
         assert_eq!(next(&mut first).await, "one ");
         assert_eq!(next(&mut first).await, "two ");
@@ -282,7 +306,7 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_fit_is_sent_once() {
         let mut request = request(&["one ", "two ", "three"]);
-        let (upload, _ended) = Upload::of(&mut request, 7).unwrap();
+        let (upload, _ended) = Upload::of(&mut request, 7, &budget(1000)).unwrap();
         let mut first = request.into_body();
         assert_eq!(next(&mut first).await, "one ");
         assert!(upload.again().is_some());
@@ -292,9 +316,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_the_process_has_no_room_for_is_sent_once() {
+        let budget = budget(5);
+        let mut one = request(&["one ", "two"]);
+        let (upload, _ended) = Upload::of(&mut one, 100, &budget).unwrap();
+        let mut first = one.into_body();
+        assert_eq!(next(&mut first).await, "one ");
+        assert_eq!((upload.is_lost(), budget.used()), (false, 4));
+        assert_eq!(text(first).await, "two");
+        assert_eq!((upload.is_lost(), budget.used()), (true, 0));
+        let mut other = request(&["other"]);
+        let (upload, _ended) = Upload::of(&mut other, 100, &budget).unwrap();
+        assert_eq!(text(other.into_body()).await, "other");
+        assert_eq!((upload.is_lost(), budget.used()), (false, 5));
+        drop(upload);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
     async fn a_known_length_stays_known() {
         let mut request = Request::new(Body::full("hello"));
-        let (upload, _ended) = Upload::of(&mut request, 100).unwrap();
+        let (upload, _ended) = Upload::of(&mut request, 100, &budget(1000)).unwrap();
         assert_eq!(request.body().size_hint().exact(), Some(5));
         assert_eq!(text(request.into_body()).await, "hello");
         let again = upload.again().unwrap();
@@ -305,15 +347,15 @@ mod tests {
     #[tokio::test]
     async fn its_end_is_told_once_it_is_read_or_given_up() {
         let mut one = request(&["one"]);
-        let (upload, ended) = Upload::of(&mut one, 0).unwrap();
+        let (upload, ended) = Upload::of(&mut one, 0, &budget(1000)).unwrap();
         assert!(ended.clone().wait().now_or_never().is_none());
         assert_eq!(text(one.into_body()).await, "one");
         assert!(ended.wait().now_or_never().is_some());
         drop(upload);
         let mut other = request(&["one"]);
-        let (upload, ended) = Upload::of(&mut other, 0).unwrap();
+        let (upload, ended) = Upload::of(&mut other, 0, &budget(1000)).unwrap();
         drop((upload, other));
         assert!(ended.wait().now_or_never().is_some());
-        assert!(Upload::of(&mut Request::new(Body::empty()), 0).is_none());
+        assert!(Upload::of(&mut Request::new(Body::empty()), 0, &budget(1000)).is_none());
     }
 }

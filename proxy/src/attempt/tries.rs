@@ -28,7 +28,8 @@ type Answer = (Response<Body>, Timing);
 
 /// Sends `request` to `endpoint` first and, where the policy wants it, to others.
 ///
-/// A body is repeated as far as it fits into [`limits::RETRY_BODY_BYTES_MAX`]: after a longer one there is no further try.
+/// A body is repeated as far as it fits into [`limits::RETRY_BODY_BYTES_MAX`] and what the process has room for: after a longer
+/// one there is no further try.
 pub(super) async fn run(
     worker: &Worker,
     errand: Errand<'_>,
@@ -46,7 +47,8 @@ pub(super) async fn run(
     let received = errand.received.unwrap_or_else(Instant::now);
     let bound = policy.retry.as_ref().map_or(0, |_| limits::RETRY_BODY_BYTES_MAX);
     let watched = policy.retry.is_some() || policy.timeouts.request.is_some();
-    let upload = watched.then(|| Upload::of(request, bound)).flatten();
+    let budget = worker.config.overload().buffered();
+    let upload = watched.then(|| Upload::of(request, bound, budget)).flatten();
     let (upload, uploaded) = upload.unzip();
     let mut deadline = Deadline::new(&policy.timeouts, request.headers(), received, uploaded.clone());
     let mut tries = policy.retry.as_ref().map(|retry| Tries {

@@ -145,8 +145,8 @@ pub const CONNECTIONS_MAX: usize = 100_000;
 /// The most requests that a process has under way at once, tunnels and parked ones included; above it new ones get 503 with
 /// `Retry-After`, before they are routed.
 pub const REQUESTS_MAX: usize = 100_000;
-/// The most bytes that a process keeps in memory for requests (read ahead, kept for another try, collected for a filter); a
-/// request that needs more gets 503 with `Retry-After`.
+/// The most bytes that a process keeps in memory for requests. Above it a body is not kept for another try, but sent once; what a
+/// layer cannot do without it refuses with 503 and `Retry-After`.
 pub const BUFFERED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The most requests of a process that wait for something other than their upstream's answer; above it 503 with
 /// `Retry-After`.
