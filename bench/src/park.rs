@@ -37,7 +37,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// How often a count is looked at while it is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// Descriptors beside those of the clients' connections: replicas, pools, the runtime's own.
-const SPARE_DESCRIPTORS: u64 = 2_000;
+const SPARE_DESCRIPTORS: u64 = 1_000;
 
 /// How much to measure.
 #[derive(Clone, Copy, Debug, clap::Args)]
