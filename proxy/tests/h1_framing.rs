@@ -242,8 +242,12 @@ async fn a_client_that_reads_nothing_of_its_response_is_cut() {
     let front = Front::speaking(http, upstream.address());
     let mut wire = Wire::connect(front.address).await;
     wire.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(wire.head().await.status(), 200);
+    eventually("the end of the exchange", async || {
+        front.books.totals().failed(Kind::ClientStalled) == 1
+    })
+    .await;
     upstream.finish().await;
-    front.at_rest().await;
     drop(wire);
 }
 

@@ -280,7 +280,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         let mut gone = pin!(gone(self.connection.presence, half_close));
         let (mut moved, mut received) = (Instant::now(), 0);
         let mut ended = framing == Framing::Empty;
-        let mut failure = None;
+        let (mut failure, mut unread) = (None, 0);
         let sent = poll_fn(|cx| {
             loop {
                 while !ended && failure.is_none() && self.out.has_room() {
@@ -294,7 +294,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                 }
                 if !self.out.is_empty() {
                     let Poll::Ready(written) = self.poll_write(cx) else {
-                        return self.poll_cut(cx).map(Err);
+                        return self.poll_stalled(cx, &mut moved, &mut unread).map(Err);
                     };
                     written.map_err(Broken::Write)?;
                     moved = Instant::now();
@@ -331,12 +331,27 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         sent
     }
 
-    /// Ready when the connection's time is over.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
-        match self.cut {
-            Some(cut) => self.connection.alarm.poll(cx, cut).map(|()| Broken::Outlasted),
-            None => Poll::Pending,
+    /// Ready when the client has taken nothing since `moved` for too long, or the connection's time is over. `unread` is
+    /// what it had left at the last look.
+    fn poll_stalled(
+        &mut self,
+        cx: &mut Context<'_>,
+        moved: &mut Instant,
+        unread: &mut usize,
+    ) -> Poll<Broken> {
+        let left = self.out.len();
+        if std::mem::replace(unread, left) != left {
+            *moved = Instant::now();
         }
+        let Some(due) = earliest(self.idle.map(|idle| *moved + idle), self.cut) else {
+            return Poll::Pending;
+        };
+        ready!(self.connection.alarm.poll(cx, due));
+        Poll::Ready(if self.is_cut() {
+            Broken::Outlasted
+        } else {
+            Broken::Write(io::ErrorKind::TimedOut.into())
+        })
     }
 
     fn is_cut(&self) -> bool {

@@ -21,6 +21,10 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    pub(super) fn len(&self) -> usize {
+        self.head.len() + self.large.len() + self.after.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.head.is_empty() && self.large.is_empty() && self.after.is_empty()
     }
