@@ -216,6 +216,58 @@ async fn a_failing_service_refuses_unless_the_route_says_otherwise() {
 }
 
 #[tokio::test]
+async fn the_service_is_asked_with_each_line_of_a_field_and_never_about_two_authorizations() {
+    let (app, service) = (Upstream::echo().await, Upstream::start(judge).await);
+    let allow = |authz: &mut ExtAuthz| authz.on_failure = OnFailure::Allow;
+    let front = filtered(&[authz(allow)], app.address(), service.address());
+    let twice = |name: &'static str| {
+        let mut request = with_token("good");
+        for value in ["good", "admin"] {
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        request
+    };
+    let mut client = Client::http1(front.address).await;
+    assert_eq!(client.call(twice("x-token")).await.status, 200);
+    let asked: Vec<_> = service.seen()[0]
+        .headers
+        .get_all("x-token")
+        .iter()
+        .cloned()
+        .collect();
+    assert_eq!(asked, ["good", "good", "admin"]);
+    let answer = client.call(twice("authorization")).await;
+    assert_eq!((answer.status.as_u16(), app.counts().requests()), (400, 1));
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_says_of_its_content_keeps_the_service_from_being_asked() {
+    let (app, service) = (Upstream::echo().await, Upstream::start(judge).await);
+    let lenient = |authz: &mut ExtAuthz| {
+        authz.on_failure = OnFailure::Allow;
+        authz.request_fields = vec![TextMatch::prefix("")];
+    };
+    let front = filtered(&[authz(lenient)], app.address(), service.address());
+    let mut request = with_token("bad");
+    let grpc = "application/grpc".parse().unwrap();
+    request.headers_mut().insert("content-type", grpc);
+    let answer = Client::http1(front.address).await.call(request).await;
+    assert_eq!((answer.status.as_u16(), service.counts().requests()), (401, 1));
+    assert_eq!(service.seen()[0].header("content-type"), None);
+}
+
+#[tokio::test]
+async fn only_the_failing_of_the_service_itself_opens_the_way() {
+    let app = Upstream::echo().await;
+    let mut nowhere = ExtAuthz::new("nowhere", "").unwrap();
+    nowhere.on_failure = OnFailure::Allow;
+    let nowhere = Filter::ExtAuthz(Arc::new(nowhere));
+    let front = filtered(&[nowhere], app.address(), nobody().await);
+    assert_eq!(get(front.address, HOST, "/").await.status, 403);
+    assert_eq!(app.counts().requests(), 0);
+}
+
+#[tokio::test]
 async fn a_service_that_takes_too_long_has_failed() {
     let gate = Gate::closed();
     let (app, service) = (Upstream::echo().await, Upstream::held(&gate).await);

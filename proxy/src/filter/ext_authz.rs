@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
+    CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
@@ -29,13 +30,15 @@ use super::{Note, Verdict};
 use crate::attempt::{self, Errand};
 use crate::body::Body;
 use crate::config::limits;
-use crate::error::{Error, Kind};
+use crate::error::{Blame, BoxError, Error, Kind};
 use crate::normalize;
 use crate::route::{InvalidField, TextMatch};
 use crate::worker::Worker;
 
 /// Sends the head of each request to an authorization service: the same method and path, the fields that are chosen, no
 /// body. 200 lets the request pass; a 5xx, or no response in time, is a failure; any other response goes to the client.
+///
+/// A request with more than one `Authorization` is a bad one: nobody can tell which of them an upstream would believe.
 #[derive(Clone, Debug)]
 pub struct ExtAuthz {
     cluster: Arc<str>,
@@ -64,8 +67,15 @@ pub enum OnFailure {
     /// The request is refused.
     #[default]
     Refuse,
-    /// The request passes (`failure_mode_allow`).
+    /// The request passes (`failure_mode_allow`), where it is the service that has failed. What a client could bring
+    /// about, overload first, and what the configuration lacks, as the cluster itself, refuse it all the same.
     Allow,
+}
+
+/// Why there is no answer, and who has to act: only the service's own failures open the way.
+struct NoAnswer {
+    error: Error,
+    blame: Blame,
 }
 
 /// Fields that the client's response gets from the authorization service.
@@ -102,37 +112,52 @@ impl ExtAuthz {
         worker: &Worker,
         request: &mut Request<Body>,
     ) -> Result<Verdict, Error> {
-        let answer =
-            match self.ask(worker, self.question(request)).await {
-                Ok(answer) if answer.status().is_server_error() => Err(Error::new(Kind::AuthorizationFailed)
-                    .with_source(format!("it answered {}", answer.status()))),
-                answer => answer,
-            };
-        match answer {
-            Ok(answer) if answer.status() == StatusCode::OK => {
-                Ok(Verdict::Pass(self.pass(answer.headers(), request.headers_mut())))
-            }
-            Ok(refusal) => Ok(Verdict::Answer(Box::new(self.refusal(refusal)))),
-            Err(error) if self.on_failure == OnFailure::Allow => {
-                tracing::debug!(%error, cluster = %self.cluster, "no authorization: the request passes");
-                Ok(Verdict::Pass(Note::None))
-            }
-            Err(error) if self.status_on_error == StatusCode::FORBIDDEN => Err(error),
-            Err(error) => {
-                tracing::debug!(%error, cluster = %self.cluster, "no authorization: the request is refused");
-                let mut response = Response::new(Body::empty());
-                *response.status_mut() = self.status_on_error;
-                Ok(Verdict::Answer(Box::new(response)))
-            }
+        if request.headers().get_all(AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Error::new(Kind::BadRequest).with_detail("more than one Authorization"));
         }
+        let answer = match self.ask(worker, self.question(request)).await {
+            Ok(answer) if answer.status().is_server_error() => Err(NoAnswer::of(
+                Blame::Upstream,
+                format!("it answered {}", answer.status()),
+            )),
+            answer => answer,
+        };
+        let no_answer = match answer {
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                return Ok(Verdict::Pass(self.pass(answer.headers(), request.headers_mut())));
+            }
+            Ok(refusal) => return Ok(Verdict::Answer(Box::new(self.refusal(refusal)))),
+            Err(no_answer) => no_answer,
+        };
+        self.without(no_answer)
+    }
+
+    /// What becomes of a request that the service said nothing about.
+    fn without(&self, NoAnswer { error, blame }: NoAnswer) -> Result<Verdict, Error> {
+        if self.on_failure == OnFailure::Allow && blame == Blame::Upstream {
+            tracing::debug!(%error, cluster = %self.cluster, "no authorization: the request passes");
+            return Ok(Verdict::Pass(Note::None));
+        }
+        if self.status_on_error == StatusCode::FORBIDDEN {
+            return Err(error);
+        }
+        tracing::debug!(%error, cluster = %self.cluster, "no authorization: the request is refused");
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status_on_error;
+        Ok(Verdict::Answer(Box::new(response)))
     }
 
     /// The service's response.
-    async fn ask(&self, worker: &Worker, question: Option<Request<Body>>) -> Result<Response<Body>, Error> {
-        let failed = |why: &'static str| Error::new(Kind::AuthorizationFailed).with_source(why);
+    async fn ask(
+        &self,
+        worker: &Worker,
+        question: Option<Request<Body>>,
+    ) -> Result<Response<Body>, NoAnswer> {
         let cluster = worker.config.load().cluster(&self.cluster).cloned();
-        let cluster = cluster.ok_or_else(|| failed("its cluster is not there"))?;
-        let mut question = question.ok_or_else(|| failed("the path of the question is none"))?;
+        let cluster = cluster.ok_or_else(|| NoAnswer::of(Blame::Config, "its cluster is not there"))?;
+        let question =
+            question.ok_or_else(|| NoAnswer::of(Blame::Client, "the path of the question is none"));
+        let mut question = question?;
         let errand = Errand {
             cluster: &cluster,
             endpoint: None,
@@ -143,8 +168,8 @@ impl ExtAuthz {
         let answer = attempt::run(worker, errand, &mut question);
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok((answer, _timing))) => Ok(answer),
-            Ok(Err(error)) => Err(Error::new(Kind::AuthorizationFailed).with_source(error)),
-            Err(_elapsed) => Err(failed("it took too long")),
+            Ok(Err(error)) => Err(NoAnswer::of(error.kind().row().blame, error)),
+            Err(_elapsed) => Err(NoAnswer::of(Blame::Upstream, "it took too long")),
         }
     }
 
@@ -158,10 +183,14 @@ impl ExtAuthz {
         question.method_mut().clone_from(request.method());
         *question.uri_mut() = Uri::from(target);
         let fields = request.headers().iter().filter(|(name, _)| {
-            [HOST, AUTHORIZATION].contains(*name) || end_to_end(name) && any(&self.request_fields, name)
+            let chosen = || end_to_end(name) && !of_content(name) && any(&self.request_fields, name);
+            [HOST, AUTHORIZATION].contains(*name) || chosen()
         });
         let headers = question.headers_mut();
-        headers.extend(fields.map(|(name, value)| (Some(name.clone()), value.clone())));
+        // Each line of a field: the service decides about what the upstream will get.
+        for (name, value) in fields {
+            headers.append(name, value.clone());
+        }
         for (name, value) in &self.added {
             headers.insert(name, value.clone());
         }
@@ -209,6 +238,13 @@ impl ExtAuthz {
     }
 }
 
+impl NoAnswer {
+    fn of(blame: Blame, why: impl Into<BoxError>) -> Self {
+        let error = Error::new(Kind::AuthorizationFailed).with_source(why);
+        Self { error, blame }
+    }
+}
+
 impl ForClient {
     pub(super) fn on_response(self, response: &mut Response<Body>) {
         for (name, value) in self.0 {
@@ -230,4 +266,16 @@ fn end_to_end(name: &HeaderName) -> bool {
         && name != http::header::TE
         && name != http::header::TRAILER
         && name != http::header::EXPECT
+}
+
+/// Whether a field tells of a request's content, of which a question has none: it would be asked as what it is not.
+fn of_content(name: &HeaderName) -> bool {
+    [
+        CONTENT_TYPE,
+        CONTENT_ENCODING,
+        CONTENT_LANGUAGE,
+        CONTENT_LOCATION,
+        CONTENT_RANGE,
+    ]
+    .contains(name)
 }
