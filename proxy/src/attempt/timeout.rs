@@ -1,7 +1,7 @@
 //! When a request's time is over, and what that does to it?
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -147,10 +147,13 @@ impl HttpBody for Bounded {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            return Poll::Ready(frame);
+        // The time first: a body that never lets wait would never be cut.
+        if self.body.is_end_stream() {
+            return Pin::new(&mut self.body).poll_frame(cx);
         }
-        let kind = ready!(self.expiry.as_mut().poll(cx));
+        let Poll::Ready(kind) = self.expiry.as_mut().poll(cx) else {
+            return Pin::new(&mut self.body).poll_frame(cx);
+        };
         // What is left of it goes at once, and its connection with it. An expiry is not asked twice.
         self.body = Body::empty();
         self.expiry = Box::pin(std::future::pending());
@@ -285,6 +288,7 @@ mod tests {
         let mut cut = deadline(timeouts, None).of_response(response).into_body();
         let error = cut.frame().await.unwrap().unwrap_err();
         assert_eq!(error.kind(), Kind::RequestTimeout);
+        assert!(cut.frame().await.is_none());
         let whole = deadline(timeouts, None).of_response(Response::new(Body::full("x")));
         assert_eq!(
             whole
@@ -296,5 +300,21 @@ mod tests {
                 .to_bytes(),
             "x"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_never_pauses_breaks_off_too() {
+        let timeouts = RouteTimeouts {
+            stream_max: Some(SECOND),
+            ..RouteTimeouts::default()
+        };
+        let busy =
+            futures_util::stream::repeat_with(|| Ok::<_, Error>(Frame::data(Bytes::from_static(b"x"))));
+        let response = Response::new(Body::new(http_body_util::StreamBody::new(busy)));
+        let mut cut = deadline(timeouts, None).of_response(response).into_body();
+        assert!(cut.frame().await.unwrap().is_ok());
+        tokio::time::advance(SECOND * 2).await;
+        let error = cut.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), Kind::StreamTooLong);
     }
 }
