@@ -46,16 +46,22 @@ impl EdgePolicy {
         self
     }
 
+    /// Brings the head of a request into the form that this policy gives it.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        self.remove_from(headers);
+        for (name, value) in &self.set {
+            headers.insert(name, value.clone());
+        }
+    }
+
+    /// Takes out what is listed: all that there is to do with trailers, as a field is set in the head.
+    pub(crate) fn remove_from(&self, headers: &mut HeaderMap) {
         if self.removed.is_empty() {
             return;
         }
         let listed: Vec<HeaderName> = headers.keys().filter(|name| self.lists(name)).cloned().collect();
         for name in listed {
             headers.remove(name);
-        }
-        for (name, value) in &self.set {
-            headers.insert(name, value.clone());
         }
     }
 

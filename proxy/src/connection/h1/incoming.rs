@@ -204,7 +204,7 @@ impl Flow {
 /// Trailers must not say what only a head may (RFC 9110 §6.5.1), nor what no client is believed.
 fn keep_forwardable(trailers: &mut HeaderMap, settings: &HttpSettings) {
     normalize::drop_from_trailers(trailers);
-    settings.edge.apply(trailers);
+    settings.edge.remove_from(trailers);
 }
 
 impl Drop for Flow {

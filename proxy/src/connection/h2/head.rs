@@ -74,7 +74,7 @@ pub(super) fn trailers(trailers: &mut HeaderMap, settings: &HttpSettings) -> Res
         return Err("too many trailers");
     }
     normalize::drop_from_trailers(trailers);
-    settings.edge.apply(trailers);
+    settings.edge.remove_from(trailers);
     Ok(())
 }
 
@@ -116,11 +116,9 @@ impl Switch {
             // spec: RFC 6455 §4.1; HTTP/2 has no use for it (RFC 8441 §5).
             let key = STANDARD.encode(fastrand::u128(..).to_be_bytes());
             accept = accept_key(&key);
-            head.headers.extend(
-                HeaderValue::try_from(key)
-                    .ok()
-                    .map(|key| (SEC_WEBSOCKET_KEY, key)),
-            );
+            // In the place of whatever the client said under this name: the upstream answers to one key.
+            let key = HeaderValue::try_from(key).map_err(|_| Flaw::Malformed("no key for the handshake"))?;
+            head.headers.insert(SEC_WEBSOCKET_KEY, key);
         }
         Ok(Some(Self { accept }))
     }

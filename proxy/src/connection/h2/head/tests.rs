@@ -3,6 +3,7 @@
 use http::Request;
 
 use super::*;
+use crate::normalize::edge::EdgePolicy;
 
 fn parts(fields: &[(&str, &str)]) -> Parts {
     let mut request = Request::get("http://a.example/");
@@ -73,6 +74,21 @@ fn trailers_frame_and_route_nothing() {
     trailers(&mut padded, &HttpSettings::default()).unwrap_err();
 }
 
+#[test]
+fn what_is_written_anew_in_heads_is_not_added_to_trailers() {
+    let edge =
+        EdgePolicy::default().overwriting(HeaderName::from_static("x-hop"), HeaderValue::from_static("ours"));
+    let settings = HttpSettings {
+        edge,
+        ..HttpSettings::default()
+    };
+    for given in [&[("x-end", "1")][..], &[("x_hop", "theirs"), ("x-end", "1")]] {
+        let mut fields = parts(given).headers;
+        trailers(&mut fields, &settings).unwrap();
+        assert_eq!(fields.keys().collect::<Vec<_>>(), ["x-end"]);
+    }
+}
+
 fn connect(protocol: &'static str) -> Parts {
     let mut head = parts(&[("sec-websocket-version", "13")]);
     head.method = Method::CONNECT;
@@ -102,6 +118,17 @@ fn an_extended_connect_becomes_an_upgrade_and_its_101_a_200() {
     };
     assert_eq!(answered(accept).unwrap(), (StatusCode::OK, 0));
     answered(HeaderValue::from_static("wrong")).unwrap_err();
+}
+
+#[test]
+fn a_key_of_the_client_s_own_is_not_sent() {
+    let mut head = connect("websocket");
+    let own = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+    head.headers.insert(SEC_WEBSOCKET_KEY, own.clone());
+    Switch::of(&mut head, &HttpSettings::default()).unwrap().unwrap();
+    let keys: Vec<_> = head.headers.get_all(SEC_WEBSOCKET_KEY).iter().collect();
+    assert_eq!(keys.len(), 1);
+    assert_ne!(keys[0], own);
 }
 
 #[test]
