@@ -229,6 +229,7 @@ pub(crate) fn drop_from_trailers(trailers: &mut HeaderMap) {
     for name in &HEAD_ONLY {
         trailers.remove(name);
     }
+    forwarded::remove_twins(trailers);
 }
 
 /// HTTP/2 may split the cookies over several fields, which nothing else understands (RFC 9113 §8.2.3).

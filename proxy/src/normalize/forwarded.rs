@@ -48,6 +48,9 @@ pub enum Forwarding {
 
 /// Sets the fields as `policy` says. Returns the client's address where it is not the connection's.
 pub(super) fn apply(headers: &mut HeaderMap, peer: &Peer, policy: Forwarding) -> Option<HeaderValue> {
+    if !matches!(policy, Forwarding::Keep { .. }) {
+        remove_twins(headers);
+    }
     match policy {
         Forwarding::Overwrite => {
             headers.remove(FORWARDED);
@@ -85,6 +88,20 @@ pub(super) fn apply(headers: &mut HeaderMap, peer: &Peer, policy: Forwarding) ->
             }
             None
         }
+    }
+}
+
+/// Removes fields that have one of these names but for `_` in the place of `-`: many an application reads both as one.
+pub(super) fn remove_twins(headers: &mut HeaderMap) {
+    let names = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST];
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let is_twin = |name: &&HeaderName| {
+        // Fields of another length, nearly all, are told by that.
+        let of_length = names.iter().find(|of| of.as_str().len() == name.as_str().len());
+        of_length.is_some_and(|of| of != *name && name.as_str().bytes().map(dashed).eq(of.as_str().bytes()))
+    };
+    while let Some(twin) = headers.keys().find(is_twin).cloned() {
+        headers.remove(twin);
     }
 }
 
@@ -215,6 +232,26 @@ mod tests {
             ["1.1.1.1, 2.2.2.2", "https", "h", "for=1.1.1.1"],
         );
         check(Forwarding::Remove, None, ["", "", "", ""]);
+    }
+
+    #[test]
+    fn a_name_with_underscores_is_no_way_around() {
+        let twins = ["x_forwarded_for", "x-forwarded_proto", "x_forwarded-host"];
+        let check = |policy, left: usize| {
+            let mut headers: HeaderMap = twins
+                .iter()
+                .chain(&["x_forwarded_foo"])
+                .map(|name| (HeaderName::from_static(name), HTTPS))
+                .collect();
+            apply(&mut headers, &peer(), policy);
+            let underscored = headers.keys().filter(|name| name.as_str().contains('_')).count();
+            assert_eq!(underscored, left, "{policy:?}");
+        };
+        check(Forwarding::Overwrite, 1);
+        check(Forwarding::Append { trusted_hops: 0 }, 1);
+        check(Forwarding::Append { trusted_hops: 1 }, 1);
+        check(Forwarding::Remove, 1);
+        check(Forwarding::Keep { trusted_hops: 0 }, 4);
     }
 
     #[test]
