@@ -21,6 +21,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -154,6 +155,15 @@ impl Body {
     /// Drops the rest of a response that its codec cannot go on with, and accounts for it as this kind of failure.
     pub(crate) fn break_off(mut self, kind: Kind) {
         self.account.broke(&Error::new(kind));
+    }
+
+    /// `response` in the place of the one with this body, which its codec cannot send: the exchange ends with it, as
+    /// this failure.
+    pub(crate) fn replaced(mut self, error: &Error, response: Response<Self>) -> Response<Self> {
+        match std::mem::take(&mut self.account) {
+            Account::Response(observation) => observation.replaced(error, response),
+            Account::None | Account::Request(_) => response,
+        }
     }
 
     pub(crate) fn downstream(body: connection::RequestBody) -> Self {

@@ -183,11 +183,20 @@ impl Observation {
     }
 
     /// The answer is an error of ours.
-    pub(crate) fn failed(mut self, error: &Error, mut response: Response<Body>) -> Response<Body> {
+    pub(crate) fn failed(self, error: &Error, response: Response<Body>) -> Response<Body> {
+        self.metrics.head_sent(self.started);
+        self.replaced(error, response)
+    }
+
+    /// An error of ours goes in the place of an answer that cannot be sent.
+    pub(crate) fn replaced(mut self, error: &Error, mut response: Response<Body>) -> Response<Body> {
+        if matches!(self.state, State::Settled) {
+            return response;
+        }
         if let Some(record) = &self.record {
             record.responded(&mut response, Some(error));
         }
-        self.metrics.head_sent(self.started);
+        self.promised = None;
         self.state = State::Failing(error.kind());
         response.map(|body| body.observed(self))
     }

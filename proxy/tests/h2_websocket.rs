@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use support::{Front, GRACE, HOST};
+use tidegate_proxy::error::Kind;
 use tidegate_testkit::client::Client;
 use tidegate_testkit::frames::{Frame, Frames, flag, hpack, kind, reason};
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
@@ -128,6 +129,15 @@ async fn an_answer_that_would_look_like_a_tunnel_is_a_bad_gateway() {
     let mut frames = Frames::connect(front.address).await;
     frames.send(connect(1, &[])).await;
     assert_eq!(frames.response(1).await, 502);
+    failed_by_upstream(&front).await;
+}
+
+/// The one request is in the books as what the client saw of it.
+async fn failed_by_upstream(front: &Front) {
+    front.at_rest().await;
+    let totals = front.books.totals();
+    let failed = totals.failed(Kind::UpstreamProtocol);
+    assert_eq!((totals.accepted, totals.answered, failed), (1, 0, 1));
 }
 
 #[tokio::test]
@@ -147,6 +157,7 @@ async fn an_upstream_that_did_not_understand_the_handshake_is_a_bad_gateway() {
     frames.send(connect(1, &[])).await;
     assert_eq!(frames.response(1).await, 502);
     upstream.finish().await;
+    failed_by_upstream(&front).await;
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ impl Record {
     pub(crate) fn responded(&self, response: &mut Response<Body>, error: Option<&Error>) {
         let now = self.elapsed();
         let mut progress = self.progress();
-        if let Some(id) = progress.echo.take() {
+        if let Some(id) = progress.echo.clone() {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
         progress.status = Some(response.status());

@@ -131,7 +131,8 @@ impl Stream {
     async fn answer(mut self, mut response: Response<Body>) {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Not a status of HTTP/2 (RFC 9113 §8.6); nothing asked for it either.
-            response = failed(&Error::new(Kind::LayerFailed).with_source("a 101 over HTTP/2"));
+            let error = Error::new(Kind::LayerFailed).with_source("a 101 over HTTP/2");
+            response = failed(&error, response.into_body());
         }
         let (mut head, body) = response.into_parts();
         head::drop_connection_fields(&mut head.headers);
@@ -158,15 +159,16 @@ impl Stream {
         let upstream = response.extensions_mut().remove::<Half>();
         let Some(upstream) = upstream.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
             drop(receive);
-            let refused = Switch::refused(response.status());
-            let response = refused.err().map_or(response, |error| failed(&error));
+            if let Err(error) = Switch::refused(response.status()) {
+                response = failed(&error, response.into_body());
+            }
             return self.answer(response).await;
         };
         let end = response.extensions_mut().remove::<TunnelEnd>();
         let protocol = response.headers().get(UPGRADE).cloned();
         let (mut head, held) = mem::take(&mut response).into_parts();
         if let Err(error) = switch.opened(&mut head) {
-            return self.answer(failed(&error)).await;
+            return self.answer(failed(&error, held)).await;
         }
         head::drop_connection_fields(&mut head.headers);
         match self.respond.send_response(Response::from_parts(head, ()), false) {
@@ -181,7 +183,8 @@ impl Stream {
     }
 }
 
-fn failed(error: &Error) -> Response<Body> {
+/// The response that says so, in the place of the one that has this body.
+fn failed(error: &Error, body: Body) -> Response<Body> {
     tracing::debug!(%error, "request failed");
-    respond::from_error(error, Dialect::Http)
+    body.replaced(error, respond::from_error(error, Dialect::Http))
 }
