@@ -156,6 +156,15 @@ async fn an_http10_client_gets_what_it_can_read() {
 }
 
 #[tokio::test]
+async fn an_http10_client_does_not_take_a_broken_response_for_a_whole_one() {
+    let upstream = Upstream::breaking_off("half").await;
+    let front = Front::speaking(http_10(), upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send("GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
+    wire.reset_by_peer().await;
+}
+
+#[tokio::test]
 async fn a_body_that_waits_for_permission_gets_it() {
     let upstream = Upstream::echo().await;
     let front = Front::to(upstream.address());

@@ -3,9 +3,11 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
@@ -35,9 +37,12 @@ enum ReadHalf {
 }
 
 enum WriteHalf {
-    Tcp(tcp::OwnedWriteHalf),
+    Tcp(TcpOut),
     Unix(unix::OwnedWriteHalf),
 }
+
+/// The way out of a TCP connection. Dropped, it ends nothing by itself: closing the socket does that, and can be a reset.
+struct TcpOut(Option<tcp::OwnedWriteHalf>);
 
 /// Sees whether the client is still there, and whether it has sent something that nobody has read.
 #[derive(Clone)]
@@ -48,7 +53,7 @@ pub(crate) struct Presence {
 impl From<TcpStream> for Stream {
     fn from(stream: TcpStream) -> Self {
         let (read, write) = stream.into_split();
-        Self::new(ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+        Self::new(ReadHalf::Tcp(read), WriteHalf::Tcp(TcpOut(Some(write))))
     }
 }
 
@@ -101,6 +106,23 @@ impl Stream {
     }
 }
 
+impl Deref for TcpOut {
+    type Target = tcp::OwnedWriteHalf;
+
+    #[expect(clippy::expect_used, reason = "only its drop takes it")]
+    fn deref(&self) -> &tcp::OwnedWriteHalf {
+        self.0.as_ref().expect("only its drop takes it")
+    }
+}
+
+impl Drop for TcpOut {
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            half.forget();
+        }
+    }
+}
+
 impl WriteHalf {
     async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         match self {
@@ -111,7 +133,7 @@ impl WriteHalf {
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(half) => AsRef::<TcpStream>::as_ref(half).poll_write_ready(cx),
+            Self::Tcp(half) => AsRef::<TcpStream>::as_ref(&**half).poll_write_ready(cx),
             Self::Unix(half) => AsRef::<UnixStream>::as_ref(half).poll_write_ready(cx),
         }
     }
@@ -134,14 +156,14 @@ impl WriteHalf {
     fn peek(&self) -> io::Result<usize> {
         let peek = || self.socket().peek(&mut [MaybeUninit::uninit()]);
         match self {
-            Self::Tcp(half) => AsRef::<TcpStream>::as_ref(half).try_io(Interest::READABLE, peek),
+            Self::Tcp(half) => AsRef::<TcpStream>::as_ref(&**half).try_io(Interest::READABLE, peek),
             Self::Unix(half) => AsRef::<UnixStream>::as_ref(half).try_io(Interest::READABLE, peek),
         }
     }
 
     fn socket(&self) -> SockRef<'_> {
         match self {
-            Self::Tcp(half) => SockRef::from(AsRef::<TcpStream>::as_ref(half)),
+            Self::Tcp(half) => SockRef::from(AsRef::<TcpStream>::as_ref(&**half)),
             Self::Unix(half) => SockRef::from(AsRef::<UnixStream>::as_ref(half)),
         }
     }
@@ -168,6 +190,14 @@ impl Presence {
     #[cfg(not(target_os = "linux"))]
     pub(crate) async fn ended(&self) {
         std::future::pending::<()>().await;
+    }
+
+    /// Has the connection reset when it is closed, so that nobody takes its end for that of a message. Unix sockets know
+    /// no reset.
+    pub(crate) fn reset_on_close(&self) {
+        if let Err(error) = self.stream.socket().set_linger(Some(Duration::ZERO)) {
+            tracing::debug!(%error, "a broken response may look complete");
+        }
     }
 
     /// Resolves when there is something to read, the end included.

@@ -204,7 +204,13 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         drop(head);
         match self.send(body, framing).await {
             Ok(()) => Fate::Settle(persistence),
-            Err(broken) => broken.fate(),
+            Err(broken) => {
+                if framing == Framing::Close {
+                    // The end of such a response is the end of its connection.
+                    self.connection.presence.reset_on_close();
+                }
+                broken.fate()
+            }
         }
     }
 
