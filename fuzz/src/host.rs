@@ -40,10 +40,11 @@ pub fn run(data: &[u8]) {
             };
             assert_one_form(&host);
             let found = table.find(&host).map(|found| Arc::clone(&found.name));
-            let names: &[&str] = match ports {
-                PortMatching::Either => &[host.with_port(), host.name()],
-                PortMatching::Significant => &[host.with_port()],
-                PortMatching::Ignored => &[host.name()],
+            let ported = (host.with_port(), host.with_port().len() - host.name().len());
+            let names: &[(&str, usize)] = match ports {
+                PortMatching::Either => &[ported, (host.name(), 0)],
+                PortMatching::Significant => &[(host.with_port(), 0)],
+                PortMatching::Ignored => &[(host.name(), 0)],
             };
             let expected = linear(&groups, names).map(|number| number.to_string().into());
             assert_eq!(found, expected, "host {host} among {groups:?}, {ports:?}");
@@ -85,27 +86,32 @@ pub(crate) fn assert_one_form(host: &Host) {
 }
 
 /// The group that answers a host with these names, by the definition: an exact domain, else the longest suffix, else the
-/// longest prefix, else `*`; in each kind the first name first, of equal domains the first.
-fn linear(groups: &[Vec<Domain>], names: &[&str]) -> Option<usize> {
-    let kinds: [fn(&Domain, &str) -> Option<usize>; 4] = [
-        |domain, name| matches!(domain, Domain::Exact(text) if **text == *name).then_some(0),
-        |domain, name| match domain {
-            Domain::Suffix(text) if name.len() > text.len() && name.ends_with(&**text) => Some(text.len()),
+/// longest prefix, else `*`; in each kind the first name first, of equal domains the first. With each name stands how many
+/// of its last bytes are a colon and a port that a domain must have too.
+fn linear(groups: &[Vec<Domain>], names: &[(&str, usize)]) -> Option<usize> {
+    let kinds: [fn(&Domain, &str, usize) -> Option<usize>; 4] = [
+        |domain, name, _| matches!(domain, Domain::Exact(text) if **text == *name).then_some(0),
+        |domain, name, port| match domain {
+            Domain::Suffix(text) if name.len() > text.len() && name.ends_with(&**text) => {
+                (text.len() >= port).then_some(text.len())
+            }
             _ => None,
         },
-        |domain, name| match domain {
-            Domain::Prefix(text) if name.len() > text.len() && name.starts_with(&**text) => Some(text.len()),
+        |domain, name, port| match domain {
+            Domain::Prefix(text) if name.len() > text.len() && name.starts_with(&**text) => {
+                (port == 0 || text.len() > name.len() - port).then_some(text.len())
+            }
             _ => None,
         },
-        |domain, _| matches!(domain, Domain::Any).then_some(0),
+        |domain, _, _| matches!(domain, Domain::Any).then_some(0),
     ];
     let mut places = kinds
         .iter()
-        .flat_map(|kind| names.iter().map(move |name| (kind, *name)));
-    places.find_map(|(kind, name)| {
+        .flat_map(|kind| names.iter().map(move |(name, port)| (kind, *name, *port)));
+    places.find_map(|(kind, name, port)| {
         let mut best: Option<(usize, usize)> = None;
         for (number, domains) in groups.iter().enumerate() {
-            for length in domains.iter().filter_map(|domain| kind(domain, name)) {
+            for length in domains.iter().filter_map(|domain| kind(domain, name, port)) {
                 if best.is_none_or(|(longest, _)| length > longest) {
                     best = Some((length, number));
                 }

@@ -90,9 +90,7 @@ impl RouteTable {
     #[must_use]
     pub fn find(&self, host: &Host) -> Option<&Arc<VirtualHost>> {
         match self.settings.ports {
-            PortMatching::Either if self.hosts.ports && host.port().is_some() => {
-                self.hosts.find_first(&[host.with_port(), host.name()])
-            }
+            PortMatching::Either if self.hosts.ports && host.port().is_some() => self.hosts.find_either(host),
             PortMatching::Either | PortMatching::Ignored => self.hosts.find(host.name()),
             PortMatching::Significant => self.hosts.find(host.with_port()),
         }
@@ -133,15 +131,24 @@ impl VirtualHosts {
     /// The virtual host for `host`, which is lower-case, and with a port only where domains are meant to have one.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<&Arc<VirtualHost>> {
-        self.find_first(&[host])
+        let exact = self.exact.get(host);
+        exact
+            .or_else(|| self.suffixes.longest(host, 0, tail))
+            .or_else(|| self.prefixes.longest(host, 0, head))
+            .or(self.any.as_ref())
     }
 
-    /// The virtual host for a host that has several names; among domains of one kind the first name is preferred.
-    fn find_first(&self, names: &[&str]) -> Option<&Arc<VirtualHost>> {
-        let exact = names.iter().find_map(|name| self.exact.get(*name));
+    /// The virtual host for a host with a port: in each kind a domain with that port, else one without.
+    fn find_either(&self, host: &Host) -> Option<&Arc<VirtualHost>> {
+        let (named, name) = (host.with_port(), host.name());
+        // What does not reach the colon says nothing about the port, so it is compared with the name alone.
+        let to_colon = named.len() - name.len();
+        let exact = self.exact.get(named).or_else(|| self.exact.get(name));
         exact
-            .or_else(|| names.iter().find_map(|name| self.suffixes.longest(name, tail)))
-            .or_else(|| names.iter().find_map(|name| self.prefixes.longest(name, head)))
+            .or_else(|| self.suffixes.longest(named, to_colon, tail))
+            .or_else(|| self.suffixes.longest(name, 0, tail))
+            .or_else(|| self.prefixes.longest(named, name.len() + 1, head))
+            .or_else(|| self.prefixes.longest(name, 0, head))
             .or(self.any.as_ref())
     }
 }
@@ -155,9 +162,18 @@ impl Affixes {
         self.hosts.entry(text.into()).or_insert(host);
     }
 
-    /// The host of the longest text that `cut` finds in `name`; the name itself is longer than that.
-    fn longest(&self, name: &str, cut: fn(&str, usize) -> Option<&str>) -> Option<&Arc<VirtualHost>> {
-        let lengths = self.lengths.iter().filter(|length| **length < name.len());
+    /// The host of the longest text of at least `least` bytes that `cut` finds in `name`; the name itself is longer.
+    fn longest(
+        &self,
+        name: &str,
+        least: usize,
+        cut: fn(&str, usize) -> Option<&str>,
+    ) -> Option<&Arc<VirtualHost>> {
+        let lengths = self
+            .lengths
+            .iter()
+            .take_while(|length| **length >= least)
+            .filter(|length| **length < name.len());
         lengths
             .filter_map(|length| cut(name, *length))
             .find_map(|text| self.hosts.get(text))

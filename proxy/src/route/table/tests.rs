@@ -70,6 +70,19 @@ fn either_prefers_a_domain_with_the_port_among_those_of_its_kind() {
 }
 
 #[test]
+fn either_compares_a_domain_without_a_port_with_the_name_alone() {
+    for others in [&[][..], &["other:1"]] {
+        let domains = [&["[::1]*", "b.*", "*80"], others].concat();
+        let table = table(PortMatching::Either, &domains);
+        check(&table, "[::1]:80", "none");
+        check(&table, "b.:80", "none");
+        check(&table, "a:80", "none");
+        check(&table, "a80:81", "*80");
+        check(&table, "b.x:80", "b.*");
+    }
+}
+
+#[test]
 fn the_first_host_that_claims_a_domain_has_it() {
     let hosts = VirtualHosts::new([host("first", &["a"]), host("second", &["a", "b"])]);
     assert_eq!(hosts.find("a").map(|host| &*host.name), Some("first"));
