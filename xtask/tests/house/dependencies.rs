@@ -8,8 +8,10 @@ use serde_json::Value;
 use super::tree::{none, root};
 
 /// Which of our packages each of our packages may build on. Tests, benches and chores may use any.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("proxy", &[]),
+    ("xds", &["proxy"]),
+    ("ingress", &["xds", "proxy", "activator", "knative"]),
     ("knative", &[]),
     ("queue-proxy", &["proxy", "knative"]),
     ("activator", &["proxy", "knative"]),
@@ -30,6 +32,8 @@ const ALLOWED: [(&str, &[&str]); 8] = [
         "tidegate",
         &[
             "local",
+            "ingress",
+            "xds",
             "controller",
             "autoscaler",
             "activator",

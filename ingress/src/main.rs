@@ -1,0 +1,2 @@
+//! An Envoy-compatible ingress.
+fn main() {}

@@ -1,0 +1,11 @@
+//! Envoy's xDS v3: a client that keeps a proxy configured, a server that configures Envoy and us.
+//!
+//! A change travels top-down: bytes -> [`session`] (pure) -> [`translate`] (pure) -> [`store`] (warming) -> the proxy's
+//! [`Handle`](tidegate_proxy::config::Handle).
+
+pub mod client;
+pub mod limits;
+pub mod resource;
+pub mod session;
+pub mod store;
+pub mod translate;

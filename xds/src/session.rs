@@ -1,0 +1,1 @@
+//! One xDS session as a pure state machine: responses and verdicts in, requests out.

@@ -1,0 +1,33 @@
+//! Envoy's resources as configuration of the proxy: pure, each resource by itself.
+//!
+//! A constructor can fail, with a message worded as Envoy's; what it returns cannot be wrong any more. Nothing here looks
+//! another resource up: names of clusters, route configurations and secrets stay names, and [`crate::store`] brings them together.
+
+pub mod cluster;
+pub mod endpoints;
+pub mod filter;
+pub mod listener;
+pub mod reject;
+pub mod routes;
+pub mod secret;
+
+pub use reject::{Note, Reject};
+
+/// What a resource does not say and its translation goes by.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Which listeners are internal: what an external one removes from requests, they leave (`--internal-listener`).
+    pub internal_listeners: Vec<Box<str>>,
+    /// Whether unknown fields of a dynamic resource reject it (`--reject-unknown-dynamic-fields`).
+    pub unknown_fields: UnknownFields,
+}
+
+/// What an unknown field does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownFields {
+    /// It is ignored and counted.
+    #[default]
+    Ignored,
+    /// It rejects the resource.
+    Rejected,
+}
