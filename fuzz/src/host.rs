@@ -85,11 +85,14 @@ pub(crate) fn assert_one_form(host: &Host) {
     }
 }
 
+/// How much of a name, and of its port at least so much, a domain of one kind matches.
+type Match = fn(&Domain, &str, usize) -> Option<usize>;
+
 /// The group that answers a host with these names, by the definition: an exact domain, else the longest suffix, else the
 /// longest prefix, else `*`; in each kind the first name first, of equal domains the first. With each name stands how many
 /// of its last bytes are a colon and a port that a domain must have too.
 fn linear(groups: &[Vec<Domain>], names: &[(&str, usize)]) -> Option<usize> {
-    let kinds: [fn(&Domain, &str, usize) -> Option<usize>; 4] = [
+    let kinds: [Match; 4] = [
         |domain, name, _| matches!(domain, Domain::Exact(text) if **text == *name).then_some(0),
         |domain, name, port| match domain {
             Domain::Suffix(text) if name.len() > text.len() && name.ends_with(&**text) => {
