@@ -13,6 +13,7 @@ pub mod audit;
 pub mod body;
 pub mod certificates;
 pub mod client;
+pub mod envoy;
 pub mod frames;
 pub mod gate;
 pub mod peers;

@@ -13,10 +13,24 @@ const REQUIRE: &str = "TIDEGATE_REQUIRE_PEERS";
 /// When it is not there, and peers are required.
 #[must_use]
 pub fn python(what: &str) -> Option<PathBuf> {
+    peer(what, "python", "peers/python/bin/python")
+}
+
+/// Envoy itself. Where it is not installed, there is none, and one line says that `what` is not run. To start it, see
+/// [`crate::envoy`].
+///
+/// # Panics
+/// When it is not there, and peers are required.
+#[must_use]
+pub fn envoy(what: &str) -> Option<PathBuf> {
+    peer(what, "envoy", "peers/bin/envoy")
+}
+
+fn peer(what: &str, name: &str, place: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().expect("a program knows where it stands");
-    let found = find(&program, Path::new("peers/python/bin/python"));
+    let found = find(&program, Path::new(place));
     if found.is_none() {
-        let why = "its peer is not installed: `cargo xtask peers python`";
+        let why = format!("its peer is not installed: `cargo xtask peers {name}`");
         assert!(
             std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
             "{what} is required ({REQUIRE}=1), but {why}"

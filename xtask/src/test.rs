@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use crate::{command, peers};
 
 /// The programs that tests speak with. The load comparison is not a test: see `cargo xtask peers`.
-const PEERS_OF_TESTS: &[peers::Peer] = &[peers::Peer::Python];
+const PEERS_OF_TESTS: &[peers::Peer] = &[peers::Peer::Python, peers::Peer::Envoy];
 
 /// Runs unit, behaviour, program and doc tests of the whole workspace, and ends with one line that adds them up; nothing is
 /// said after it. Failure when a test failed, or none ran.
