@@ -16,6 +16,8 @@ pub mod client;
 pub mod envoy;
 pub mod frames;
 pub mod gate;
+#[cfg(feature = "xds")]
+pub mod kourier;
 pub mod peers;
 pub mod program;
 pub mod tls;
