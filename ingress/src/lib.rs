@@ -1,1 +1,3 @@
 //! An Envoy-compatible ingress.
+
+pub mod lifecycle;
