@@ -34,25 +34,43 @@ pub(crate) use stream::Stream;
 
 /// Serves one accepted connection to its end. `guard` is held for that long.
 pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {
-    let forced = accepted.shared.watch().forced();
     let remote = accepted.remote;
     let _open = proxy.worker().metrics.connection();
+    let forced = accepted.shared.watch().forced();
+    let established = async {
+        if establish::is_immediate(&accepted.shared) {
+            return Some(establish::at_once(accepted));
+        }
+        // Boxed, as the task of every connection would have room for it.
+        Box::pin(first_bytes(accepted)).await
+    };
+    let established = tokio::select! {
+        established = established => established,
+        () = forced => return tracing::debug!(?remote, "connection cut at the end of the drain"),
+    };
+    let served = match established {
+        Some(Ok(established)) => speak(established, proxy, guard).await,
+        Some(Err(refusal)) => Err(refusal),
+        None => Ok(()),
+    };
+    if let Err(refusal) = served {
+        tracing::debug!(?remote, %refusal, "connection ended before its first request");
+        if let Some(reason) = refusal.reason() {
+            ProxyMetrics::connection_refused(reason);
+        }
+    }
+}
+
+/// Serves HTTP until the connection or the drain of its filter chain is over.
+async fn speak(established: Established, proxy: Proxy, guard: Guard) -> Result<(), Refusal> {
+    let Established {
+        mut socket,
+        presence,
+        peer,
+        protocol,
+    } = established;
+    let (remote, forced) = (peer.remote(), peer.drain().map(Watch::forced));
     let served = async {
-        let established = if establish::is_immediate(&accepted.shared) {
-            establish::at_once(accepted)
-        } else {
-            // Boxed, as the task of every connection would have room for it.
-            match Box::pin(first_bytes(accepted)).await {
-                Some(established) => established,
-                None => return Ok(()),
-            }
-        };
-        let Established {
-            mut socket,
-            presence,
-            peer,
-            protocol,
-        } = established?;
         let protocol = match protocol {
             Some(agreed) => Some(agreed),
             None => {
@@ -79,13 +97,18 @@ pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {
         Ok::<(), Refusal>(())
     };
     tokio::select! {
-        result = served => if let Err(refusal) = result {
-            tracing::debug!(?remote, %refusal, "connection ended before its first request");
-            if let Some(reason) = refusal.reason() {
-                ProxyMetrics::connection_refused(reason);
-            }
-        },
-        () = forced => tracing::debug!(?remote, "connection cut at the end of the drain"),
+        result = served => result,
+        () = reached(forced) => {
+            tracing::debug!(?remote, "connection cut at the end of the drain");
+            Ok(())
+        }
+    }
+}
+
+async fn reached(phase: Option<impl Future<Output = ()>>) {
+    match phase {
+        Some(phase) => phase.await,
+        None => future::pending().await,
     }
 }
 
@@ -93,7 +116,7 @@ pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {
 async fn first_bytes(accepted: Accepted) -> Option<Result<Established, Refusal>> {
     let (presence, watch) = (accepted.stream.presence(), accepted.shared.watch().clone());
     // One for all: who has sent a byte late is not given the whole time again.
-    let deadline = Instant::now() + accepted.shared.handshake_timeout;
+    let deadline = Instant::now() + accepted.shared.intake().handshake_timeout;
     tokio::select! {
         biased;
         // An error shows when the connection is read.

@@ -27,6 +27,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::config::limits;
+
+mod fade;
+
+pub use fade::Fade;
+use fade::Fading;
+
 /// A step of the stop. A process that just runs has reached none: 0.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
@@ -80,6 +87,11 @@ impl Drain {
         self.signal.advance(Phase::Draining);
     }
 
+    /// Parts with clients by and by, before the graceful phase; in place of what was said before.
+    pub fn fade(&self, fade: Fade) {
+        self.signal.fading.set(fade);
+    }
+
     /// How many guards are held now.
     #[must_use]
     pub fn busy(&self) -> usize {
@@ -91,6 +103,16 @@ impl Drain {
         self.end(grace).await
     }
 
+    /// Ends the drain: what still runs is cut.
+    pub(crate) fn cut(&self) {
+        self.signal.advance(Phase::Forced);
+    }
+
+    /// Resolves when no guard is held.
+    pub(crate) async fn idle(&self) {
+        self.busy.wait_idle().await;
+    }
+
     /// [`Drain::finish`] for an owner that shares the drain. Cancelled, the drain has begun and is not forced.
     pub(crate) async fn end(&self, grace: Duration) -> Outcome {
         self.start();
@@ -100,6 +122,15 @@ impl Drain {
         };
         self.signal.advance(Phase::Forced);
         Outcome { forced }
+    }
+
+    /// Parts with clients as `fade` says for `grace`, or until nothing is busy; then stops what is left, which has the time
+    /// for its last words.
+    pub(crate) async fn fade_out(&self, fade: Fade, grace: Duration) -> Outcome {
+        self.fade(fade);
+        // Whether all have gone, or not in time, the rest is the same.
+        _ = tokio::time::timeout(grace, self.busy.wait_idle()).await;
+        self.end(limits::LAST_WORDS_TIMEOUT).await
     }
 }
 
@@ -133,6 +164,13 @@ impl Watch {
         self.signal.reached(Phase::Forced)
     }
 
+    /// Whether a response that goes out now is to be its connection's last: the stop has begun, or a [`Fade`] has come so far,
+    /// of this drain or of one that it is a part of.
+    #[must_use]
+    pub fn lets_go(&self) -> bool {
+        self.signal.lets_go()
+    }
+
     /// Counts one more piece of work until the guard is dropped.
     #[must_use]
     pub fn guard(&self) -> Guard {
@@ -149,6 +187,13 @@ impl Watch {
     /// here. To be called before the part is used; what has been adopted stays with whom it has.
     pub(crate) fn adopt(&self, part: &Self) {
         if part.busy.whole.set(Arc::clone(&self.busy)).is_ok() {
+            self.lead(part);
+        }
+    }
+
+    /// [`Watch::adopt`] for a part whose own work is counted here anyway.
+    pub(crate) fn lead(&self, part: &Self) {
+        if part.signal.whole.set(Arc::clone(&self.signal)).is_ok() {
             let mut waiting = self.signal.waiting();
             waiting.parts.retain(|part| part.strong_count() > 0);
             waiting.parts.push(Arc::downgrade(&part.signal));
@@ -232,6 +277,9 @@ impl Busy {
 struct Signal {
     phase: AtomicU8,
     waiting: Mutex<Waiting>,
+    fading: Fading,
+    /// Whose part this is.
+    whole: OnceLock<Arc<Self>>,
 }
 
 #[derive(Debug, Default)]
@@ -251,6 +299,11 @@ impl Waiting {
 impl Signal {
     fn reached(&self, wanted: Phase) -> bool {
         self.phase.load(Ordering::Acquire) >= wanted as u8
+    }
+
+    fn lets_go(&self) -> bool {
+        let fades = self.reached(Phase::Draining) || self.fading.takes(fastrand::f64);
+        fades || self.whole.get().is_some_and(|whole| whole.lets_go())
     }
 
     fn advance(&self, to: Phase) {
@@ -392,6 +445,18 @@ mod tests {
         watch.adopt(&of_late);
         of_late.forced().await;
         drop(late);
+    }
+
+    #[test]
+    fn a_part_lets_go_with_the_whole_and_alone() {
+        let ((whole, of_whole), (part, of_part)) = (Drain::new(), Drain::new());
+        of_whole.lead(&of_part);
+        whole.fade(Fade::Now);
+        assert!(of_part.lets_go() && of_whole.lets_go());
+        whole.fade(Fade::None);
+        assert!(!of_part.lets_go());
+        part.fade(Fade::Now);
+        assert!(of_part.lets_go() && !of_whole.lets_go());
     }
 
     #[tokio::test]

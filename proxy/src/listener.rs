@@ -40,29 +40,26 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::net::{TcpListener, UnixListener};
-
 use crate::config::http::HttpSettings;
-use crate::config::limits;
-use crate::connection::{self, Stream};
-use crate::drain::{Drain, Outcome, Watch};
+use crate::drain::{Drain, Fade, Outcome, Watch};
 use crate::normalize::edge::EdgePolicy;
-use crate::observe::metrics::{self, ListenerMetrics, ProxyMetrics};
-use crate::overload::Overload;
-use crate::process;
-use crate::worker::Proxy;
+use crate::observe::metrics::ListenerMetrics;
+use arc_swap::ArcSwap;
 
+mod accept;
 pub mod chain;
 mod connections;
 mod open;
+mod retired;
 pub mod settings;
 
+pub(crate) use accept::Accepted;
 use chain::FilterChains;
 pub use connections::Connections;
 use open::Listening;
+pub use retired::Retired;
+use settings::{Begin, ProxyProtocol, TcpSettings};
 pub use settings::{ListenAddress, ListenerSettings};
-use settings::{ProxyProtocol, TcpSettings};
 
 /// A listening address: one socket for each worker, so that accepting needs no lock and no other thread.
 #[derive(Debug)]
@@ -91,14 +88,27 @@ pub(crate) struct Shared {
     address: ListenAddress,
     #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux hands options on"))]
     tcp: TcpSettings,
-    pub(crate) proxy_protocol: ProxyProtocol,
-    pub(crate) handshake_timeout: Duration,
+    /// How long the kernel's queue is, where it is not there before somebody accepts.
+    late_backlog: Option<u32>,
+    intake: ArcSwap<Intake>,
     pub(crate) connections: Connections,
     own: Option<Connections>,
     pub(crate) chains: ArcSwap<FilterChains>,
     pub(crate) metrics: ListenerMetrics,
     drain: Drain,
     watch: Watch,
+    /// A part of `drain` that accepts: it can end before the rest does.
+    accepting: Drain,
+    accepting_watch: Watch,
+}
+
+/// What a connection meets before its filter chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intake {
+    /// Whether a PROXY header comes first.
+    pub proxy_protocol: ProxyProtocol,
+    /// How long a connection may take until HTTP can begin.
+    pub handshake_timeout: Duration,
 }
 
 /// An address that cannot be listened on.
@@ -154,14 +164,20 @@ impl Listener {
             address: settings.address.clone(),
             source,
         })?;
-        let (drain, watch) = Drain::new();
+        let ((drain, watch), (accepting, accepting_watch)) = (Drain::new(), Drain::new());
+        watch.lead(&accepting_watch);
         let metrics = ListenerMetrics::new(&settings.name);
         tell_expiry(&metrics, &settings.chains);
+        settings.chains.join(&watch);
+        let intake = Intake {
+            proxy_protocol: settings.proxy_protocol,
+            handshake_timeout: settings.handshake_timeout,
+        };
         let shared = Shared {
             address,
             tcp: settings.tcp,
-            proxy_protocol: settings.proxy_protocol,
-            handshake_timeout: settings.handshake_timeout,
+            late_backlog: (settings.begin == Begin::Served).then_some(settings.backlog),
+            intake: ArcSwap::from_pointee(intake),
             connections: settings.connections,
             own: settings
                 .connections_max
@@ -171,6 +187,8 @@ impl Listener {
             name: settings.name,
             drain,
             watch,
+            accepting,
+            accepting_watch,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -228,8 +246,47 @@ impl ListenerHandle {
     /// Replaces its filter chains, certificates among them, for connections that begin from now on; those that stand
     /// keep what they began with.
     pub fn set_chains(&self, chains: FilterChains) {
-        tell_expiry(&self.shared.metrics, &chains);
-        self.shared.chains.store(Arc::new(chains));
+        _ = self.replace_chains(chains);
+    }
+
+    /// Replaces its filter chains as [`set_chains`](Self::set_chains) does, and says which are not there any more, so that
+    /// their connections can be drained. A chain that is as before, with the same `Arc`s in it, stays the one it was.
+    #[must_use = "connections of what it returns go on until they are drained"]
+    pub fn replace_chains(&self, chains: FilterChains) -> Retired {
+        let shared = &self.shared;
+        let (chains, gone) = chains.keeping(&shared.chains.load());
+        tell_expiry(&shared.metrics, &chains);
+        chains.join(&shared.watch);
+        shared.chains.store(Arc::new(chains));
+        Retired::new(&gone)
+    }
+
+    /// Replaces what connections that begin from now on meet before their filter chain.
+    pub fn set_intake(&self, intake: Intake) {
+        self.shared.intake.store(Arc::new(intake));
+    }
+
+    /// Stops accepting, for good: what waits in its queue is taken and nothing more. Its connections go on.
+    pub fn close(&self) {
+        self.shared.accepting.start();
+    }
+
+    /// Resolves once [`close`](Self::close), or a drain, has closed the last socket of every worker that has begun to
+    /// serve: its address is free.
+    pub async fn closed(&self) {
+        self.shared.accepting.idle().await;
+    }
+
+    /// Parts with its clients by and by; in place of what was said before.
+    pub fn fade(&self, fade: Fade) {
+        self.shared.drain.fade(fade);
+    }
+
+    /// Closes it, parts with its clients as `fade` says for `grace`, then cuts those that are left, after a moment for
+    /// their last words.
+    pub async fn retire(&self, fade: Fade, grace: Duration) -> Outcome {
+        self.close();
+        self.shared.drain.fade_out(fade, grace).await
     }
 
     /// Stops it: accepts what waits in its queue and nothing more, lets its connections finish for `grace`, then cuts
@@ -243,6 +300,11 @@ impl Shared {
     /// Sees the listener's drain, which begins with the process's at the latest.
     pub(crate) fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// What a connection that begins now meets first.
+    pub(crate) fn intake(&self) -> Intake {
+        **self.intake.load()
     }
 
     /// The address that every connection came to, where there is only one.
@@ -259,223 +321,5 @@ fn tell_expiry(metrics: &ListenerMetrics, chains: &FilterChains) {
         if let Some(at) = chain.tls.as_ref().and_then(|tls| tls.expires_at()) {
             metrics.certificate_expires(&chain.name, at);
         }
-    }
-}
-
-/// A socket in the runtime that accepts on it.
-enum Running {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-/// A connection that has been accepted.
-pub(crate) struct Accepted {
-    pub(crate) stream: Stream,
-    /// None for a unix socket.
-    pub(crate) remote: Option<SocketAddr>,
-    pub(crate) local: Option<SocketAddr>,
-    pub(crate) shared: Arc<Shared>,
-}
-
-impl Acceptor {
-    /// Accepts connections and serves them by `proxy` until the drain begins: the process's, or the listener's own.
-    ///
-    /// Connections go on after that, in tasks of the runtime that this is called in: keep it until
-    /// [`Watch::forced`](crate::drain::Watch::forced).
-    ///
-    /// # Errors
-    /// When the socket cannot be used in the runtime that this is called in.
-    pub fn serve(self, proxy: Proxy) -> impl Future<Output = io::Result<()>> + Send + use<> {
-        proxy.worker().drain.adopt(&self.shared.watch);
-        // What waits in the queue when the drain begins is part of it, also before this has run.
-        let queue = self.shared.watch.guard();
-        async move {
-            let served = self.accept(&proxy).await;
-            drop(queue);
-            served
-        }
-    }
-
-    async fn accept(self, proxy: &Proxy) -> io::Result<()> {
-        let Self { socket, shared } = self;
-        // Removed with the last of the workers' sockets.
-        let (mut running, _file) = match socket {
-            Listening::Tcp(socket) => (Running::Tcp(TcpListener::from_std(socket)?), None),
-            Listening::Unix(socket, file) => (Running::Unix(UnixListener::from_std(socket)?), Some(file)),
-        };
-        let mut draining = shared.watch.draining();
-        loop {
-            let accepted = tokio::select! {
-                accepted = running.accept(&shared) => accepted,
-                () = &mut draining => break,
-            };
-            let accepted = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    refused(&error).await;
-                    continue;
-                }
-            };
-            let overload = proxy.worker().metrics.overload();
-            let places = match shared.try_places().filter(|_| overload.accepts_connections()) {
-                Some(places) => places,
-                // Nothing more is accepted meanwhile: the kernel keeps the others.
-                None => tokio::select! {
-                    places = shared.places(overload) => places,
-                    () = &mut draining => {
-                        start(accepted, None, proxy);
-                        break;
-                    }
-                },
-            };
-            start(accepted, Some(places), proxy);
-        }
-        // Closing a socket of a group resets what waits in its queue: take that first, and ask the kernel for it,
-        // as the runtime may not have heard of the latest ones yet.
-        for _ in 0..limits::LISTEN_BACKLOG {
-            match running.accept_now(&shared) {
-                Ok(accepted) => {
-                    let places = shared.try_places();
-                    start(accepted, places, proxy);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => ProxyMetrics::connection_refused(metrics::REFUSED_BY_SYSTEM),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A connection's places under the bounds that hold for it.
-struct Places {
-    _process: connections::Place,
-    _own: Option<connections::Place>,
-}
-
-impl Shared {
-    fn try_places(&self) -> Option<Places> {
-        let own = match &self.own {
-            Some(own) => Some(own.try_admit()?),
-            None => None,
-        };
-        let process = self.connections.try_admit()?;
-        Some(Places {
-            _process: process,
-            _own: own,
-        })
-    }
-
-    async fn places(&self, overload: &Overload) -> Places {
-        self.metrics.paused();
-        tracing::warn!(listener = %self.name, "as many connections as may be: accepting pauses until one ends");
-        while !overload.accepts_connections() {
-            // How much memory there is, is looked at as often.
-            tokio::time::sleep(limits::MEMORY_SAMPLE_INTERVAL).await;
-        }
-        let own = match &self.own {
-            Some(own) => Some(own.admit().await),
-            None => None,
-        };
-        Places {
-            _process: self.connections.admit().await,
-            _own: own,
-        }
-    }
-}
-
-fn start(accepted: Accepted, places: Option<Places>, proxy: &Proxy) {
-    let Some(places) = places else {
-        return ProxyMetrics::connection_refused(metrics::REFUSED_TOO_MANY);
-    };
-    let Ok(source) = accepted.shared.connections.admit_source(accepted.remote) else {
-        return ProxyMetrics::connection_refused(metrics::REFUSED_SOURCE);
-    };
-    accepted.shared.metrics.accepted();
-    let (guard, proxy) = (accepted.shared.watch.guard(), proxy.clone());
-    process::spawn("connection", guard.clone(), async move {
-        connection::serve(accepted, proxy, guard).await;
-        drop((places, source));
-    });
-}
-
-impl Running {
-    async fn accept(&mut self, shared: &Arc<Shared>) -> io::Result<Accepted> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, remote) = listener.accept().await?;
-                Accepted::tcp(stream, remote, shared)
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok(Accepted::unix(stream, shared))
-            }
-        }
-    }
-
-    /// What the kernel has in its queue at this moment.
-    fn accept_now(&self, shared: &Arc<Shared>) -> io::Result<Accepted> {
-        let (socket, remote) = match self {
-            Self::Tcp(listener) => socket2::SockRef::from(listener).accept()?,
-            Self::Unix(listener) => socket2::SockRef::from(listener).accept()?,
-        };
-        socket.set_nonblocking(true)?;
-        match (self, remote.as_socket()) {
-            (Self::Tcp(_), Some(remote)) => {
-                Accepted::tcp(tokio::net::TcpStream::from_std(socket.into())?, remote, shared)
-            }
-            _ => Ok(Accepted::unix(
-                tokio::net::UnixStream::from_std(socket.into())?,
-                shared,
-            )),
-        }
-    }
-}
-
-impl Accepted {
-    fn tcp(stream: tokio::net::TcpStream, remote: SocketAddr, shared: &Arc<Shared>) -> io::Result<Self> {
-        #[cfg(not(target_os = "linux"))]
-        open::set_options(&socket2::SockRef::from(&stream), &shared.tcp)?;
-        let local = match shared.one_address() {
-            Some(address) => address,
-            None => stream.local_addr()?,
-        };
-        Ok(Self {
-            stream: stream.into(),
-            remote: Some(canonical(remote)),
-            local: Some(canonical(local)),
-            shared: Arc::clone(shared),
-        })
-    }
-
-    fn unix(stream: tokio::net::UnixStream, shared: &Arc<Shared>) -> Self {
-        Self {
-            stream: stream.into(),
-            remote: None,
-            local: None,
-            shared: Arc::clone(shared),
-        }
-    }
-}
-
-/// An IPv4 client of an IPv6 socket is an IPv4 client.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V6(v6) if v6.ip().to_ipv4_mapped().is_some() => {
-            SocketAddr::new(address.ip().to_canonical(), address.port())
-        }
-        _ => address,
-    }
-}
-
-/// Most accept errors concern one connection; running out of descriptors or memory lasts, and would spin.
-async fn refused(error: &io::Error) {
-    ProxyMetrics::connection_refused(metrics::REFUSED_BY_SYSTEM);
-    tracing::warn!(%error, "a connection could not be accepted");
-    let passing = matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
-    );
-    if !passing {
-        tokio::time::sleep(limits::ACCEPT_BACKOFF).await;
     }
 }

@@ -21,6 +21,8 @@ pub const DOWNSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a connection that is being closed gracefully waits for what is under way on it; then it is cut.
 pub const CONNECTION_DRAIN_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long what is left of a listener or filter chain that has faded out has for its last words; then it is cut.
+pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest request target that is read, in bytes; above it 414.
 pub const REQUEST_TARGET_BYTES_MAX: usize = 32 * 1024;
 /// The most interim (1xx) responses that are passed on for one request; further ones are dropped.

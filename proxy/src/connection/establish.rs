@@ -89,7 +89,7 @@ impl Ends {
 
 /// Whether HTTP begins with the first byte, for all connections of the listener.
 pub(super) fn is_immediate(shared: &Shared) -> bool {
-    shared.proxy_protocol == ProxyProtocol::Off && shared.chains.load().needs() == Needs::Nothing
+    shared.intake().proxy_protocol == ProxyProtocol::Off && shared.chains.load().needs() == Needs::Nothing
 }
 
 /// HTTP begins with the first byte: nothing to wait for.
@@ -103,8 +103,9 @@ pub(super) async fn establish(accepted: Accepted, deadline: Instant) -> Result<E
     let (mut ends, shared) = (Ends::of(&accepted), accepted.shared);
     let mut stream = accepted.stream;
     let established = async {
-        if shared.proxy_protocol != ProxyProtocol::Off {
-            ends = ends.replaced_by(proxy_header(&mut stream, shared.proxy_protocol).await?);
+        let header = shared.intake().proxy_protocol;
+        if header != ProxyProtocol::Off {
+            ends = ends.replaced_by(proxy_header(&mut stream, header).await?);
         }
         // Copied out: the chains are not to be held while a client takes its time.
         let needs = shared.chains.load().needs();

@@ -213,7 +213,7 @@ impl<'a> Connection<'a> {
             .timeouts
             .connection_max
             .is_some_and(|max| self.opened.elapsed() >= max);
-        if spent || old || self.proxy.drain().is_draining() {
+        if spent || old || self.proxy.drain().lets_go() {
             Persistence::Close
         } else {
             Persistence::KeepAlive

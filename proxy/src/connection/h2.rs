@@ -136,7 +136,7 @@ impl<'a> Life<'a> {
                 accepted = connection.accept() => match accepted {
                     Some(Ok((request, respond))) => {
                         self.start(request, respond);
-                        if self.requests_left == Some(0) {
+                        if self.requests_left == Some(0) || self.proxy.drain().lets_go() {
                             self.drain(&mut connection);
                         }
                     }

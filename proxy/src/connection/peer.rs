@@ -151,9 +151,9 @@ impl Peer {
         self.tls.as_deref()
     }
 
-    /// The drain of the listener that it came in by, which begins with the process's at the latest.
+    /// The drain of the filter chain that it came in by, which begins with its listener's and the process's at the latest.
     pub(crate) fn drain(&self) -> Option<&Watch> {
-        self.listener.as_ref().map(|listener| listener.watch())
+        self.listener.as_ref().map(|_| self.chain.watch())
     }
 
     /// Whether a request for `host` has come to the wrong place: its filter chain answers for certain hosts, and this is

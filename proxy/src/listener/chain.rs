@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::config::http::HttpSettings;
 use crate::config::limits;
+use crate::drain::{Drain, Watch};
 use crate::tls::server::ServerTls;
 
 mod names;
@@ -175,8 +176,11 @@ pub(crate) struct Chain {
     pub(crate) http: Arc<HttpSettings>,
     /// The hosts that it answers for, where it does not answer for all.
     pub(crate) hosts: Option<Names>,
+    policy: Hosts,
     matches: ChainMatch,
     names: Names,
+    drain: Drain,
+    watch: Watch,
 }
 
 impl FilterChain {
@@ -262,6 +266,24 @@ impl FilterChains {
         self.needs
     }
 
+    /// These chains, with those of `before` that are the same in place of their likes; and those that none of these is like.
+    pub(super) fn keeping(mut self, before: &Self) -> (Self, Vec<Arc<Chain>>) {
+        let mut gone: Vec<Arc<Chain>> = before.iter().cloned().collect();
+        for chain in self.chains.iter_mut().chain(&mut self.default) {
+            if let Some(at) = gone.iter().position(|old| old.is_like(chain)) {
+                *chain = gone.swap_remove(at);
+            }
+        }
+        (self, gone)
+    }
+
+    /// Makes each a part of a listener's drain.
+    pub(super) fn join(&self, listener: &Watch) {
+        for chain in self.iter() {
+            listener.lead(&chain.watch);
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Chain>> {
         self.chains.iter().chain(&self.default)
     }
@@ -307,14 +329,41 @@ impl Chain {
             (Some(_), Hosts::OfServerNames) => (!names.is_empty()).then(|| names.clone()),
             (Some(_), Hosts::OfCertificates) => Some(certificates()),
         };
+        let (drain, watch) = Drain::new();
         Self {
             name: chain.name,
             tls: chain.tls,
             http: chain.http,
             hosts,
+            policy: chain.hosts,
             matches: chain.matches,
             names,
+            drain,
+            watch,
         }
+    }
+
+    /// Whether connections need not notice if one takes the other's place.
+    fn is_like(&self, other: &Self) -> bool {
+        let same_tls = match (&self.tls, &other.tls) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        same_tls
+            && Arc::ptr_eq(&self.http, &other.http)
+            && self.name == other.name
+            && self.policy == other.policy
+            && self.matches == other.matches
+    }
+
+    /// The drain of its connections: it begins and ends with its listener's at the latest.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    pub(super) fn drain(&self) -> &Drain {
+        &self.drain
     }
 
     /// The chain of a request that came by no listener.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-use super::settings::{Delay, IpVersions, ListenAddress, ListenerSettings, TcpSettings, UnixAddress};
+use super::settings::{Begin, Delay, IpVersions, ListenAddress, ListenerSettings, TcpSettings, UnixAddress};
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -64,7 +64,9 @@ fn tcp(
     let others = (1..workers.get()).map(|_| bound(address, settings, Sharing::PerWorker));
     let sockets = std::iter::once(Ok(first)).chain(others).map(|socket| {
         let socket = socket?;
-        socket.listen(backlog(settings))?;
+        if settings.begin == Begin::Opened {
+            socket.listen(backlog(settings.backlog))?;
+        }
         Ok(Listening::Tcp(socket.into()))
     });
     Ok((address, sockets.collect::<io::Result<_>>()?))
@@ -129,7 +131,9 @@ fn unix(
     }
     socket.set_nonblocking(true)?;
     // Only from here on can anybody connect.
-    socket.listen(backlog(settings))?;
+    if settings.begin == Begin::Opened {
+        socket.listen(backlog(settings.backlog))?;
+    }
     // There are no groups of unix sockets: the workers share one queue.
     let sockets = (0..workers.get()).map(|_| {
         let socket = socket.try_clone()?;
@@ -138,8 +142,18 @@ fn unix(
     sockets.collect()
 }
 
-fn backlog(settings: &ListenerSettings) -> i32 {
-    i32::try_from(settings.backlog).unwrap_or(i32::MAX)
+fn backlog(length: u32) -> i32 {
+    i32::try_from(length).unwrap_or(i32::MAX)
+}
+
+impl Listening {
+    /// Lets clients connect.
+    pub(super) fn listen(&self, length: u32) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => SockRef::from(socket).listen(backlog(length)),
+            Self::Unix(socket, _) => SockRef::from(socket).listen(backlog(length)),
+        }
+    }
 }
 
 /// Whether this is a socket that nobody listens on: what a process leaves behind that was killed.

@@ -40,6 +40,8 @@ pub struct ListenerSettings {
     /// How many connections the kernel keeps until they are accepted; for each worker. Default:
     /// [`limits::LISTEN_BACKLOG`].
     pub backlog: u32,
+    /// When clients can connect. Default: as soon as it is open.
+    pub begin: Begin,
     /// Options of its TCP connections. Default: no delay, no keepalive.
     pub tcp: TcpSettings,
     /// Whether a PROXY header comes first. Default: no.
@@ -81,6 +83,16 @@ pub enum IpVersions {
     Own,
     /// Those of both, where it is `[::]`; IPv4 clients are shown by their IPv4 address.
     Both,
+}
+
+/// When clients of a listener can connect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begin {
+    /// As soon as it is open; they wait in the kernel's queue until somebody accepts.
+    #[default]
+    Opened,
+    /// Once a worker [serves](super::Acceptor::serve) it; until then the address is taken and they are refused.
+    Served,
 }
 
 /// Options of TCP connections.
@@ -133,6 +145,7 @@ impl ListenerSettings {
             address: address.into(),
             versions: IpVersions::default(),
             backlog: limits::LISTEN_BACKLOG,
+            begin: Begin::default(),
             tcp: TcpSettings::default(),
             proxy_protocol: ProxyProtocol::default(),
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
