@@ -4,12 +4,16 @@
 //! another resource up: names of clusters, route configurations and secrets stay names, and [`crate::store`] brings them together.
 
 pub mod cluster;
+pub mod constraint;
 pub mod endpoints;
 pub mod filter;
 pub mod listener;
+pub mod notes;
 pub mod reject;
 pub mod routes;
 pub mod secret;
+pub mod text_match;
+pub mod unknown;
 
 pub use reject::{Note, Reject};
 
