@@ -9,3 +9,4 @@ pub mod resource;
 pub mod session;
 pub mod store;
 pub mod translate;
+pub mod wire;
