@@ -13,6 +13,8 @@ pub mod audit;
 pub mod body;
 pub mod certificates;
 pub mod client;
+#[cfg(feature = "xds")]
+pub mod control_plane;
 pub mod envoy;
 pub mod frames;
 pub mod gate;

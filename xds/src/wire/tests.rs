@@ -33,7 +33,10 @@ fn requests_read_as_envoys() {
     let read: envoy::DiscoveryRequest = same(&request);
     assert_eq!(read.node.as_ref().unwrap().id, "gateway");
     assert_eq!(read.node.as_ref().unwrap().user_agent_name, "tidegate");
-    assert_eq!((read.version_info.as_str(), read.response_nonce.as_str()), ("1", "7"));
+    assert_eq!(
+        (read.version_info.as_str(), read.response_nonce.as_str()),
+        ("1", "7")
+    );
     assert_eq!(read.resource_names, ["a", "b"]);
     assert_eq!(read.error_detail.unwrap().message, "no");
 }
@@ -88,7 +91,10 @@ fn responses_of_envoys_kind_are_read() {
         nonce: "8".into(),
         ..envoy::DiscoveryResponse::default()
     };
-    assert_eq!(same::<envoy::DiscoveryResponse>(&same::<DiscoveryResponse>(&whole)), whole);
+    assert_eq!(
+        same::<envoy::DiscoveryResponse>(&same::<DiscoveryResponse>(&whole)),
+        whole
+    );
 }
 
 #[test]
@@ -104,7 +110,10 @@ fn a_resource_is_a_slice_of_its_message() {
     let whole = message.as_ptr_range();
     let read = DiscoveryResponse::decode(message.clone()).unwrap();
     let value = read.resources.first().unwrap().value.as_ptr_range();
-    assert!(whole.start <= value.start && value.end <= whole.end, "it was copied");
+    assert!(
+        whole.start <= value.start && value.end <= whole.end,
+        "it was copied"
+    );
 }
 
 #[test]
