@@ -6,6 +6,7 @@
 pub mod client;
 pub mod limits;
 pub mod resource;
+pub mod server;
 pub mod session;
 pub mod store;
 pub mod translate;

@@ -12,3 +12,48 @@ pub const INITIAL_FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How many notes about what has no effect are kept of one resource; the rest is left out.
 pub const NOTES_MAX: usize = 100;
+
+/// How long the server lets listeners and routes wait until the clusters before them were taken, and removals until everything
+/// else was. Above it they are sent all the same: a client that never answers must not keep the rest from itself.
+pub const ORDER_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the server keeps from a client what it refused, the first time; each further time twice as long. A change of the
+/// resource, or of what it names, is tried at once.
+pub const NACK_RETRY_MIN: Duration = Duration::from_secs(30);
+
+/// The longest time for which the server keeps from a client what it refused.
+pub const NACK_RETRY_MAX: Duration = Duration::from_secs(600);
+
+/// From how many bytes on a resource's body is sent from where it lies, shared by all clients; below it is copied into the
+/// message, which costs less than a frame of its own.
+pub const SHARED_BYTES_MIN: usize = 4 * 1024;
+
+/// How many connections of clients the xDS server has at once. Above it they wait to be accepted.
+pub const SERVER_CONNECTIONS_MAX: usize = 4096;
+
+/// How many streams a client may have on one connection to the xDS server: Envoy has one for each EDS cluster where it does not
+/// aggregate. Above it HTTP/2 makes it wait, or open another connection.
+pub const SERVER_STREAMS_MAX: u32 = 16 * 1024;
+
+/// How many bytes of requests a connection, and each of its streams, may have under way to the xDS server. HTTP/2 makes a
+/// client wait that has more to say.
+pub const SERVER_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// How large a request to the xDS server may be, such as one with the versions of everything that a client has. Above it the
+/// stream ends.
+pub const SERVER_REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// After how long a silent connection of the xDS server is asked whether its client is still there.
+pub const SERVER_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// How long that answer may take. Above it the connection is cut.
+pub const SERVER_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a stream of the xDS server may be open before its first request. Above it the stream ends with `DEADLINE_EXCEEDED`.
+pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take no further message of what the xDS server sends. Above it the stream ends with `RESOURCE_EXHAUSTED`.
+pub const SEND_STALL_MAX: Duration = Duration::from_secs(60);
+
+/// How long the xDS server waits after it could not accept a connection, as when there are no descriptors left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
