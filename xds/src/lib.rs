@@ -9,5 +9,6 @@ pub mod resource;
 pub mod server;
 pub mod session;
 pub mod store;
+pub mod text;
 pub mod translate;
 pub mod wire;

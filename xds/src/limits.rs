@@ -57,3 +57,13 @@ pub const SEND_STALL_MAX: Duration = Duration::from_secs(60);
 
 /// How long the xDS server waits after it could not accept a connection, as when there are no descriptors left.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest configuration file. Above it the file is refused.
+pub const TEXT_BYTES_MAX: usize = 256 << 20;
+
+/// How deeply values of a configuration file nest, and messages when they are written out. Above it the file is refused, as in
+/// Envoy, and what is written out ends.
+pub const TEXT_NESTING_MAX: usize = 100;
+
+/// How many values a configuration file has, YAML aliases expanded. Above it the file is refused.
+pub const TEXT_NODES_MAX: usize = 4_000_000;

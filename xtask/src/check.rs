@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use crate::{command, place};
+use crate::{command, descriptors, place};
 
 /// The release of cargo-deny that is built when the machine has none.
 const CARGO_DENY: &str = "0.20.2";
@@ -11,8 +11,9 @@ const CARGO_DENY: &str = "0.20.2";
 type Stage = (&'static str, fn() -> anyhow::Result<()>);
 
 /// The stages in their order, quick ones first.
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 7] = [
     ("fmt", fmt),
+    ("descriptors", descriptors::check),
     ("clippy", clippy),
     ("doc", doc),
     ("deny", deny),

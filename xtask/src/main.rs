@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 mod check;
 mod command;
+mod descriptors;
 mod fuzz;
 mod limits;
 mod metadata;
@@ -19,9 +20,10 @@ mod test;
 
 const USAGE: &str = "\
 usage: cargo xtask test [ARGUMENTS OF CARGO TEST]   every test, with the set-up it needs
-       cargo xtask check [STAGE…]                   fmt, clippy, doc, deny, house, package; all without a word
+       cargo xtask check [STAGE…]                   fmt, descriptors, clippy, doc, deny, house, package; all without a word
        cargo xtask fuzz --smoke                     each fuzz target for a bounded number of runs
        cargo xtask limits [--check]                 writes docs/limits.md from the `limits.rs` files, or compares it
+       cargo xtask descriptors [--check]            writes Envoy's descriptors anew, or compares them
        cargo xtask peers [NAME…]                    installs what tests and the load comparison run beside us
 
 TIDEGATE_REQUIRE_PEERS=1 makes a program that cannot be had a failure, instead of a line `not run: X, because Y`";
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
         ["fuzz", "--smoke"] => fuzz::smoke().map(|()| ExitCode::SUCCESS),
         ["limits"] => limits::write().map(|()| ExitCode::SUCCESS),
         ["limits", "--check"] => limits::check().map(|()| ExitCode::SUCCESS),
+        ["descriptors"] => descriptors::write().map(|()| ExitCode::SUCCESS),
+        ["descriptors", "--check"] => descriptors::check().map(|()| ExitCode::SUCCESS),
         ["peers", names @ ..] => peers::install_named(names).map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

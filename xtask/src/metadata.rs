@@ -1,5 +1,7 @@
 //! What does cargo know about this workspace?
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use serde_json::Value;
 
@@ -18,6 +20,30 @@ pub(crate) fn programs(package: &str) -> anyhow::Result<Vec<String>> {
     ])?)?;
     let metadata: Value = serde_json::from_str(&text).context("cargo metadata writes JSON")?;
     programs_in(&metadata, package).with_context(|| format!("the workspace has a package {package}"))
+}
+
+/// The folder of a dependency's sources.
+///
+/// # Errors
+/// When cargo cannot tell, or nothing depends on it.
+pub(crate) fn sources(package: &str) -> anyhow::Result<PathBuf> {
+    let text = command::read(&mut command::cargo(&[
+        "metadata",
+        "--format-version=1",
+        "--locked",
+    ])?)?;
+    let metadata: Value = serde_json::from_str(&text).context("cargo metadata writes JSON")?;
+    manifest_in(&metadata, package)
+        .and_then(|manifest| Some(manifest.parent()?.to_path_buf()))
+        .with_context(|| format!("something depends on {package}"))
+}
+
+fn manifest_in(metadata: &Value, package: &str) -> Option<PathBuf> {
+    let packages = metadata.get("packages")?.as_array()?;
+    let package = packages
+        .iter()
+        .find(|found| found.get("name").is_some_and(|name| name == package))?;
+    package.get("manifest_path")?.as_str().map(PathBuf::from)
 }
 
 fn programs_in(metadata: &Value, package: &str) -> Option<Vec<String>> {

@@ -127,6 +127,14 @@ pub(crate) fn install(peers: &[Peer]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Python with the packages of [`Peer::Python`].
+///
+/// # Errors
+/// When it cannot be had.
+pub(crate) fn python() -> anyhow::Result<PathBuf> {
+    python::fetch().map(|folder| python::program(&folder))
+}
+
 /// Says that something is not run.
 ///
 /// # Errors

@@ -7,11 +7,18 @@ use anyhow::{Context as _, bail};
 
 use crate::{command, place};
 
-/// The packages, as pip takes them. The last is what the first asks for.
-const PACKAGES: [&str; 3] = ["grpcio==1.85.3", "websockets==17.4", "typing-extensions==4.16.0"];
+/// The packages, as pip takes them, with what they ask for.
+const PACKAGES: [&str; 6] = [
+    "grpcio==1.85.3",
+    "grpcio-tools==1.85.0",
+    "protobuf==7.36.2",
+    "setuptools==84.2.1",
+    "websockets==17.4",
+    "typing-extensions==4.16.0",
+];
 
 /// What shows that they are all there.
-const PROBE: &str = "import grpc, websockets";
+const PROBE: &str = "import grpc, grpc_tools.protoc, websockets";
 
 /// The environment's folder, made anew where it is missing, of other versions, or of a Python that is gone.
 pub(super) fn fetch() -> anyhow::Result<PathBuf> {
@@ -60,7 +67,7 @@ fn make(folder: &Path) -> bool {
     command::run(venv.args(["-m", "venv", "--clear"]).arg(folder)).is_ok()
 }
 
-fn program(folder: &Path) -> PathBuf {
+pub(super) fn program(folder: &Path) -> PathBuf {
     folder.join("bin").join("python")
 }
 
