@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
+use tidegate_proxy::filter::FilterOverrides;
 use tidegate_proxy::route::{Split, WeightedCluster};
 
 fn split(criterion: &mut Criterion) {
@@ -15,6 +16,7 @@ fn split(criterion: &mut Criterion) {
             cluster: format!("revision-{number:05}").into(),
             weight: 100 / parts,
             headers: [].into(),
+            overrides: FilterOverrides::default(),
         };
         let split = Split::new((0..parts).map(part)).unwrap_or_else(|_| Split::single("one", [].into()));
         group.bench_function(BenchmarkId::from_parameter(parts), |bencher| {

@@ -8,6 +8,7 @@ use tidegate_knative::headers::{SERVING_NAMESPACE, SERVING_REVISION};
 use tidegate_knative::object;
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Protocol};
 use tidegate_proxy::config::Snapshot;
+use tidegate_proxy::filter::FilterOverrides;
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::route::{Domain, HeaderMutations, Route, Split, VirtualHost, WeightedCluster};
 
@@ -95,6 +96,7 @@ fn weighted(share: &Share) -> WeightedCluster {
         cluster: share.revision.to_string().into(),
         weight: u32::from(share.percent),
         headers: identity(&share.revision),
+        overrides: FilterOverrides::default(),
     }
 }
 

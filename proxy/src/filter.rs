@@ -49,17 +49,21 @@ use crate::worker::Worker;
 pub mod compression;
 pub mod cors;
 pub mod ext_authz;
+pub mod named;
 pub mod rate_limit;
 
 #[cfg(feature = "compression")]
 pub use compression::Compression;
 pub use cors::Cors;
 pub use ext_authz::ExtAuthz;
+pub use named::{FilterOverrides, NamedFilter, NamedFilters, Override, Switch};
 pub use rate_limit::RateLimit;
 
 /// One filter. A clone shares the state of the original, such as the tokens of a rate limit.
 #[derive(Clone, Debug)]
 pub enum Filter {
+    /// Does nothing: keeps the place of one that only some routes have.
+    Nothing,
     /// Changes the fields of requests and responses.
     Headers(HeaderMutations),
     /// Lets browsers use a service from other origins.
@@ -118,17 +122,12 @@ enum Note {
     Compression(compression::Asked),
 }
 
-/// The filters that a request has passed, for its response.
+/// The filters that a request has passed and that have to see its response.
 #[derive(Default)]
-pub(crate) struct Passed(Option<Box<Notes>>);
+pub(crate) struct Passed(Vec<(Filter, Note)>);
 
-struct Notes {
-    filters: Arc<[Filter]>,
-    notes: Vec<Note>,
-}
-
-/// Runs the filters of a route on a request; `Some` response if one of them answers. `passed` remembers who has to see
-/// the response, also when this ends with an error.
+/// Runs the filters of a request's listener and of its route on it; `Some` response if one of them answers. `passed` remembers
+/// who has to see the response, also when this ends with an error.
 pub(crate) async fn run(
     worker: &Worker,
     peer: &Peer,
@@ -136,15 +135,14 @@ pub(crate) async fn run(
     request: &mut Request<Body>,
     passed: &mut Passed,
 ) -> Result<Option<Response<Body>>, Error> {
-    let Some(filters) = &found.route.filters.0 else {
+    let (common, own) = (peer.http().filters.as_slice(), &found.route.filters.0);
+    if common.is_empty() && own.is_none() {
         return Ok(None);
-    };
-    let notes = passed.0.insert(Box::new(Notes {
-        filters: Arc::clone(filters),
-        notes: Vec::with_capacity(filters.len()),
-    }));
-    for filter in &**filters {
+    }
+    let common = common.iter().filter_map(|named| found.overrides.resolve(named));
+    for filter in common.chain(own.as_deref().unwrap_or_default()) {
         let verdict = match filter {
+            Filter::Nothing => Verdict::Pass(Note::None),
             Filter::Headers(mutations) => Verdict::Pass(headers(mutations, peer, found, request)),
             Filter::Cors(cors) => cors.on_request(request),
             Filter::RateLimit(limit) => Verdict::Pass(limit.on_request()?),
@@ -154,7 +152,8 @@ pub(crate) async fn run(
             Filter::Compression(compression) => Verdict::Pass(compression.on_request(request)),
         };
         match verdict {
-            Verdict::Pass(note) => notes.notes.push(note),
+            Verdict::Pass(Note::None) => {}
+            Verdict::Pass(note) => passed.0.push((filter.clone(), note)),
             Verdict::Answer(response) => return Ok(Some(*response)),
         }
     }
@@ -164,11 +163,7 @@ pub(crate) async fn run(
 impl Passed {
     /// Shows the response to the filters that its request has passed, the last first.
     pub(crate) fn respond(self, mut response: Response<Body>) -> Response<Body> {
-        let Some(notes) = self.0 else {
-            return response;
-        };
-        let Notes { filters, notes } = *notes;
-        for (filter, note) in filters.iter().zip(notes).rev() {
+        for (filter, note) in self.0.into_iter().rev() {
             match (filter, note) {
                 (_, Note::Edits(edits)) => edits.apply(&mut response),
                 (Filter::Cors(cors), Note::Cors(granted)) => cors.on_response(granted, &mut response),

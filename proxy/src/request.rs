@@ -77,7 +77,16 @@ fn prepare(
     observation.identify(peer, request);
     let snapshot = worker.config.load();
     let found = route::find(&snapshot, &peer.http().route_table, &head.host, request);
-    let mut found = found.ok_or_else(|| Error::new(Kind::NoRoute))?;
+    let Some(mut found) = found else {
+        if peer.http().filters.is_empty() {
+            return Err(Error::new(Kind::NoRoute));
+        }
+        let client = head.client;
+        return Ok(Found {
+            client,
+            ..Found::nowhere()
+        });
+    };
     found.client = head.client;
     if head.redirect == path::Redirect::Yes {
         found.chosen = Chosen::OwnPath;
@@ -108,6 +117,9 @@ async fn follow(
     }
     if let Some(response) = filter::run(worker, peer, found, request, passed).await? {
         return Ok(response);
+    }
+    if matches!(found.chosen, Chosen::Nowhere) {
+        return Err(Error::new(Kind::NoRoute));
     }
     let (mut response, edits) = match &found.route.action {
         Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {

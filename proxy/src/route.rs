@@ -23,7 +23,7 @@
 //! # Ok(()) }
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::header::HeaderValue;
 use http::{Request, StatusCode};
@@ -31,7 +31,7 @@ use http::{Request, StatusCode};
 use crate::cluster::Cluster;
 use crate::config::Snapshot;
 use crate::connection::Peer;
-use crate::filter::Filters;
+use crate::filter::{FilterOverrides, Filters, named};
 use crate::layers::Layers;
 use crate::normalize::host::Host;
 
@@ -80,6 +80,8 @@ pub struct VirtualHost {
     pub routes: Vec<Arc<Route>>,
     /// Changes to the fields of all its requests and responses. Default: none.
     pub headers: HeaderMutations,
+    /// What becomes of the listener's filters. Default: nothing.
+    pub overrides: FilterOverrides,
 }
 
 /// What to do with the requests that match.
@@ -95,6 +97,8 @@ pub struct Route {
     pub headers: HeaderMutations,
     /// What may stop or edit its requests before they go through the layers. Default: nothing.
     pub filters: Filters,
+    /// What becomes of the listener's filters. Default: nothing.
+    pub overrides: FilterOverrides,
     /// Foreign layers between the route and the upstream; most routes have none and pay nothing.
     pub layers: Option<Layers>,
     /// Deadlines and further tries; `None` costs nothing and is the default of [`ForwardPolicy`].
@@ -107,6 +111,7 @@ pub(crate) struct Found {
     pub(crate) route: Arc<Route>,
     pub(crate) chosen: Chosen,
     pub(crate) levels: Levels,
+    pub(crate) overrides: named::Levels,
     /// The client's address where it is not the connection's.
     pub(crate) client: Option<HeaderValue>,
 }
@@ -120,6 +125,8 @@ pub(crate) enum Chosen {
     None,
     /// The client has to ask for the normalised path itself, before anything else happens.
     OwnPath,
+    /// There is no route; the listener's filters see the request all the same.
+    Nowhere,
 }
 
 /// Finds the route of a normalised request in one of a snapshot's tables.
@@ -136,6 +143,12 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
         table: table.settings().headers.clone(),
         order: table.settings().order,
     };
+    let mut overrides = named::Levels {
+        share: FilterOverrides::default(),
+        route: route.overrides.clone(),
+        host: virtual_host.overrides.clone(),
+        table: table.settings().overrides.clone(),
+    };
     let cluster = match &route.action {
         Action::Respond(_) | Action::Redirect(_) => {
             return Some(Found {
@@ -143,6 +156,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
                 route: Arc::clone(route),
                 chosen: Chosen::None,
                 levels,
+                overrides,
                 client: None,
             });
         }
@@ -150,6 +164,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
             Destination::Split(split) => {
                 let share = split.pick();
                 levels.share = share.headers.clone();
+                overrides.share = share.overrides.clone();
                 snapshot.cluster(&share.cluster)
             }
             Destination::Header(name) => {
@@ -164,11 +179,26 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
         route: Arc::clone(route),
         chosen: cluster.map_or(Chosen::Missing, |cluster| Chosen::Cluster(Arc::clone(cluster))),
         levels,
+        overrides,
         client: None,
     })
 }
 
 impl Found {
+    /// A request without a route, for the filters that see it too.
+    pub(crate) fn nowhere() -> Self {
+        static NOWHERE: LazyLock<Arc<Route>> =
+            LazyLock::new(|| Arc::new(Route::respond(StatusCode::NOT_FOUND, "")));
+        Self {
+            virtual_host: Arc::default(),
+            route: Arc::clone(&NOWHERE),
+            chosen: Chosen::Nowhere,
+            levels: Levels::default(),
+            overrides: named::Levels::default(),
+            client: None,
+        }
+    }
+
     /// The address of the client: the connection's, unless a trusted proxy has told another.
     pub(crate) fn client<'a>(&'a self, peer: &'a Peer) -> Option<&'a HeaderValue> {
         self.client.as_ref().or_else(|| peer.ip_text())
@@ -187,6 +217,7 @@ impl VirtualHost {
             domains: domains.into_iter().collect(),
             routes: routes.into_iter().map(Into::into).collect(),
             headers: HeaderMutations::default(),
+            overrides: FilterOverrides::default(),
         }
     }
 }
@@ -201,6 +232,7 @@ impl Route {
             action,
             headers: HeaderMutations::default(),
             filters: Filters::default(),
+            overrides: FilterOverrides::default(),
             layers: None,
             policy: None,
         }

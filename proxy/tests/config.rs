@@ -16,6 +16,7 @@ use http::StatusCode;
 use support::{Front, GRACE, HOST, cluster, everything_to, host, route, with_endpoints};
 use tidegate_proxy::cluster::{ClusterSettings, Endpoint, Protocol};
 use tidegate_proxy::config::Snapshot;
+use tidegate_proxy::filter::FilterOverrides;
 use tidegate_proxy::route::{HeaderMatch, Matcher, PathMatch, Route, Split, WeightedCluster};
 use tidegate_testkit::client::{Client, get, get_request};
 use tidegate_testkit::gate::Gate;
@@ -105,6 +106,7 @@ fn part(name: &str, weight: u32) -> WeightedCluster {
         cluster: name.into(),
         weight,
         headers: [("x-part".parse().unwrap(), name.parse().unwrap())].into(),
+        overrides: FilterOverrides::default(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,12 @@ use hyper::body::Incoming;
 use support::{CLUSTER, Front, HOST, cluster, host, with_endpoints};
 use tidegate_proxy::cluster::{ClusterSettings, Protocol};
 use tidegate_proxy::config::Snapshot;
+use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::filter::ext_authz::OnFailure;
 use tidegate_proxy::filter::rate_limit::LimitFields;
-use tidegate_proxy::filter::{Cors, ExtAuthz, Filter, RateLimit};
-use tidegate_proxy::route::{HeaderMutations, Mutation, Route, Split, TextMatch, Write};
+use tidegate_proxy::filter::{Cors, ExtAuthz, Filter, FilterOverrides, NamedFilter, Override, RateLimit};
+use tidegate_proxy::listener::Connections;
+use tidegate_proxy::route::{HeaderMutations, Mutation, PathMatch, Route, Split, TextMatch, Write};
 use tidegate_testkit::body::{Body, empty, full};
 use tidegate_testkit::client::{Client, get, get_request, post_request};
 use tidegate_testkit::gate::Gate;
@@ -350,5 +353,63 @@ mod compression {
             );
             assert_eq!(answer.header("etag"), Some("\"v1\""), "{path}");
         }
+    }
+}
+
+/// A front whose listener marks every request and response with `common`, and whose one route, for `/known`, has these
+/// overrides and marks them with `own`.
+async fn common_to_all(overrides: FilterOverrides) -> (Upstream, Front) {
+    let app = Upstream::echo().await;
+    let append = |value: &str| Mutation::write("x-seen", value, Write::Append).unwrap();
+    let level = |value| Filter::Headers(HeaderMutations::new([append(value)], [append(value)]).unwrap());
+    let mut route = Route::forward(Split::single(CLUSTER, [].into()));
+    route.matcher.path = PathMatch::exact("/known");
+    route.filters = [level("own")].into();
+    route.overrides = overrides;
+    let http = HttpSettings {
+        filters: [NamedFilter::new("mark", level("common"))].into(),
+        ..HttpSettings::default()
+    };
+    let snapshot = Snapshot::new(
+        [host("*", vec![Arc::new(route)])],
+        [cluster(Protocol::Http1, &[app.address()])],
+    );
+    let front = Front::behind(
+        support::listen(NonZeroUsize::MIN, Connections::default()).speaking(http),
+        snapshot,
+    );
+    (app, front)
+}
+
+fn marks(headers: &http::HeaderMap) -> Vec<&str> {
+    let values = headers.get_all("x-seen").iter();
+    values.map(|value| value.to_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_filters_of_a_listener_see_every_request_before_those_of_its_route_and_one_without_a_route() {
+    let (app, front) = common_to_all(FilterOverrides::default()).await;
+    let answer = get(front.address, HOST, "/known").await;
+    assert_eq!(marks(&app.seen()[0].headers), ["common", "own"]);
+    let back = marks(&answer.headers);
+    assert_eq!(&back[back.len() - 2..], ["own", "common"]);
+    let nowhere = get(front.address, HOST, "/unknown").await;
+    assert_eq!(
+        (nowhere.status.as_u16(), marks(&nowhere.headers)),
+        (404, vec!["common"])
+    );
+}
+
+#[tokio::test]
+async fn a_route_does_without_a_filter_of_its_listener_or_has_another_in_its_place() {
+    let other = Mutation::write("x-seen", "other", Write::Append).unwrap();
+    let other = Filter::Headers(HeaderMutations::new([other], []).unwrap());
+    for (change, expected) in [
+        (Override::Disabled, &["own"][..]),
+        (Override::Replaced(other), &["other", "own"]),
+    ] {
+        let (app, front) = common_to_all([("mark", change)].into()).await;
+        get(front.address, HOST, "/known").await;
+        assert_eq!(marks(&app.seen()[0].headers), expected);
     }
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::limits;
+use crate::filter::NamedFilters;
 use crate::normalize::edge::EdgePolicy;
 use crate::normalize::forwarded::Forwarding;
 use crate::normalize::path::PathPolicy;
@@ -53,6 +54,8 @@ pub struct HttpSettings {
     /// Which protocols an HTTP/1.1 `Upgrade`, or an extended CONNECT (RFC 8441), may switch to, in lower case. Other
     /// offers are ignored, as RFC 9110 §7.8 allows. `h2c` is never switched to. Default: `websocket`.
     pub upgrades: Vec<Box<str>>,
+    /// What every request meets before its route's own filters. Default: nothing, which costs nothing.
+    pub filters: NamedFilters,
     /// What the end of a client's input means while its request is under way. Default: that the client has left.
     pub half_close: HalfClose,
     /// Which requests get an `x-request-id`. Default: what a client sends is passed on.
@@ -163,6 +166,7 @@ impl Default for HttpSettings {
             http2: Http2Settings::default(),
             requests_per_connection_max: None,
             upgrades: vec!["websocket".into()],
+            filters: NamedFilters::default(),
             half_close: HalfClose::default(),
             request_id: RequestIdPolicy::default(),
             access_logs: Vec::new(),

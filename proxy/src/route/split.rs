@@ -1,12 +1,14 @@
 //! Which cluster of a weighted split takes a request.
 //!
 //! ```
+//! use tidegate_proxy::filter::FilterOverrides;
 //! use tidegate_proxy::route::{HeaderMutations, Split, WeightedCluster};
 //!
 //! let part = |cluster: &str, weight| WeightedCluster {
 //!     cluster: cluster.into(),
 //!     weight,
 //!     headers: HeaderMutations::default(),
+//!     overrides: FilterOverrides::default(),
 //! };
 //! let split = Split::new([part("stable", 100), part("canary", 0)])?;
 //! assert_eq!(&*split.pick().cluster, "stable");
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::HeaderMutations;
+use crate::filter::FilterOverrides;
 
 /// One part of a split.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct WeightedCluster {
     pub weight: u32,
     /// Changes to the fields of the requests of this share, and of their responses.
     pub headers: HeaderMutations,
+    /// What becomes of the listener's filters for this share. Default: nothing.
+    pub overrides: FilterOverrides,
 }
 
 /// Clusters and their shares, dealt out evenly: over any run of requests each share is kept as exactly as
@@ -76,6 +81,7 @@ impl Split {
             cluster: cluster.into(),
             weight: 1,
             headers,
+            overrides: FilterOverrides::default(),
         };
         Self {
             parts: vec![part],

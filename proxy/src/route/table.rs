@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Domain, HeaderMutations, MutationOrder, VirtualHost};
+use crate::filter::FilterOverrides;
 use crate::normalize::host::Host;
 
 /// A set of virtual hosts under a name; a filter chain names the one that its requests are looked up in.
@@ -35,6 +36,8 @@ pub struct RouteTable {
 pub struct TableSettings {
     /// Changes to the fields of every request and response. Default: none.
     pub headers: HeaderMutations,
+    /// What becomes of the listener's filters. Default: nothing.
+    pub overrides: FilterOverrides,
     /// Which level has the last word on a field. Default: the table.
     pub order: MutationOrder,
     /// What the port in a request's host means. Default: [`PortMatching::Either`].

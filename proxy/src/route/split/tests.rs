@@ -7,6 +7,7 @@ fn part(cluster: &str, weight: u32) -> WeightedCluster {
         cluster: cluster.into(),
         weight,
         headers: HeaderMutations::default(),
+        overrides: FilterOverrides::default(),
     }
 }
 

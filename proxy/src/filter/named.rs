@@ -1,0 +1,240 @@
+//! Which filters every request of a listener meets, and what becomes of them for one route?
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use http::{Request, StatusCode};
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::filter::{Filter, FilterOverrides, NamedFilter, Override, RateLimit};
+//! use tidegate_proxy::route::Route;
+//!
+//! // One request an hour, for all of a listener's routes …
+//! let seldom = Filter::RateLimit(Arc::new(RateLimit::new(1, 1, Duration::from_secs(3600))?));
+//! let http = HttpSettings { filters: [NamedFilter::new("limit", seldom)].into(), ..HttpSettings::default() };
+//! // … but not for this one, nor for what has no filter of that name.
+//! let mut open = Route::respond(StatusCode::OK, "as often as you like");
+//! open.overrides = FilterOverrides::from([("limit", Override::Disabled)]);
+//! # drop((http, open));
+//! # Ok::<(), tidegate_proxy::route::InvalidField>(())
+//! ```
+
+use std::sync::Arc;
+
+use super::Filter;
+
+/// A filter under the name by which routes change it.
+#[derive(Clone, Debug)]
+pub struct NamedFilter {
+    /// Its name, which need not be the only one of that name.
+    pub name: Arc<str>,
+    /// What it does where no route says anything else.
+    pub filter: Filter,
+    /// Whether it does anything where no route says it. Default: yes.
+    pub initially: Switch,
+}
+
+/// Whether a filter runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Switch {
+    /// It does.
+    #[default]
+    On,
+    /// It does not.
+    Off,
+}
+
+/// The filters that every request of a filter chain meets, in this order, before those of its route; also a request that has
+/// no route. Without any there is nothing to pay.
+#[derive(Clone, Debug, Default)]
+pub struct NamedFilters(Option<Arc<[NamedFilter]>>);
+
+/// What a route, or a level above or below it, makes of the filters of its listener, by name. A name that no filter has is
+/// without effect. Cheap to clone; empty it costs nothing.
+#[derive(Clone, Debug, Default)]
+pub struct FilterOverrides(Option<Arc<[(Arc<str>, Override)]>>);
+
+/// What becomes of one filter.
+#[derive(Clone, Debug)]
+pub enum Override {
+    /// It does not run.
+    Disabled,
+    /// It runs, also where it initially does not.
+    Enabled,
+    /// It runs, and is this one instead.
+    Replaced(Filter),
+}
+
+/// The overrides of all levels that a request was found at, the most specific first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Levels {
+    pub(crate) share: FilterOverrides,
+    pub(crate) route: FilterOverrides,
+    pub(crate) host: FilterOverrides,
+    pub(crate) table: FilterOverrides,
+}
+
+impl NamedFilter {
+    /// A filter that runs.
+    pub fn new(name: impl Into<Arc<str>>, filter: Filter) -> Self {
+        Self {
+            name: name.into(),
+            filter,
+            initially: Switch::On,
+        }
+    }
+}
+
+impl NamedFilters {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The filters, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[NamedFilter] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl FilterOverrides {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What becomes of the filter of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Override> {
+        let all = self.0.as_deref()?;
+        all.iter().find(|(of, _)| **of == *name).map(|(_, change)| change)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Override)> {
+        let all = self.0.as_deref().unwrap_or_default();
+        all.iter().map(|(name, change)| (&**name, change))
+    }
+}
+
+impl Levels {
+    /// What `named` is at these levels: the most specific that knows its name says whether it runs, the most specific that
+    /// brings one says which filter it is.
+    pub(super) fn resolve<'a>(&'a self, named: &'a NamedFilter) -> Option<&'a Filter> {
+        let levels = [&self.share, &self.route, &self.host, &self.table];
+        let mut changes = levels
+            .into_iter()
+            .filter(|level| !level.is_empty())
+            .filter_map(|level| level.get(&named.name))
+            .peekable();
+        let runs = match changes.peek() {
+            Some(Override::Disabled) => false,
+            Some(Override::Enabled | Override::Replaced(_)) => true,
+            None => named.initially == Switch::On,
+        };
+        let mut replaced = || {
+            changes.find_map(|change| match change {
+                Override::Replaced(filter) => Some(filter),
+                Override::Disabled | Override::Enabled => None,
+            })
+        };
+        runs.then(|| replaced().unwrap_or(&named.filter))
+    }
+}
+
+impl FromIterator<NamedFilter> for NamedFilters {
+    fn from_iter<I: IntoIterator<Item = NamedFilter>>(filters: I) -> Self {
+        let filters: Arc<[NamedFilter]> = filters.into_iter().collect();
+        Self((!filters.is_empty()).then_some(filters))
+    }
+}
+
+impl<const N: usize> From<[NamedFilter; N]> for NamedFilters {
+    fn from(filters: [NamedFilter; N]) -> Self {
+        Self::from_iter(filters)
+    }
+}
+
+impl<S: Into<Arc<str>>> FromIterator<(S, Override)> for FilterOverrides {
+    fn from_iter<I: IntoIterator<Item = (S, Override)>>(overrides: I) -> Self {
+        let named = overrides.into_iter().map(|(name, change)| (name.into(), change));
+        let overrides: Arc<[(Arc<str>, Override)]> = named.collect();
+        Self((!overrides.is_empty()).then_some(overrides))
+    }
+}
+
+impl<S: Into<Arc<str>>, const N: usize> From<[(S, Override); N]> for FilterOverrides {
+    fn from(overrides: [(S, Override); N]) -> Self {
+        Self::from_iter(overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::filter::RateLimit;
+
+    /// A filter that can be told from others by its number.
+    fn numbered(number: u32) -> Filter {
+        Filter::RateLimit(Arc::new(
+            RateLimit::new(number, 1, Duration::from_secs(1)).unwrap(),
+        ))
+    }
+
+    fn number(filter: &Filter) -> String {
+        format!("{filter:?}")
+            .split("tokens_max: ")
+            .nth(1)
+            .unwrap()
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect()
+    }
+
+    #[test]
+    fn the_most_specific_level_decides_whether_a_filter_runs_and_the_most_specific_filter_which() {
+        use Override::{Disabled, Enabled, Replaced};
+        let check = |initially, [share, route, host]: [Option<Override>; 3], expected: Option<&str>| {
+            let level = |change: Option<Override>| change.map(|change| ("a", change)).into_iter().collect();
+            let levels = Levels {
+                share: level(share),
+                route: level(route),
+                host: level(host),
+                table: [("other", Disabled)].into(),
+            };
+            let named = NamedFilter {
+                initially,
+                ..NamedFilter::new("a", numbered(1))
+            };
+            assert_eq!(
+                levels.resolve(&named).map(number).as_deref(),
+                expected,
+                "{levels:?}"
+            );
+        };
+        check(Switch::On, [None, None, None], Some("1"));
+        check(Switch::Off, [None, None, None], None);
+        check(Switch::On, [None, Some(Disabled), None], None);
+        check(Switch::Off, [None, None, Some(Enabled)], Some("1"));
+        check(Switch::Off, [None, None, Some(Replaced(numbered(2)))], Some("2"));
+        check(
+            Switch::On,
+            [Some(Enabled), Some(Disabled), Some(Replaced(numbered(3)))],
+            Some("3"),
+        );
+        check(
+            Switch::On,
+            [Some(Disabled), Some(Replaced(numbered(2))), None],
+            None,
+        );
+        check(
+            Switch::On,
+            [None, Some(Replaced(numbered(2))), Some(Replaced(numbered(3)))],
+            Some("2"),
+        );
+    }
+}
