@@ -145,7 +145,7 @@ pub(crate) async fn run(
             Filter::Nothing => Verdict::Pass(Note::None),
             Filter::Headers(mutations) => Verdict::Pass(headers(mutations, peer, found, request)),
             Filter::Cors(cors) => cors.on_request(request),
-            Filter::RateLimit(limit) => Verdict::Pass(limit.on_request()?),
+            Filter::RateLimit(limit) => limit.on_request()?,
             // Boxed, as the future of every request would have room for it.
             Filter::ExtAuthz(authz) => Box::pin(authz.on_request(worker, request)).await?,
             #[cfg(feature = "compression")]

@@ -3,10 +3,13 @@
 //! A constructor can fail, with a message worded as Envoy's; what it returns cannot be wrong any more. Nothing here looks
 //! another resource up: names of clusters, route configurations and secrets stay names, and [`crate::store`] brings them together.
 
+pub mod any;
 pub mod cluster;
 pub mod constraint;
+pub mod duration;
 pub mod endpoints;
 pub mod filter;
+pub mod fraction;
 pub mod listener;
 pub mod notes;
 pub mod reject;

@@ -51,7 +51,10 @@ pub struct NamedFilters(Option<Arc<[NamedFilter]>>);
 /// What a route, or a level above or below it, makes of the filters of its listener, by name. A name that no filter has is
 /// without effect. Cheap to clone; empty it costs nothing.
 #[derive(Clone, Debug, Default)]
-pub struct FilterOverrides(Option<Arc<[(Arc<str>, Override)]>>);
+pub struct FilterOverrides(Option<Arc<[Named]>>);
+
+/// The name of a filter, and what becomes of it.
+type Named = (Arc<str>, Override);
 
 /// What becomes of one filter.
 #[derive(Clone, Debug)]
@@ -160,7 +163,7 @@ impl<const N: usize> From<[NamedFilter; N]> for NamedFilters {
 impl<S: Into<Arc<str>>> FromIterator<(S, Override)> for FilterOverrides {
     fn from_iter<I: IntoIterator<Item = (S, Override)>>(overrides: I) -> Self {
         let named = overrides.into_iter().map(|(name, change)| (name.into(), change));
-        let overrides: Arc<[(Arc<str>, Override)]> = named.collect();
+        let overrides: Arc<[Named]> = named.collect();
         Self((!overrides.is_empty()).then_some(overrides))
     }
 }

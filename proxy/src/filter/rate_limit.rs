@@ -19,10 +19,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::Response;
 use http::header::{HeaderName, HeaderValue};
+use http::{Response, StatusCode};
 
-use super::Note;
+use super::{Note, Verdict};
 use crate::body::Body;
 use crate::error::{Error, Kind};
 use crate::route::InvalidField;
@@ -35,9 +35,20 @@ pub struct RateLimit {
     /// How long one token takes to come back.
     token: Duration,
     fields: LimitFields,
+    scope: Scope,
+    status: StatusCode,
     start: Instant,
     /// When the bucket will be full again, in nanoseconds from `start`: all there is to know about it.
     full_at: AtomicU64,
+}
+
+/// Which of its requests a limit concerns, each chosen by chance, out of a million. Default: all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// So many take a token.
+    pub counted: u32,
+    /// Of those that find none, so many are refused; the others pass.
+    pub enforced: u32,
 }
 
 /// Whether responses say how much is left.
@@ -87,6 +98,8 @@ impl RateLimit {
             tokens_max: tokens_max.into(),
             token,
             fields: LimitFields::None,
+            scope: Scope::default(),
+            status: StatusCode::TOO_MANY_REQUESTS,
             start: Instant::now(),
             full_at: AtomicU64::new(0),
         })
@@ -98,15 +111,40 @@ impl RateLimit {
         Self { fields, ..self }
     }
 
-    pub(super) fn on_request(&self) -> Result<Note, Error> {
-        let state = self.take(self.start.elapsed()).map_err(|wait| {
-            let error = Error::new(Kind::RateLimited);
-            error.with_retry_after(wait.max(Duration::from_secs(1)))
-        })?;
-        Ok(match self.fields {
-            LimitFields::None => Note::None,
-            LimitFields::Send => Note::RateLimit(state),
-        })
+    /// Which requests it concerns.
+    #[must_use]
+    pub fn with_scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// The status of what is refused, in the place of 429.
+    #[must_use]
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    pub(super) fn on_request(&self) -> Result<Verdict, Error> {
+        if !by_chance(self.scope.counted) {
+            return Ok(Verdict::Pass(Note::None));
+        }
+        let wait = match self.take(self.start.elapsed()) {
+            Ok(state) => {
+                return Ok(Verdict::Pass(match self.fields {
+                    LimitFields::None => Note::None,
+                    LimitFields::Send => Note::RateLimit(state),
+                }));
+            }
+            Err(wait) => wait.max(Duration::from_secs(1)),
+        };
+        if !by_chance(self.scope.enforced) {
+            return Ok(Verdict::Pass(Note::None));
+        }
+        if self.status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(Error::new(Kind::RateLimited).with_retry_after(wait));
+        }
+        let mut response = Response::new(Body::from(Kind::RateLimited.row().text));
+        *response.status_mut() = self.status;
+        Ok(Verdict::Answer(Box::new(response)))
     }
 
     /// Takes a token at this time after the start; without one, says how long the next takes.
@@ -143,6 +181,22 @@ impl State {
         headers.insert(RESET, HeaderValue::from(seconds));
     }
 }
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self {
+            counted: MILLION,
+            enforced: MILLION,
+        }
+    }
+}
+
+/// Whether one of about so many out of a million was drawn.
+fn by_chance(per_million: u32) -> bool {
+    per_million >= MILLION || fastrand::u32(..MILLION) < per_million
+}
+
+const MILLION: u32 = 1_000_000;
 
 /// Nanoseconds in 64 bits last for five centuries.
 fn nanos(duration: Duration) -> u64 {
@@ -188,6 +242,25 @@ mod tests {
             takers.into_iter().map(|taker| taker.join().unwrap()).sum()
         });
         assert_eq!(passed, 1000);
+    }
+
+    #[test]
+    fn a_limit_refuses_only_where_it_is_enforced_and_counts_only_where_it_is_on() {
+        let refuses = |counted, enforced, status| {
+            let limit = RateLimit::new(1, 1, ms(1_000_000)).unwrap();
+            let limit = limit.with_scope(Scope { counted, enforced }).with_status(status);
+            assert!(matches!(limit.on_request(), Ok(Verdict::Pass(_))));
+            match limit.on_request() {
+                Ok(Verdict::Pass(_)) => None,
+                Ok(Verdict::Answer(response)) => Some(response.status()),
+                Err(error) => Some(error.kind().row().status),
+            }
+        };
+        let (too_many, busy) = (StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refuses(MILLION, MILLION, too_many), Some(too_many));
+        assert_eq!(refuses(MILLION, MILLION, busy), Some(busy));
+        assert_eq!(refuses(MILLION, 0, too_many), None);
+        assert_eq!(refuses(0, MILLION, too_many), None);
     }
 
     #[test]

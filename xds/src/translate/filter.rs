@@ -1,1 +1,195 @@
-//! HTTP filters: of a connection manager, and what virtual hosts, routes and clusters say about them.
+//! HTTP filters: those of a connection manager, and what routes make of them.
+
+use std::collections::HashMap;
+
+use envoy_types::pb::envoy::config::route::v3::FilterConfig;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType;
+use envoy_types::pb::google::protobuf::Any;
+use tidegate_proxy::filter::{Filter, FilterOverrides, NamedFilter, NamedFilters, Override, Switch};
+
+use self::known::Effect;
+use super::Reject;
+use super::any::{is, type_name, unpack, unregistered, unsupported};
+use super::notes::Notes;
+
+mod compression;
+mod cors;
+mod known;
+mod rate_limit;
+mod rbac;
+mod router;
+mod scripts;
+
+pub use router::RouterSettings;
+
+/// The HTTP filters of a connection manager.
+#[derive(Debug, Default)]
+pub struct HttpFilters {
+    /// All but the router, in order.
+    pub filters: NamedFilters,
+    /// What the router is told; `None` where there is no filter at all.
+    pub router: Option<RouterSettings>,
+}
+
+/// What the routes of a level make of filters, by the name that these have in a connection manager
+/// (`typed_per_filter_config`).
+///
+/// # Errors
+/// When Envoy would refuse it, in Envoy's words; or when a filter that restricts requests is not there in the proxy.
+pub fn overrides(configs: &HashMap<String, Any>) -> Result<FilterOverrides, Reject> {
+    let mut changes = Vec::with_capacity(configs.len());
+    for (name, config) in configs {
+        if let Some(change) = override_of(name, config)? {
+            changes.push((name.as_str(), change));
+        }
+    }
+    // A hash map has no order, and what is equal has to look equal.
+    changes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(changes.into_iter().collect())
+}
+
+fn override_of(name: &str, config: &Any) -> Result<Option<Override>, Reject> {
+    if !is::<FilterConfig>(config) {
+        return settings_of_route(name, config, Need::Required);
+    }
+    let wrapped: FilterConfig = unpack(config)?;
+    let need = if wrapped.is_optional {
+        Need::Optional
+    } else {
+        Need::Required
+    };
+    match &wrapped.config {
+        _ if wrapped.disabled => Ok(Some(Override::Disabled)),
+        None => Ok(Some(Override::Enabled)),
+        Some(config) => settings_of_route(name, config, need),
+    }
+}
+
+/// Whether something that nobody knows may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    Required,
+    Optional,
+}
+
+fn settings_of_route(name: &str, config: &Any, need: Need) -> Result<Option<Override>, Reject> {
+    let change = match type_name(config) {
+        cors::POLICY => Override::Replaced(cors::policy(&unpack(config)?)?),
+        rate_limit::SETTINGS => {
+            Override::Replaced(rate_limit::settings(&unpack(config)?, &mut Notes::default())?)
+        }
+        compression::PER_ROUTE => compression::per_route(&unpack(config)?)?,
+        rbac::PER_ROUTE => rbac::per_route(name, config)?,
+        scripts::LUA_PER_ROUTE => scripts::per_route(name, config)?,
+        other => match (known::per_route(other), need) {
+            (Some(Effect::Restricts), Need::Required) => {
+                return Err(unsupported(format!("typed_per_filter_config['{name}']"), config));
+            }
+            (Some(_), _) => Override::Enabled,
+            (None, Need::Optional) => return Ok(None),
+            (None, Need::Required) => return Err(unregistered(name, Some(config))),
+        },
+    };
+    Ok(Some(change))
+}
+
+/// The HTTP filters of a connection manager.
+///
+/// # Errors
+/// As [`overrides`], and when the last of them is not the router, or another one is.
+pub fn http_filters(filters: &[HttpFilter], notes: &mut Notes) -> Result<HttpFilters, Reject> {
+    let mut read = HttpFilters::default();
+    let mut named = Vec::new();
+    for (index, filter) in filters.iter().enumerate() {
+        let last = index + 1 == filters.len();
+        let one = notes.within(&format!("http_filters[{index}]"), |notes| {
+            http_filter(filter, last, notes)
+        });
+        match one? {
+            Read::Filter(filter) => named.push(filter),
+            Read::Router(router) => read.router = Some(router),
+            Read::Nothing => {}
+        }
+    }
+    read.filters = named.into_iter().collect();
+    Ok(read)
+}
+
+enum Read {
+    Filter(NamedFilter),
+    Router(RouterSettings),
+    Nothing,
+}
+
+fn http_filter(filter: &HttpFilter, last: bool, notes: &mut Notes) -> Result<Read, Reject> {
+    let config = typed_config(filter);
+    if let Some(config) = config.filter(|config| type_name(config) == router::SETTINGS) {
+        ends_chain(filter, last)?;
+        return Ok(Read::Router(router::settings(&unpack(config)?, notes)?));
+    }
+    let known = config.and_then(|config| Some((config, known::filter(config)?)));
+    let Some((config, effect)) = known else {
+        if filter.is_optional {
+            notes.add("", "it is optional, and nobody knows it");
+            return Ok(Read::Nothing);
+        }
+        return Err(unregistered(&filter.name, config));
+    };
+    if last {
+        let (name, factory) = (&filter.name, known::factory(config));
+        return Err(Reject::Resource(format!(
+            "Error: non-terminal filter named {name} of type {factory} is the last filter in a http filter chain."
+        )));
+    }
+    Ok(Read::Filter(NamedFilter {
+        name: filter.name.as_str().into(),
+        filter: settings(filter, config, effect, notes)?,
+        initially: if filter.disabled { Switch::Off } else { Switch::On },
+    }))
+}
+
+fn typed_config(filter: &HttpFilter) -> Option<&Any> {
+    match &filter.config_type {
+        Some(ConfigType::TypedConfig(config)) => Some(config),
+        Some(ConfigType::ConfigDiscovery(_)) | None => None,
+    }
+}
+
+/// Refuses a router that is not the end of its chain.
+fn ends_chain(filter: &HttpFilter, last: bool) -> Result<(), Reject> {
+    let name = &filter.name;
+    if !last {
+        let factory = router::FACTORY;
+        return Err(Reject::Resource(format!(
+            "Error: terminal filter named {name} of type {factory} must be the last filter in a http filter chain."
+        )));
+    }
+    if filter.disabled {
+        return Err(Reject::Resource(format!(
+            "Error: the last (terminal) filter ({name}) in the chain cannot be disabled by default."
+        )));
+    }
+    Ok(())
+}
+
+fn settings(filter: &HttpFilter, config: &Any, effect: Effect, notes: &mut Notes) -> Result<Filter, Reject> {
+    match type_name(config) {
+        // Only routes say whose pages may do what.
+        cors::SETTINGS => Ok(Filter::Nothing),
+        rate_limit::SETTINGS => rate_limit::settings(&unpack(config)?, notes),
+        compression::SETTINGS => compression::settings(&unpack(config)?, notes),
+        rbac::SETTINGS => rbac::settings(config, notes),
+        scripts::LUA => scripts::settings(config, notes),
+        _ if effect == Effect::Restricts && !filter.disabled && !filter.is_optional => {
+            Err(unsupported(notes.place(), config))
+        }
+        of => {
+            notes.add("", format!("{of} has no effect"));
+            Ok(Filter::Nothing)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

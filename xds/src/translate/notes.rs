@@ -35,6 +35,19 @@ impl Notes {
         });
     }
 
+    /// Takes note of each field that is set, and that nothing comes of it.
+    pub fn add_set(&mut self, fields: &[(&str, bool)]) {
+        for (field, _) in fields.iter().filter(|(_, set)| *set) {
+            self.add(field, "it has no effect");
+        }
+    }
+
+    /// The current place.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Does `work`, whose notes are about what is below `part`.
     pub fn within<T>(&mut self, part: &str, work: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.enter(part);
