@@ -45,7 +45,7 @@ pub fn overrides(configs: &HashMap<String, Any>) -> Result<FilterOverrides, Reje
         }
     }
     // A hash map has no order, and what is equal has to look equal.
-    changes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    changes.sort_by_key(|(name, _)| *name);
     Ok(changes.into_iter().collect())
 }
 
