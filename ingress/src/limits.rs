@@ -1,0 +1,13 @@
+//! Every bound and default of the ingress.
+
+use std::time::Duration;
+
+/// How long a drain takes where `--drain-time-s` does not say.
+pub const DRAIN_TIME: Duration = Duration::from_secs(600);
+
+/// What `--parent-shutdown-time-s` is taken to be; it is only shown.
+pub const PARENT_SHUTDOWN_TIME: Duration = Duration::from_secs(900);
+
+/// How old a snapshot on disk may be and still be served, where `--snapshot-max-age` does not say. Above it the snapshot is
+/// refused.
+pub const SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(3600);
