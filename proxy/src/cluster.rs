@@ -24,6 +24,7 @@ use http::Extensions;
 use tokio::sync::Notify;
 
 use crate::observe::metrics::{self, ClusterMetrics};
+use crate::route::policy::RetryBudget;
 
 pub mod address;
 pub mod affinity;
@@ -70,6 +71,8 @@ pub struct ClusterSettings {
     pub discovery: Option<Discovery>,
     /// How much of it may be busy at once. Default: no bound of its own.
     pub breakers: BreakerSettings,
+    /// What share of its requests may be in a retry at once, whatever their routes say. Default: the routes say it.
+    pub retry_budget: Option<RetryBudget>,
     /// Anything that layers want to find on the cluster of a request; opaque to the proxy.
     pub metadata: Extensions,
 }
@@ -86,6 +89,7 @@ impl ClusterSettings {
             health_check: None,
             discovery: None,
             breakers: BreakerSettings::default(),
+            retry_budget: None,
             metadata: Extensions::new(),
         }
     }

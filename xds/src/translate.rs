@@ -11,6 +11,8 @@ pub mod endpoints;
 pub mod filter;
 pub mod fraction;
 pub mod listener;
+mod message;
+pub mod metadata;
 pub mod notes;
 pub mod reject;
 pub mod routes;
@@ -38,3 +40,6 @@ pub enum UnknownFields {
     /// It rejects the resource.
     Rejected,
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,7 +139,8 @@ impl Tries<'_> {
         }
         // The one before has ended: it makes room for this one.
         self.running = None;
-        let share = self.active.retry(&self.retry.budget)?;
+        let of_cluster = self.errand.cluster.settings().retry_budget.as_ref();
+        let share = self.active.retry(of_cluster.unwrap_or(&self.retry.budget))?;
         let permit = self.errand.cluster.breakers().retry(policy.priority)?;
         self.running = Some((permit, share));
         self.done.retries += 1;

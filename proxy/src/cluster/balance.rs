@@ -73,6 +73,9 @@ pub struct BalanceSettings {
     pub overprovisioning_percent: u32,
     /// Whether requests are shared among localities by their weights first, as far as they are healthy. Default: no.
     pub by_locality: bool,
+    /// Whether ring hash and Maglev place endpoints without a key of their own by their names, not by their addresses, so that
+    /// a name keeps its place when its address changes. Default: no.
+    pub placed_by_name: bool,
 }
 
 /// What a request says about where it should go.
@@ -106,6 +109,7 @@ impl Default for BalanceSettings {
             panic_below_percent: limits::PANIC_PERCENT,
             overprovisioning_percent: limits::OVERPROVISIONING_PERCENT,
             by_locality: false,
+            placed_by_name: false,
         }
     }
 }

@@ -18,9 +18,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use http::Extensions;
 use tokio::time::Instant;
 
-use super::{Cluster, Endpoint};
+use super::{Cluster, Endpoint, Locality, Status};
 use crate::config::limits;
 use crate::error::BoxError;
 
@@ -80,6 +81,14 @@ pub struct DnsName {
     pub weight: u32,
     /// The priority of its endpoints. Default: 0.
     pub priority: u32,
+    /// What its endpoints are called. Default: the name itself.
+    pub hostname: Option<Arc<str>>,
+    /// Where they are. Default: nowhere in particular.
+    pub locality: Option<Arc<Locality>>,
+    /// What configuration says about them. Default: nothing against them.
+    pub status: Status,
+    /// What layers want to find on them.
+    pub metadata: Extensions,
 }
 
 /// What a look-up found, and for how long that is so, where it is known.
@@ -127,6 +136,10 @@ impl DnsName {
             port,
             weight: 1,
             priority: 0,
+            hostname: None,
+            locality: None,
+            status: Status::default(),
+            metadata: Extensions::new(),
         }
     }
 }
@@ -237,16 +250,19 @@ impl Watched {
     }
 
     fn endpoints(&self) -> impl Iterator<Item = Arc<Endpoint>> {
-        let DnsName {
-            host,
-            port,
-            weight,
-            priority,
-        } = &self.name;
+        let like = &self.name;
+        let hostname = like.hostname.clone().unwrap_or_else(|| Arc::from(&*like.host));
         self.addresses.iter().map(move |address| {
-            let endpoint = Endpoint::new(std::net::SocketAddr::new(*address, *port));
-            let endpoint = endpoint.with_hostname(&**host).with_weight(*weight);
-            Arc::new(endpoint.with_priority(*priority))
+            let endpoint = Endpoint::new(std::net::SocketAddr::new(*address, like.port))
+                .with_hostname(Arc::clone(&hostname))
+                .with_weight(like.weight)
+                .with_priority(like.priority)
+                .with_status(like.status)
+                .with_metadata(like.metadata.clone());
+            Arc::new(match &like.locality {
+                Some(locality) => endpoint.with_locality(Arc::clone(locality)),
+                None => endpoint,
+            })
         })
     }
 }

@@ -238,9 +238,10 @@ impl Endpoint {
         self.state.has(Fault::Ejected)
     }
 
-    /// What ring hash and maglev place it by.
-    pub(crate) fn hash_key(&self) -> String {
-        match (&self.hash_key, &self.address) {
+    /// What ring hash and maglev place it by, where `by_name` its name comes before its address.
+    pub(crate) fn hash_key(&self, by_name: bool) -> String {
+        let name = self.hostname.as_ref().filter(|_| by_name);
+        match (self.hash_key.as_ref().or(name), &self.address) {
             (Some(key), _) => key.as_ref().to_owned(),
             (None, Address::Tcp(address)) => address.to_string(),
             (None, Address::Unix(path)) => path.display().to_string(),
@@ -340,6 +341,15 @@ mod tests {
         );
         check(Status::Draining, &[], Health::Unhealthy);
         check(Status::Unhealthy, &[], Health::Unhealthy);
+    }
+
+    #[test]
+    fn it_is_placed_by_its_key_then_its_name_then_its_address() {
+        let named = endpoint().with_hostname("a.example");
+        assert_eq!(named.hash_key(false), "127.0.0.1:80");
+        assert_eq!(named.hash_key(true), "a.example");
+        assert_eq!(endpoint().hash_key(true), "127.0.0.1:80");
+        assert_eq!(named.with_hash_key("key").hash_key(true), "key");
     }
 
     #[test]

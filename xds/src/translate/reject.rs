@@ -1,5 +1,7 @@
 //! Why a resource is refused, and what of an accepted one has no effect.
 
+use std::fmt::Display;
+
 /// A resource that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reject {
@@ -11,6 +13,22 @@ pub enum Reject {
     Resource(String),
 }
 
+impl Reject {
+    /// Something that Envoy knows, that selects, restricts or authenticates, and that we do not do.
+    pub(crate) fn unsupported(path: impl Display) -> Self {
+        Self::Resource(format!(
+            "{path}: it is not supported, and traffic would go otherwise without it"
+        ))
+    }
+
+    /// The refusal of an extension that Envoy does not know either.
+    pub(crate) fn unknown_extension(name: &str, type_url: &str) -> Self {
+        Self::Resource(format!(
+            "Didn't find a registered implementation for '{name}' with type URL: '{type_url}'"
+        ))
+    }
+}
+
 /// Something that Envoy knows and we do not do: accepted, without effect, and listed (`decisions`: unknown and unimplemented).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -18,4 +36,25 @@ pub struct Note {
     pub path: String,
     /// What is not done.
     pub what: String,
+}
+
+/// Collects notes.
+#[derive(Debug, Default)]
+pub(crate) struct Notes(pub(crate) Vec<Note>);
+
+impl Notes {
+    /// The field at `path` has no effect, if `there`.
+    pub(crate) fn ignored(&mut self, path: impl Display, there: bool) {
+        if there {
+            self.add(path, "it has no effect");
+        }
+    }
+
+    /// What is not done about the field at `path`.
+    pub(crate) fn add(&mut self, path: impl Display, what: impl Into<String>) {
+        self.0.push(Note {
+            path: path.to_string(),
+            what: what.into(),
+        });
+    }
 }

@@ -10,7 +10,7 @@ use super::ring_hash::Ring;
 use super::round_robin::Stride;
 use super::slow_start::SlowStart;
 use super::weights::Weights;
-use super::{Balance, Moment, Preference};
+use super::{Balance, BalanceSettings, Moment, Preference};
 use crate::cluster::Endpoint;
 
 /// Some endpoints and how one of them is chosen.
@@ -38,22 +38,24 @@ impl Group {
     /// A group of `members`. `localities` says how much each locality counts to a hash, and which one a member is in.
     pub(crate) fn new(
         members: Vec<Arc<Endpoint>>,
-        policy: Balance,
+        settings: &BalanceSettings,
         localities: Option<(&[f64], &[usize])>,
         start: u64,
     ) -> Self {
         let weights: Vec<u32> = members.iter().map(|member| member.weight()).collect();
+        let policy = settings.policy;
+        let by_name = settings.placed_by_name;
         let choice = match policy {
             _ if members.len() < 2 => Choice::Only,
             Balance::RoundRobin(_) => Choice::RoundRobin(Stride::new(&weights, start)),
             Balance::LeastRequest(settings, _) => Choice::LeastRequest(Urn::new(&weights), settings),
             Balance::Random => Choice::Random(Urn::new(&weights)),
             Balance::RingHash(settings) => {
-                let (keys, parts) = (keys(&members), parts(&weights, localities));
+                let (keys, parts) = (keys(&members, by_name), parts(&weights, localities));
                 Choice::RingHash(Ring::new(keys.iter().map(String::as_str), &parts, settings))
             }
             Balance::Maglev(settings) => {
-                let keys = keys(&members);
+                let keys = keys(&members, by_name);
                 let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
                 Choice::Maglev(Slots::new(&keys, &parts(&weights, localities), settings))
             }
@@ -113,8 +115,8 @@ impl Group {
     }
 }
 
-fn keys(members: &[Arc<Endpoint>]) -> Vec<String> {
-    members.iter().map(|member| member.hash_key()).collect()
+fn keys(members: &[Arc<Endpoint>], by_name: bool) -> Vec<String> {
+    members.iter().map(|member| member.hash_key(by_name)).collect()
 }
 
 fn parts(weights: &[u32], localities: Option<(&[f64], &[usize])>) -> Weights {

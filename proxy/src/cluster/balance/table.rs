@@ -111,7 +111,7 @@ fn groups(
         BTreeMap::new()
     };
     if localities.is_empty() {
-        return Groups::One(Group::new(chosen, settings.policy, None, seeds.next()));
+        return Groups::One(Group::new(chosen, settings, None, seeds.next()));
     }
     let place = |member: &Arc<Endpoint>| {
         let mut keys = localities.keys();
@@ -123,14 +123,14 @@ fn groups(
     if settings.follows_hash() || tier.is_none() {
         // In panic a hash still goes by localities; who needs no hash takes everybody.
         let localities = settings.follows_hash().then_some((&*parts, &*places));
-        return Groups::One(Group::new(chosen, settings.policy, localities, seeds.next()));
+        return Groups::One(Group::new(chosen, settings, localities, seeds.next()));
     }
     let heaviest = parts.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     let scale = |part: &f64| (part / heaviest * f64::from(u32::MAX)) as u32;
     let group = |at: usize| {
         let pairs = chosen.iter().zip(&places);
         let own = pairs.filter(|(_, place)| **place == at).map(|(member, _)| member);
-        Group::new(own.cloned().collect(), settings.policy, None, seeds.next())
+        Group::new(own.cloned().collect(), settings, None, seeds.next())
     };
     let groups: Box<[Group]> = (0..parts.len()).map(group).collect();
     let weights: Vec<u32> = parts.iter().map(scale).collect();
