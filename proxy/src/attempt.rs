@@ -115,7 +115,7 @@ fn wanted(affinity: &Affinity, request: &Request<Body>) -> Option<Address> {
 
 /// Why the cluster's protocol cannot carry this request, and what to do about it.
 fn mismatch(cluster: &Cluster, request: &Request<Body>) -> Option<&'static str> {
-    match cluster.transport().protocol() {
+    match cluster.transport_for(request.version()).protocol() {
         Protocol::Http1 => (Dialect::of(request.headers()) == Dialect::Grpc)
             .then_some("gRPC needs HTTP/2, but this port is declared as HTTP/1.1: declare it as h2c"),
         // Whether WebSocket fits shows when the endpoint has said whether it understands extended CONNECT.

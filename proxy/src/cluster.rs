@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use http::Extensions;
+use http::{Extensions, Version};
 use tokio::sync::Notify;
 
 use crate::observe::metrics::{self, ClusterMetrics};
@@ -61,6 +61,9 @@ pub struct ClusterSettings {
     pub name: Arc<str>,
     /// How its endpoints are connected to. Default: HTTP/1.1 over TCP.
     pub transport: TransportSettings,
+    /// How they are connected to for requests that came by HTTP/2, where that is different, as it is where endpoints speak what
+    /// their clients speak. Default: it is not.
+    pub transport_http2: Option<TransportSettings>,
     /// Which of its endpoints takes a request. Default: round robin.
     pub balance: BalanceSettings,
     /// Which endpoints are put aside because of how they answer. Default: none.
@@ -84,6 +87,7 @@ impl ClusterSettings {
         Self {
             name: name.into(),
             transport: TransportSettings::default(),
+            transport_http2: None,
             balance: BalanceSettings::default(),
             outlier: None,
             health_check: None,
@@ -100,6 +104,7 @@ impl ClusterSettings {
 pub struct Cluster {
     settings: ClusterSettings,
     transport: Transport,
+    transport_http2: Option<Transport>,
     table: ArcSwap<Table>,
     /// Taken to replace the table. Never held over an await.
     changing: Mutex<()>,
@@ -122,6 +127,7 @@ impl Cluster {
         let metrics = ClusterMetrics::new(&settings.name);
         let breakers = Breakers::new(&settings.name, settings.breakers);
         let transport = Transport::new(settings.transport.clone());
+        let transport_http2 = settings.transport_http2.clone().map(Transport::new);
         Arc::new(Self {
             table: ArcSwap::default(),
             changing: Mutex::default(),
@@ -136,6 +142,7 @@ impl Cluster {
             changed: Arc::default(),
             settings,
             transport,
+            transport_http2,
         })
     }
 
@@ -274,6 +281,14 @@ impl Cluster {
 
     pub(crate) fn transport(&self) -> &Transport {
         &self.transport
+    }
+
+    /// How its endpoints are connected to for a request that came by this version.
+    pub(crate) fn transport_for(&self, version: Version) -> &Transport {
+        match &self.transport_http2 {
+            Some(transport) if version == Version::HTTP_2 => transport,
+            _ => &self.transport,
+        }
     }
 
     pub(crate) fn metrics(&self) -> &ClusterMetrics {

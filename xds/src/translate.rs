@@ -3,6 +3,11 @@
 //! A constructor can fail, with a message worded as Envoy's; what it returns cannot be wrong any more. Nothing here looks
 //! another resource up: names of clusters, route configurations and secrets stay names, and [`crate::store`] brings them together.
 
+#![allow(
+    deprecated,
+    reason = "control planes still send fields that newer ones of Envoy replace, and Envoy still takes them"
+)]
+
 pub mod any;
 pub mod cluster;
 pub mod constraint;

@@ -33,10 +33,11 @@ pub(crate) struct Scope {
 
 impl Key {
     pub(super) fn of(cluster: &Cluster, endpoint: &Endpoint, request: &Request<Body>) -> Self {
+        let transport = cluster.transport_for(request.version());
         Self {
-            transport: cluster.transport().clone(),
+            transport: transport.clone(),
             address: endpoint.address().clone(),
-            scope: scope(cluster, request).map(Arc::new),
+            scope: scope(transport, request).map(Arc::new),
         }
     }
 
@@ -74,8 +75,8 @@ pub(crate) fn carry(from: &http::Extensions, to: &mut http::Extensions) {
     }
 }
 
-fn scope(cluster: &Cluster, request: &Request<Body>) -> Option<Scope> {
-    let settings = cluster.transport().settings();
+fn scope(transport: &Transport, request: &Request<Body>) -> Option<Scope> {
+    let settings = transport.settings();
     let by_host = settings
         .tls
         .as_ref()

@@ -4,22 +4,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use envoy_types::pb::envoy::config::cluster::v3 as envoy;
+use http::Extensions;
 use tidegate_proxy::cluster::{ClusterSettings, Endpoint};
 
+use super::message::decode;
+use super::metadata::{Metadata, fields};
+use super::notes::Notes;
 use super::secret::{Secrets, UpstreamTls};
 use super::{Context, Note, Reject};
+
+mod balance;
+mod breakers;
+mod constraints;
+mod discovery;
+mod fingerprint;
+mod health;
+mod ignored;
+mod outlier;
+mod policy;
+mod protocol;
+mod socket;
+mod transport;
 
 /// A cluster as its resource describes it, its secrets apart.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
     /// Its name.
     pub name: Arc<str>,
+    /// What its statistics are called (`alt_stat_name`), where that is not its name.
+    pub stat_name: Option<Arc<str>>,
     /// Everything but TLS.
     pub settings: ClusterSettings,
     /// How TLS is spoken to its endpoints; certificates and trust may be secrets that come apart.
     pub tls: Option<UpstreamTls>,
     /// Where its endpoints come from.
     pub endpoints: EndpointSource,
+    /// The hash of its resource without endpoints: equal for two of a name, they differ in their endpoints at most.
+    pub fingerprint: u128,
     /// What has no effect.
     pub notes: Vec<Note>,
 }
@@ -37,6 +59,8 @@ pub enum EndpointSource {
         name: Arc<str>,
         /// How long the cluster warms without it; `None` for ever.
         initial_fetch_timeout: Option<Duration>,
+        /// The file that it is in, where it does not come from the control plane.
+        file: Option<Arc<std::path::Path>>,
     },
 }
 
@@ -46,8 +70,29 @@ pub enum EndpointSource {
 /// When Envoy would refuse it, in Envoy's words; or when it asks for something that selects, restricts or authenticates and that
 /// the proxy does not do.
 pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject> {
-    _ = (body, context);
-    Err(Reject::Resource(String::new()))
+    let message: envoy::Cluster = decode(body)?;
+    constraints::cluster(&message)?;
+    let mut notes = Notes::default();
+    let mut settings = ClusterSettings::new(message.name.as_str());
+    let protocol = protocol::read(&message, &mut notes)?;
+    settings.balance = balance::read(&message, &mut notes)?;
+    let endpoints = discovery::read(&message, &mut settings, &mut notes)?;
+    let tls = transport::read(&message, &protocol, &mut settings, context, &mut notes)?;
+    (settings.breakers, settings.retry_budget) =
+        breakers::read(message.circuit_breakers.as_ref(), &mut notes)?;
+    settings.outlier = outlier::read(message.outlier_detection.as_ref(), &mut notes)?;
+    settings.health_check = health::read(&message, settings.transport.protocol, &mut notes)?;
+    settings.metadata = metadata(body);
+    ignored::read(&message, &mut notes)?;
+    Ok(ClusterConfig {
+        name: Arc::clone(&settings.name),
+        stat_name: (!message.alt_stat_name.is_empty()).then(|| message.alt_stat_name.as_str().into()),
+        settings,
+        tls,
+        endpoints,
+        fingerprint: fingerprint::of(body),
+        notes: notes.into_list(),
+    })
 }
 
 impl ClusterConfig {
@@ -56,7 +101,32 @@ impl ClusterConfig {
     /// # Errors
     /// When a secret does not fit, such as a key that is not its certificate's.
     pub fn settings(&self, secrets: &Secrets) -> Result<Option<ClusterSettings>, Reject> {
-        _ = secrets;
-        Ok(Some(self.settings.clone()))
+        let mut settings = self.settings.clone();
+        if let Some(tls) = &self.tls {
+            let Some(built) = tls.build(secrets)? else {
+                return Ok(None);
+            };
+            if let Some(second) = &mut settings.transport_http2 {
+                second.tls = Some(built.clone());
+            }
+            settings.transport.tls = Some(built);
+        }
+        Ok(Some(settings))
     }
 }
+
+/// The metadata of a cluster, by its type [`Metadata`].
+fn metadata(body: &Bytes) -> Extensions {
+    let mut extensions = Extensions::new();
+    let found = fields(body).into_iter().rfind(|(tag, _)| *tag == METADATA);
+    if let Some((_, encoded)) = found {
+        extensions.insert(Metadata::read(encoded));
+    }
+    extensions
+}
+
+/// The number of the field `metadata`.
+const METADATA: u32 = 25;
+
+#[cfg(test)]
+mod tests;

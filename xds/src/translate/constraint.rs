@@ -16,6 +16,8 @@ use std::fmt;
 
 use super::Reject;
 
+mod numbers;
+
 /// A constraint that is broken: the whole response is refused for it. The resource's text, which Envoy puts in front, is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation(String);

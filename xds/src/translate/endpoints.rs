@@ -7,9 +7,8 @@ use bytes::Bytes;
 use envoy_types::pb::envoy::config::endpoint::v3 as envoy;
 use tidegate_proxy::cluster::{ClusterSettings, Endpoint};
 
-use super::constraint::Broken;
 use super::message::decode;
-use super::reject::Notes;
+use super::notes::Notes;
 use super::{Context, Note, Reject};
 
 pub(crate) mod address;
@@ -50,7 +49,7 @@ pub fn endpoints(body: &Bytes, context: &Context) -> Result<EndpointsConfig, Rej
     // What a resource does not say makes no difference to endpoints.
     _ = context;
     let message: envoy::ClusterLoadAssignment = decode(body)?;
-    constraints::assignment(&message).map_err(Broken::of_message)?;
+    constraints::assignment(&message)?;
     let mut config = of_addresses(&message, "")?;
     // As Envoy: of several at one address the first counts.
     let mut known = HashSet::new();
@@ -75,7 +74,7 @@ pub(crate) fn of_addresses(
         name: message.cluster_name.as_str().into(),
         endpoints,
         overprovisioning_percent,
-        notes: notes.0,
+        notes: notes.into_list(),
     })
 }
 

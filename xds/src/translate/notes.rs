@@ -8,6 +8,8 @@
 //! assert_eq!(notes.into_list()[0].path, "routes[0].decorator");
 //! ```
 
+use std::fmt::Display;
+
 use super::Note;
 use crate::limits;
 
@@ -46,6 +48,13 @@ impl Notes {
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Takes note that a field has no effect, if it is `there`.
+    pub fn ignored(&mut self, field: impl Display, there: bool) {
+        if there {
+            self.add(&field.to_string(), "it has no effect");
+        }
     }
 
     /// Does `work`, whose notes are about what is below `part`.

@@ -37,24 +37,3 @@ pub struct Note {
     /// What is not done.
     pub what: String,
 }
-
-/// Collects notes.
-#[derive(Debug, Default)]
-pub(crate) struct Notes(pub(crate) Vec<Note>);
-
-impl Notes {
-    /// The field at `path` has no effect, if `there`.
-    pub(crate) fn ignored(&mut self, path: impl Display, there: bool) {
-        if there {
-            self.add(path, "it has no effect");
-        }
-    }
-
-    /// What is not done about the field at `path`.
-    pub(crate) fn add(&mut self, path: impl Display, what: impl Into<String>) {
-        self.0.push(Note {
-            path: path.to_string(),
-            what: what.into(),
-        });
-    }
-}

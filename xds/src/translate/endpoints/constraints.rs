@@ -9,24 +9,24 @@ use envoy_types::pb::envoy::config::endpoint::v3 as envoy;
 use envoy_types::pb::envoy::config::endpoint::v3::cluster_load_assignment::Policy;
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 
-use crate::translate::constraint::{Broken, Held, Of};
+use crate::translate::constraint::{Checked, Rules, Violation};
 use crate::translate::message::wide;
 
 /// Of an assignment.
-pub(crate) fn assignment(message: &envoy::ClusterLoadAssignment) -> Held {
-    let of = Of("ClusterLoadAssignment");
-    of.text("ClusterName", &message.cluster_name)?;
+pub(crate) fn assignment(message: &envoy::ClusterLoadAssignment) -> Checked {
+    let of = Rules::of("ClusterLoadAssignment");
+    of.not_empty("ClusterName", &message.cluster_name)?;
     of.each("Endpoints", &message.endpoints, locality)?;
     for (name, endpoint) in &message.named_endpoints {
-        of.inside(format_args!("NamedEndpoints[{name}]"), one(endpoint))?;
+        of.within(&format!("NamedEndpoints[{name}]"), one(endpoint))?;
     }
-    of.maybe("Policy", message.policy.as_ref(), policy)
+    of.optional("Policy", message.policy.as_ref(), policy)
 }
 
-fn policy(message: &Policy) -> Held {
-    let of = Of("Policy");
+fn policy(message: &Policy) -> Checked {
+    let of = Rules::of("Policy");
     of.each("DropOverloads", &message.drop_overloads, |drop| {
-        Of("DropOverload").text("Category", &drop.category)
+        Rules::of("DropOverload").not_empty("Category", &drop.category)
     })?;
     if message
         .overprovisioning_factor
@@ -41,8 +41,8 @@ fn policy(message: &Policy) -> Held {
     )
 }
 
-fn locality(message: &envoy::LocalityLbEndpoints) -> Held {
-    let of = Of("LocalityLbEndpoints");
+fn locality(message: &envoy::LocalityLbEndpoints) -> Checked {
+    let of = Rules::of("LocalityLbEndpoints");
     of.each("LbEndpoints", &message.lb_endpoints, listed)?;
     of.at_least(
         "LoadBalancingWeight",
@@ -52,59 +52,59 @@ fn locality(message: &envoy::LocalityLbEndpoints) -> Held {
     of.at_most("Priority", Some(message.priority.into()), 128)
 }
 
-fn listed(message: &envoy::LbEndpoint) -> Held {
-    let of = Of("LbEndpoint");
+fn listed(message: &envoy::LbEndpoint) -> Checked {
+    let of = Rules::of("LbEndpoint");
     of.at_least(
         "LoadBalancingWeight",
         wide(message.load_balancing_weight.as_ref()),
         1,
     )?;
     match &message.host_identifier {
-        Some(HostIdentifier::Endpoint(endpoint)) => of.inside("Endpoint", one(endpoint)),
+        Some(HostIdentifier::Endpoint(endpoint)) => of.within("Endpoint", one(endpoint)),
         _ => Ok(()),
     }
 }
 
-fn one(message: &envoy::Endpoint) -> Held {
-    let of = Of("Endpoint");
-    of.maybe("Address", message.address.as_ref(), address)?;
-    of.maybe(
+fn one(message: &envoy::Endpoint) -> Checked {
+    let of = Rules::of("Endpoint");
+    of.optional("Address", message.address.as_ref(), address)?;
+    of.optional(
         "HealthCheckConfig",
         message.health_check_config.as_ref(),
         |config| {
-            let of = Of("HealthCheckConfig");
+            let of = Rules::of("HealthCheckConfig");
             of.at_most("PortValue", Some(config.port_value.into()), 65535)?;
-            of.maybe("Address", config.address.as_ref(), address)
+            of.optional("Address", config.address.as_ref(), address)
         },
     )
 }
 
 /// Of an address.
-pub(crate) fn address(message: &core::Address) -> Held {
-    let of = Of("Address");
+pub(crate) fn address(message: &core::Address) -> Checked {
+    let of = Rules::of("Address");
     match &message.address {
-        Some(Kind::SocketAddress(socket)) => of.inside("SocketAddress", socket_address(socket)),
+        Some(Kind::SocketAddress(socket)) => of.within("SocketAddress", socket_address(socket)),
         Some(Kind::Pipe(pipe)) => {
             let held = || {
-                let of = Of("Pipe");
-                of.text("Path", &pipe.path)?;
+                let of = Rules::of("Pipe");
+                of.not_empty("Path", &pipe.path)?;
                 of.at_most("Mode", Some(pipe.mode.into()), 511)
             };
-            of.inside("Pipe", held())
+            of.within("Pipe", held())
         }
         Some(Kind::EnvoyInternalAddress(_)) => Ok(()),
-        None => Err(Broken::unset("address")),
+        None => Err(Violation::unset("address")),
     }
 }
 
 /// Of the address of a socket.
-pub(crate) fn socket_address(message: &core::SocketAddress) -> Held {
-    let of = Of("SocketAddress");
+pub(crate) fn socket_address(message: &core::SocketAddress) -> Checked {
+    let of = Rules::of("SocketAddress");
     of.defined::<Protocol>("Protocol", message.protocol)?;
-    of.text("Address", &message.address)?;
+    of.not_empty("Address", &message.address)?;
     match &message.port_specifier {
         Some(PortSpecifier::PortValue(port)) => of.at_most("PortValue", Some((*port).into()), 65535),
         Some(PortSpecifier::NamedPort(_)) => Ok(()),
-        None => Err(Broken::unset("port_specifier")),
+        None => Err(Violation::unset("port_specifier")),
     }
 }

@@ -18,7 +18,7 @@ use super::address::{self, Place};
 use crate::translate::Reject;
 use crate::translate::message::number;
 use crate::translate::metadata::Metadata;
-use crate::translate::reject::Notes;
+use crate::translate::notes::Notes;
 
 /// An endpoint as an assignment describes it.
 pub(crate) struct Described {

@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::config::endpoint::v3::cluster_load_assignment::Polic
 
 use crate::translate::Reject;
 use crate::translate::message::number;
-use crate::translate::reject::Notes;
+use crate::translate::notes::Notes;
 
 /// The overprovisioning factor, in percent.
 pub(super) fn read(policy: Option<&Policy>, path: &str, notes: &mut Notes) -> Result<Option<u32>, Reject> {
