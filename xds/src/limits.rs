@@ -2,6 +2,26 @@
 
 use std::time::Duration;
 
+/// How many requests of a cluster may be retries at once where its circuit breakers do not say, as in Envoy. Above it a failure
+/// stands. The other breakers have no bound where none is given.
+pub const CLUSTER_RETRIES: usize = 3;
+
+/// How many load balancing policies may be inside of each other. Above it the cluster is rejected.
+pub const NESTED_POLICIES_MAX: u32 = 4;
+
+/// How long an idle connection to an endpoint is kept where its cluster switches the time off (`idle_timeout: 0s`).
+pub const IDLE_FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// When the kernel first probes a silent connection to an endpoint, where a cluster wants keepalive and does not say: Linux's own
+/// default.
+pub const TCP_KEEPALIVE_TIME: Duration = Duration::from_secs(7200);
+
+/// The time between two such probes, where a cluster does not say: Linux's own default.
+pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(75);
+
+/// How many of them go unanswered before the connection is cut, where a cluster does not say: Linux's own default.
+pub const TCP_KEEPALIVE_PROBES: u32 = 9;
+
 /// How long routes wait for clusters that they name and that are not there yet, where a newer set of clusters is on its way.
 /// Above it the response is rejected.
 pub const HOLD_ROUTES: Duration = Duration::from_secs(1);
@@ -67,23 +87,3 @@ pub const TEXT_NESTING_MAX: usize = 100;
 
 /// How many values a configuration file has, YAML aliases expanded. Above it the file is refused.
 pub const TEXT_NODES_MAX: usize = 4_000_000;
-
-/// How many requests of a cluster may be retries at once where its circuit breakers do not say, as in Envoy. Above it a failure
-/// stands. The other breakers have no bound where none is given.
-pub const CLUSTER_RETRIES: usize = 3;
-
-/// How many load balancing policies may be inside of each other. Above it the cluster is rejected.
-pub const NESTED_POLICIES_MAX: u32 = 4;
-
-/// How long an idle connection to an endpoint is kept where its cluster switches the time off (`idle_timeout: 0s`).
-pub const IDLE_FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// When the kernel first probes a silent connection to an endpoint, where a cluster wants keepalive and does not say: Linux's own
-/// default.
-pub const TCP_KEEPALIVE_TIME: Duration = Duration::from_secs(7200);
-
-/// The time between two such probes, where a cluster does not say: Linux's own default.
-pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(75);
-
-/// How many of them go unanswered before the connection is cut, where a cluster does not say: Linux's own default.
-pub const TCP_KEEPALIVE_PROBES: u32 = 9;
