@@ -21,3 +21,5 @@ pub mod park;
 pub mod peers;
 #[cfg(target_os = "linux")]
 pub mod proc;
+#[cfg(target_os = "linux")]
+pub mod scale;

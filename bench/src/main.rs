@@ -7,7 +7,7 @@ mod linux {
     use std::path::PathBuf;
 
     use clap::{Parser, Subcommand};
-    use tidegate_bench::{backend, child, compare, idle, load, park, serve};
+    use tidegate_bench::{backend, child, compare, idle, load, park, scale, serve};
     use tokio::net::TcpListener;
     use tokio::runtime::{Builder, Runtime};
 
@@ -30,6 +30,8 @@ mod linux {
         Park(park::Options),
         /// Memory of idle keep-alive connections.
         Idle(idle::Options),
+        /// Many services: memory, time to load, time until a change is seen; beside Envoy, by our own control plane.
+        Scale(scale::Options),
         /// The proxy that `compare` and `idle` measure.
         #[command(hide = true)]
         ServeTidegate {
@@ -76,6 +78,7 @@ mod linux {
             }
             Command::Park(options) => runtime()?.block_on(park::run(options)),
             Command::Idle(options) => runtime()?.block_on(idle::run(options)),
+            Command::Scale(options) => runtime()?.block_on(scale::run(options)),
             Command::ParkClient { target } => runtime()?.block_on(park::client::run(target)),
             Command::Backend => runtime()?.block_on(serve_backend()),
             Command::Load(plan) => runtime()?.block_on(load::run(plan)),

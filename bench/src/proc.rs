@@ -40,6 +40,18 @@ pub fn resident_bytes(pid: u32) -> io::Result<u64> {
     Ok(pages * rustix::param::page_size() as u64)
 }
 
+/// The most that was ever resident of a process, in bytes.
+///
+/// # Errors
+/// When it is gone.
+pub fn peak_resident_bytes(pid: u32) -> io::Result<u64> {
+    let file = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&file)?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.ok_or_else(|| malformed(&file))? * 1024)
+}
+
 /// The resident memory of a process in bytes, once it no longer changes by a percent between two looks.
 ///
 /// # Errors
