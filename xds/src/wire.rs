@@ -169,7 +169,7 @@ pub struct Node {
     #[prost(bytes = "bytes", tag = "3")]
     pub metadata: Bytes,
     /// `envoy.config.core.v3.Locality`, encoded.
-    #[prost(bytes = "bytes", tag = "5")]
+    #[prost(bytes = "bytes", tag = "4")]
     pub locality: Bytes,
     /// Which program asks.
     #[prost(string, tag = "6")]
