@@ -1,5 +1,8 @@
 //! An Envoy-compatible ingress.
 
+pub mod bootstrap;
 pub mod flags;
 pub mod lifecycle;
 pub mod limits;
+
+pub use bootstrap::{Report, validate};

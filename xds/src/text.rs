@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, ReflectMessage as _};
+use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 
 use crate::limits::TEXT_BYTES_MAX;
 
@@ -75,6 +75,36 @@ impl Parsed {
     #[must_use]
     pub fn encode(&self) -> Bytes {
         self.message.encode_to_vec().into()
+    }
+
+    /// Puts another message of the same type over this one, as protocol buffers merge: single values are replaced, lists get
+    /// longer. [`Self::position`] still goes by this one's text.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub fn merge(&mut self, over: &Self) -> Result<(), Problem> {
+        self.message
+            .merge(over.encode())
+            .map_err(|error| Problem::new(Position::START, error.to_string()))?;
+        self.ignored.extend(over.ignored.iter().cloned());
+        Ok(())
+    }
+
+    /// How many items the list at this path of names has; none where there is no such list.
+    #[must_use]
+    pub fn items(&self, path: &[&str]) -> usize {
+        let mut message = std::borrow::Cow::Borrowed(&self.message);
+        for (index, name) in path.iter().enumerate() {
+            let Some(value) = message.get_field_by_name(name).map(std::borrow::Cow::into_owned) else {
+                return 0;
+            };
+            match value {
+                Value::Message(inner) => message = std::borrow::Cow::Owned(inner),
+                Value::List(items) if index + 1 == path.len() => return items.len(),
+                _ => return 0,
+            }
+        }
+        0
     }
 
     /// Where a field stands, named as in [`Problem::path`]; the nearest around it, where it is not written.

@@ -9,6 +9,7 @@
 )]
 
 pub mod any;
+pub mod bootstrap;
 pub mod cluster;
 pub mod constraint;
 pub mod duration;
