@@ -43,7 +43,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{HOST, HeaderValue};
+use http::{Request, Response, Uri};
 use tower::Service;
 
 use crate::attempt::{self, Errand};
@@ -51,7 +52,7 @@ use crate::body::Body;
 use crate::cluster::{Cluster, Endpoint};
 use crate::error::{BoxError, Error, Kind};
 use crate::route::Route;
-use crate::worker::Worker;
+use crate::worker::{Proxy, Worker};
 
 /// Where a request goes; in its extensions while it passes the layers of its route.
 #[derive(Clone, Debug)]
@@ -98,6 +99,95 @@ pub struct Retried {
 pub struct Upstream {
     // The worker owns the stacks that own this: a strong reference would be a cycle.
     worker: Weak<Worker>,
+}
+
+/// Sends requests to one cluster outside of any route: what a process asks for itself, such as its own configuration.
+///
+/// Always ready; boxes its future. Nothing bounds how long a request takes but what the cluster says of its connections.
+/// A request without a `Host` is for the authority of its URI. An exchange under way holds the drain of `proxy` open: streams
+/// that never end need a proxy, and a drain, of their own.
+///
+/// ```
+/// use http::{Request, StatusCode};
+/// use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
+/// use tidegate_proxy::upstream::Direct;
+/// use tidegate_proxy::config::{Handle, Snapshot};
+/// use tidegate_proxy::drain::Drain;
+/// use tidegate_proxy::{Body, Proxy};
+/// use tidegate_testkit::upstream::Upstream;
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), tidegate_proxy::Error> {
+/// let there = Upstream::fixed(StatusCode::OK, "hello").await;
+/// let cluster = Cluster::new(ClusterSettings::new("there"));
+/// cluster.set_endpoints(vec![Endpoint::new(there.address()).into()]);
+/// let (_drain, watch) = Drain::new();
+/// let proxy = Proxy::new(Handle::new(Snapshot::default()), watch);
+/// let request = Request::get("http://any.example/").body(Body::empty()).expect("it is one");
+/// let response = Direct::new(&proxy, cluster).oneshot(request).await?;
+/// assert_eq!(response.status(), StatusCode::OK);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Direct {
+    worker: Arc<Worker>,
+    cluster: Arc<Cluster>,
+}
+
+impl Direct {
+    /// Sends to `cluster` over the pooled connections of `proxy`.
+    #[must_use]
+    pub fn new(proxy: &Proxy, cluster: Arc<Cluster>) -> Self {
+        Self {
+            worker: Arc::clone(proxy.worker()),
+            cluster,
+        }
+    }
+}
+
+impl<B> Service<Request<B>> for Direct
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        name_host(&mut request);
+        let Self { worker, cluster } = self.clone();
+        Box::pin(async move {
+            let errand = Errand {
+                cluster: &cluster,
+                endpoint: None,
+                policy: None,
+                hash: None,
+                received: None,
+            };
+            let (response, _) = attempt::run(&worker, errand, &mut request).await?;
+            Ok(response)
+        })
+    }
+}
+
+/// Says in `Host` what the URI says, which is where requests that came from a client have it.
+fn name_host(request: &mut Request<Body>) {
+    if request.headers().contains_key(HOST) {
+        return;
+    }
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let host = authority.and_then(|authority| HeaderValue::from_str(authority).ok());
+    if let Some(host) = host {
+        request.headers_mut().insert(HOST, host);
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+    }
 }
 
 impl Upstream {
