@@ -87,3 +87,41 @@ pub const TEXT_NESTING_MAX: usize = 100;
 
 /// How many values a configuration file has, YAML aliases expanded. Above it the file is refused.
 pub const TEXT_NODES_MAX: usize = 4_000_000;
+
+/// How large one response of a control plane may be, in bytes. Above it the stream is ended, and opened again after a pause; what
+/// is in force stays. A full push for 10 000 services is 37.5 MB.
+pub const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// How many requests a stream may have that its connection has not taken yet. Above it the next ones wait in the session, which
+/// needs no more than one for each kind.
+pub const REQUESTS_QUEUED_MAX: usize = 16;
+
+/// How many responses of a kind wait to be judged one by one in delta. Above it the newest are judged as one.
+pub const RESPONSES_WAITING_MAX: usize = 16;
+
+/// How many answers a stream may owe for one kind. Above it the oldest are not sent: servers wait for the newest.
+pub const ANSWERS_OWED_MAX: usize = 64;
+
+/// How many requests may go out in a burst, where a rate limit is asked for without a number (`rate_limit_settings.max_tokens`).
+pub const REQUEST_TOKENS_MAX: u32 = 100;
+
+/// How many requests may go out each second after that, where the rate limit does not say (`rate_limit_settings.fill_rate`).
+pub const REQUEST_TOKENS_PER_SECOND: f64 = 10.0;
+
+/// The time between two NACKs of the same content. Some control planes answer a NACK with what was refused, at once.
+pub const EQUAL_NACK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How many refused contents of a kind are remembered for that. Above it the oldest is forgotten, and may be refused again at once.
+pub const REFUSALS_REMEMBERED_MAX: usize = 16;
+
+/// The longest wait after the first failure of a stream (`retry_back_off.base_interval`); it doubles with each further one.
+pub const RECONNECT_BACKOFF_BASE: Duration = Duration::from_millis(500);
+
+/// The longest wait between two streams (`retry_back_off.max_interval`).
+pub const RECONNECT_BACKOFF_MAX: Duration = Duration::from_secs(30);
+
+/// The time between two looks at a file that resources come from, where it does not change.
+pub const FILE_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How large a file that resources come from may be, in bytes. Above it it is not read, and what was read before stays.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;

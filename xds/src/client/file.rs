@@ -1,0 +1,160 @@
+//! Resources in a file: a `DiscoveryResponse` that somebody else replaces.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Delivery, Status};
+use crate::limits;
+use crate::resource::{Kind, Verdict};
+use crate::session::parse::{self, Content};
+use crate::session::{KindStatus, Variant};
+
+/// A file that resources of one kind come from (`path_config_source`). There is nobody to answer: what is refused shows in
+/// counters and logs, and what was good stays.
+///
+/// Envoy reads a file again when another is moved to its place, or when its `watched_directory` changes, by inotify. This one
+/// looks every second instead ([`limits::FILE_POLL_INTERVAL`]): it sees the same replacements, those of a Kubernetes volume
+/// included, whose file is a link behind a link that is swapped, and also what inotify does not report, as on a network file
+/// system, or a directory that was not there at first; and it has no watches to run out of. A file that is written in place is
+/// read when it has changed; half of it is no response, and is looked at again a second later.
+#[derive(Clone, Debug)]
+pub struct FileSource {
+    /// Which kind.
+    pub kind: Kind,
+    /// The file. Its extension says how it is written.
+    pub path: PathBuf,
+    /// A directory whose change means that the file is to be read again.
+    pub watched_directory: Option<PathBuf>,
+    /// The time between two looks. Default: [`limits::FILE_POLL_INTERVAL`].
+    pub interval: Duration,
+}
+
+/// Turns a file into an encoded `DiscoveryResponse`; it is told the extension, empty if there is none.
+pub type Parse = dyn Fn(&[u8], &str) -> Result<Bytes, String> + Send + Sync;
+
+/// What tells that a file was replaced or written.
+type Stamp = (u64, u64, u64, Option<SystemTime>);
+
+impl FileSource {
+    /// A file.
+    pub fn new(kind: Kind, path: impl Into<PathBuf>) -> Self {
+        Self {
+            kind,
+            path: path.into(),
+            watched_directory: None,
+            interval: limits::FILE_POLL_INTERVAL,
+        }
+    }
+
+    /// Reads the file as often as it changes, until nobody takes its updates any more. Reading blocks: for a runtime that
+    /// carries no traffic.
+    pub async fn run(self, parse: Arc<Parse>, status: Arc<Status>, deliveries: mpsc::Sender<Delivery>) {
+        let counters = status.of(self.kind);
+        let (mut seen, mut told) = (None, None);
+        while !deliveries.is_closed() {
+            let stamps = self.stamps();
+            if stamps.is_none() || stamps != seen {
+                let outcome = self.load(&*parse, counters, &deliveries).await;
+                // What could not be read is looked at again, whatever it looks like.
+                seen = stamps.filter(|_| !matches!(outcome, Err(Fault::Unread(_))));
+                let fault = outcome.err().map(Fault::into_message);
+                if let Some(why) = &fault
+                    && told != fault
+                {
+                    // Said once, however long it lasts.
+                    tracing::warn!(path = %self.path.display(), why, "a file of resources is not in force; what was stays");
+                }
+                told = fault;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.interval) => {}
+                () = deliveries.closed() => {}
+            }
+        }
+    }
+
+    async fn load(
+        &self,
+        parse: &Parse,
+        counters: &KindStatus,
+        deliveries: &mpsc::Sender<Delivery>,
+    ) -> Result<(), Fault> {
+        counters.update_attempt.increment();
+        let content = self
+            .read(parse)
+            .inspect_err(|_| counters.update_failure.increment())?;
+        let update = content.update.map_err(Fault::Refused);
+        let update = update.inspect_err(|_| counters.update_rejected.increment())?;
+        let version = Arc::clone(&update.version);
+        let (verdict, judged) = oneshot::channel();
+        // An error means that the program ends.
+        if deliveries.send(Delivery { update, verdict }).await.is_err() {
+            return Ok(());
+        }
+        match judged.await {
+            Ok(Verdict::Accepted) => counters.accepted(&version),
+            Ok(Verdict::Rejected(rejection)) => {
+                counters.update_rejected.increment();
+                return Err(Fault::Refused(rejection.message));
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn read(&self, parse: &Parse) -> Result<Content, Fault> {
+        let unread = |error: io::Error| Fault::Unread(error.to_string());
+        if fs::metadata(&self.path).map_err(unread)?.len() > limits::FILE_BYTES_MAX {
+            let why = format!("it has more than {} bytes", limits::FILE_BYTES_MAX);
+            return Err(Fault::Unread(why));
+        }
+        let text = fs::read(&self.path).map_err(unread)?;
+        let extension = self.path.extension().unwrap_or_default().to_string_lossy();
+        let message = parse(&text, &extension).map_err(Fault::Unread)?;
+        let parsed = parse::parse(Variant::StateOfTheWorld, message);
+        let parsed = parsed.map_err(|error| Fault::Unread(error.to_string()))?;
+        match parsed.content {
+            Some(content) if content.kind == self.kind => Ok(content),
+            // A file without a type holds nothing, as Envoy has it.
+            _ => Err(Fault::Unread(format!(
+                "its type_url is '{}', not '{}'",
+                parsed.type_url,
+                self.kind.type_url()
+            ))),
+        }
+    }
+
+    fn stamps(&self) -> Option<[Option<Stamp>; 2]> {
+        let file = stamp(&self.path)?;
+        let directory = self.watched_directory.as_deref().and_then(stamp);
+        Some([Some(file), directory])
+    }
+}
+
+/// Why a file is not in force.
+enum Fault {
+    /// It could not be read as a response; perhaps it is being written.
+    Unread(String),
+    /// What it says is refused.
+    Refused(String),
+}
+
+impl Fault {
+    fn into_message(self) -> String {
+        match self {
+            Self::Unread(why) | Self::Refused(why) => why,
+        }
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found: Metadata = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.len(), found.modified().ok()))
+}
