@@ -10,6 +10,8 @@ use crate::body::Body;
 use crate::cluster::affinity::{Affinity, Otherwise};
 use crate::cluster::{Address, Cluster, Endpoint, Preference, Protocol, breaker};
 use crate::error::{Error, Kind};
+use crate::observe::counts::cluster::Clock;
+use crate::observe::counts::one;
 use crate::respond::Dialect;
 use crate::route::ForwardPolicy;
 use crate::route::policy::Resend;
@@ -51,8 +53,11 @@ pub(crate) fn run<'a>(
     request: &'a mut Request<Body>,
 ) -> impl Future<Output = Result<(Response<Body>, Timing), Error>> + Send + 'a {
     async move {
+        let (started, counts) = (Instant::now(), errand.cluster.counts());
         let Some(endpoint) = errand.first_endpoint(request) else {
-            return Err(Error::new(Kind::NoHealthyUpstream).with_unsent(mem::take(request)));
+            let error = Error::new(Kind::NoHealthyUpstream);
+            counts.ended(Err(&error));
+            return Err(error.with_unsent(mem::take(request)));
         };
         if let Some(advice) = mismatch(errand.cluster, request) {
             return Err(Error::new(Kind::ProtocolMismatch).with_detail(advice));
@@ -60,7 +65,10 @@ pub(crate) fn run<'a>(
         let (cluster, policy) = (errand.cluster, errand.policy);
         let priority = policy.map(|policy| policy.priority).unwrap_or_default();
         let Some(permit) = cluster.breakers().request(priority) else {
-            return Err(breaker::overflow(TOO_MANY_REQUESTS).with_unsent(mem::take(request)));
+            let error = breaker::overflow(TOO_MANY_REQUESTS);
+            one(&counts.cells().requests_overflowed);
+            counts.ended(Err(&error));
+            return Err(error.with_unsent(mem::take(request)));
         };
         let answered = match policy {
             // Boxed: every request has room for what most have not.
@@ -72,10 +80,13 @@ pub(crate) fn run<'a>(
                 sent.map_err(|failed| failed.into_error(request))
             }
         };
-        let (response, timing) = answered?;
+        let (response, timing) = answered.inspect_err(|error| counts.ended(Err(error)))?;
+        counts.ended(Ok(response.status().as_u16()));
         let response = if permit.counts() {
-            response.map(|body| body.hold(permit))
+            let clock = Clock::of(Arc::clone(counts), started);
+            response.map(|body| body.hold((permit, clock)))
         } else {
+            counts.request_took(started.elapsed());
             response
         };
         Ok((response, timing))

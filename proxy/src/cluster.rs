@@ -23,6 +23,8 @@ use arc_swap::ArcSwap;
 use http::{Extensions, Version};
 use tokio::sync::Notify;
 
+use crate::observe::counts::cluster::{UpkeepCounts, UpkeepTotals};
+use crate::observe::counts::{ClusterCounts, one};
 use crate::observe::metrics::{self, ClusterMetrics};
 use crate::route::policy::RetryBudget;
 
@@ -109,6 +111,7 @@ pub struct Cluster {
     /// Taken to replace the table. Never held over an await.
     changing: Mutex<()>,
     metrics: ClusterMetrics,
+    upkeep: UpkeepCounts,
     breakers: Breakers,
     budget: Budget,
     detector: Option<Detector>,
@@ -132,6 +135,7 @@ impl Cluster {
             table: ArcSwap::default(),
             changing: Mutex::default(),
             metrics,
+            upkeep: UpkeepCounts::default(),
             breakers,
             budget: Budget::default(),
             detector: settings
@@ -179,6 +183,7 @@ impl Cluster {
         }
         self.sort(Arc::new(endpoints));
         self.changed.notify_one();
+        one(&self.upkeep.endpoint_changes);
     }
 
     /// The endpoints now.
@@ -260,6 +265,14 @@ impl Cluster {
         let cluster = &self.settings.name;
         tracing::info!(%cluster, reason = reason.name(), "an endpoint is ejected");
         metrics::ejected(cluster, reason.name());
+        let cells = self.counts().cells();
+        one(match reason {
+            Reason::Consecutive5xx => &cells.ejections_5xx,
+            Reason::ConsecutiveGatewayFailure => &cells.ejections_gateway,
+            Reason::ConsecutiveLocalFailure => &cells.ejections_local,
+            Reason::SuccessRate => &cells.ejections_success_rate,
+            Reason::FailurePercentage => &cells.ejections_failures,
+        });
     }
 
     fn moment(&self) -> Moment {
@@ -273,6 +286,25 @@ impl Cluster {
     #[must_use]
     pub fn breakers(&self) -> &Breakers {
         &self.breakers
+    }
+
+    /// What has happened to its requests and connections.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<ClusterCounts> {
+        self.metrics.counts()
+    }
+
+    /// What has happened beside requests.
+    #[must_use]
+    pub fn upkeep(&self) -> UpkeepTotals {
+        let mut totals = UpkeepTotals::default();
+        self.upkeep.add_to(&mut totals);
+        totals
+    }
+
+    /// Takes the place of another of its name: its numbers go on.
+    pub(crate) fn succeed(&self, before: &Self) {
+        self.metrics.succeed(&before.metrics);
     }
 
     pub(crate) fn budget(&self) -> &Budget {

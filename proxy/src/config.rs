@@ -21,6 +21,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 
 use crate::cluster::Cluster;
+use crate::observe::counts::Counts;
 use crate::overload::Overload;
 use crate::route::{RouteTable, TableSettings, VirtualHost, VirtualHosts};
 
@@ -84,6 +85,16 @@ impl Snapshot {
         self.default.hosts()
     }
 
+    /// The clusters, in no order.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<Cluster>> {
+        self.clusters.values()
+    }
+
+    /// The route tables that have a name, in no order.
+    pub fn tables(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<RouteTable>)> {
+        self.named.iter()
+    }
+
     /// The cluster of this name.
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Arc<Cluster>> {
@@ -96,6 +107,7 @@ impl Snapshot {
 pub struct Handle {
     current: Arc<ArcSwap<Snapshot>>,
     overload: Overload,
+    counts: Counts,
 }
 
 impl Handle {
@@ -105,6 +117,7 @@ impl Handle {
         Self {
             current: Arc::new(ArcSwap::from_pointee(snapshot)),
             overload: Overload::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -121,8 +134,23 @@ impl Handle {
         &self.overload
     }
 
-    /// Replaces the snapshot at once and for every worker; requests under way keep what they matched.
+    /// What its listeners have counted.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Replaces the snapshot at once and for every worker; requests under way keep what they matched. A cluster that takes the
+    /// place of another of its name goes on with its numbers.
     pub fn publish(&self, snapshot: Snapshot) {
+        let current = self.current.load();
+        for (name, cluster) in &snapshot.clusters {
+            if let Some(before) = current.clusters.get(name)
+                && !Arc::ptr_eq(before, cluster)
+            {
+                cluster.succeed(before);
+            }
+        }
         self.current.store(Arc::new(snapshot));
     }
 

@@ -1,6 +1,7 @@
 //! One downstream socket's life: which protocol it speaks, its requests, its end.
 
 use std::future;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use tokio::time::Instant;
 use crate::drain::{Guard, Watch};
 use crate::error::Error;
 use crate::listener::Accepted;
-use crate::observe::metrics::ProxyMetrics;
 use crate::worker::Proxy;
 
 pub(crate) mod alarm;
@@ -34,7 +34,7 @@ pub(crate) use stream::Stream;
 
 /// Serves one accepted connection to its end. `guard` is held for that long.
 pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {
-    let remote = accepted.remote;
+    let (remote, shared) = (accepted.remote, Arc::clone(&accepted.shared));
     let _open = proxy.worker().metrics.connection();
     let forced = accepted.shared.watch().forced();
     let established = async {
@@ -56,7 +56,7 @@ pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {
     if let Err(refusal) = served {
         tracing::debug!(?remote, %refusal, "connection ended before its first request");
         if let Some(reason) = refusal.reason() {
-            ProxyMetrics::connection_refused(reason);
+            shared.refused(reason);
         }
     }
 }
@@ -86,11 +86,14 @@ async fn speak(established: Established, proxy: Proxy, guard: Guard) -> Result<(
         match protocol {
             Some(detect::Protocol::Http1) => {
                 let proxy = proxy.for_peer(peer);
+                let _open = proxy.peer().open(false);
                 h1::serve(socket, &presence, proxy).await;
             }
             Some(detect::Protocol::Http2) => {
                 // Boxed, as the task of every HTTP/1.1 connection would have room for it.
-                Box::pin(h2::serve(socket, proxy.for_peer(peer), guard.clone())).await;
+                let proxy = proxy.for_peer(peer);
+                let _open = proxy.peer().open(true);
+                Box::pin(h2::serve(socket, proxy.clone(), guard.clone())).await;
             }
             None => {}
         }

@@ -37,14 +37,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use crate::config::http::HttpSettings;
 use crate::drain::{Drain, Fade, Outcome, Watch};
 use crate::normalize::edge::EdgePolicy;
-use crate::observe::metrics::ListenerMetrics;
-use arc_swap::ArcSwap;
+use crate::observe::counts::{Counts, ListenerCounts};
+use crate::observe::metrics::{ListenerMetrics, ProxyMetrics};
 
 mod accept;
 pub mod chain;
@@ -95,6 +97,7 @@ pub(crate) struct Shared {
     own: Option<Connections>,
     pub(crate) chains: ArcSwap<FilterChains>,
     pub(crate) metrics: ListenerMetrics,
+    counts: OnceLock<Arc<ListenerCounts>>,
     drain: Drain,
     watch: Watch,
     /// A part of `drain` that accepts: it can end before the rest does.
@@ -184,6 +187,7 @@ impl Listener {
                 .map(|max| Connections::at_most(max.get())),
             chains: ArcSwap::from_pointee(settings.chains),
             metrics,
+            counts: OnceLock::new(),
             name: settings.name,
             drain,
             watch,
@@ -257,6 +261,9 @@ impl ListenerHandle {
         let (chains, gone) = chains.keeping(&shared.chains.load());
         tell_expiry(&shared.metrics, &chains);
         chains.join(&shared.watch);
+        if let Some(counts) = shared.counts.get() {
+            chains.enrol(counts);
+        }
         shared.chains.store(Arc::new(chains));
         Retired::new(&gone)
     }
@@ -305,6 +312,26 @@ impl Shared {
     /// What a connection that begins now meets first.
     pub(crate) fn intake(&self) -> Intake {
         **self.intake.load()
+    }
+
+    /// Has its numbers kept among those of all listeners.
+    fn enrol(&self, counts: &Counts) {
+        let counts = self
+            .counts
+            .get_or_init(|| counts.listener(&self.name, &self.address));
+        self.chains.load().enrol(counts);
+    }
+
+    /// What has happened at it.
+    pub(crate) fn counts(&self) -> &Arc<ListenerCounts> {
+        let own = || Arc::new(ListenerCounts::new(Arc::clone(&self.name), self.address.clone()));
+        self.counts.get_or_init(own)
+    }
+
+    /// A connection is refused, for this reason.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        ProxyMetrics::connection_refused(reason);
+        self.counts().refused(reason);
     }
 
     /// The address that every connection came to, where there is only one.

@@ -25,23 +25,26 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 
 use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
+use crate::observe::counts::one;
 use crate::observe::ledger::Ending;
 use crate::observe::metrics::ProxyMetrics;
 use crate::observe::record::Record;
 use crate::route::Found;
 
 pub mod access_log;
+pub mod counts;
 pub mod ledger;
 pub mod metrics;
 pub(crate) mod record;
@@ -55,6 +58,7 @@ pub mod trace;
 #[derive(Debug)]
 pub(crate) struct Observation {
     metrics: Arc<ProxyMetrics>,
+    peer: Arc<Peer>,
     started: Moment,
     state: State,
     /// Whether the response has no body on the wire, whatever its fields say (RFC 9110 §9.3.2).
@@ -104,11 +108,13 @@ enum State {
 impl Observation {
     /// A request whose head is complete.
     pub(crate) fn begin(metrics: &Arc<ProxyMetrics>, peer: &Arc<Peer>, request: &mut Request<Body>) -> Self {
-        let mut observation = Self::bare(metrics, request.method());
+        let mut observation = Self::bare(metrics, peer, request.method());
+        peer.counts().began(request.version());
         observation.record = Record::begin(peer, request);
         if !request.body().is_end_stream() {
             request.body_mut().count(Received {
                 metrics: Arc::clone(metrics),
+                peer: Arc::clone(peer),
                 record: observation.record.clone(),
                 bytes: 0,
             });
@@ -116,10 +122,11 @@ impl Observation {
         observation
     }
 
-    fn bare(metrics: &Arc<ProxyMetrics>, method: &Method) -> Self {
+    fn bare(metrics: &Arc<ProxyMetrics>, peer: &Arc<Peer>, method: &Method) -> Self {
         metrics.began();
         Self {
             metrics: Arc::clone(metrics),
+            peer: Arc::clone(peer),
             started: metrics.now(),
             state: State::Open,
             head_only: *method == Method::HEAD,
@@ -144,6 +151,7 @@ impl Observation {
 
     /// The request has its way.
     pub(crate) fn found(&self, found: &Found) {
+        one(&self.peer.counts().cells().requests_routed);
         if let Some(record) = &self.record {
             record.routed(found);
         }
@@ -156,7 +164,8 @@ impl Observation {
         error: &Error,
         response: Response<Body>,
     ) -> Response<Body> {
-        let mut observation = Self::bare(metrics, &Method::GET);
+        let mut observation = Self::bare(metrics, peer, &Method::GET);
+        peer.counts().began(Version::HTTP_11);
         observation.record = Record::refused(peer);
         observation.failed(error, response)
     }
@@ -168,6 +177,7 @@ impl Observation {
             record.responded(&mut response, None);
         }
         self.metrics.head_sent(self.started);
+        self.peer.counts().responded(status);
         let length = response.headers().get(CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         self.promised = length.and_then(NonZeroU64::new);
@@ -185,6 +195,7 @@ impl Observation {
     /// The answer is an error of ours.
     pub(crate) fn failed(self, error: &Error, response: Response<Body>) -> Response<Body> {
         self.metrics.head_sent(self.started);
+        self.peer.counts().responded(response.status());
         self.replaced(error, response)
     }
 
@@ -243,7 +254,27 @@ impl Observation {
         if let Some(record) = self.record.take() {
             record.finish(ending, self.sent);
         }
+        self.tell(ending);
         self.metrics.ended(ending, status, self.sent);
+    }
+}
+
+impl Observation {
+    /// Puts the end of the request into the books of its filter chain.
+    fn tell(&self, ending: Ending) {
+        let counts = self.peer.counts();
+        match ending {
+            Ending::Answered => {}
+            Ending::Aborted => one(&counts.cells().aborted),
+            Ending::Failed(kind) => counts.failed(kind),
+        }
+        if self.sent > 0 {
+            counts
+                .cells()
+                .response_bytes
+                .fetch_add(self.sent, Ordering::Relaxed);
+        }
+        counts.took(self.started.until(self.metrics.now()));
     }
 }
 
@@ -308,6 +339,7 @@ impl Account {
 #[derive(Debug)]
 pub(crate) struct Received {
     metrics: Arc<ProxyMetrics>,
+    peer: Arc<Peer>,
     record: Option<Arc<Record>>,
     bytes: u64,
 }
@@ -321,6 +353,10 @@ impl Received {
 impl Drop for Received {
     fn drop(&mut self) {
         self.metrics.received(self.bytes);
+        if self.bytes > 0 {
+            let cells = self.peer.counts().cells();
+            cells.request_bytes.fetch_add(self.bytes, Ordering::Relaxed);
+        }
         if let Some(record) = &self.record {
             record.received(self.bytes);
         }

@@ -16,11 +16,13 @@ use crate::cluster::{Cluster, Endpoint};
 use crate::config::limits;
 use crate::drain::Watch;
 use crate::error::Error;
+use crate::observe::counts::one;
 use crate::process;
 
 pub(crate) mod connect;
 mod h1;
 mod h2;
+mod held;
 pub(crate) mod key;
 mod place;
 mod stream;
@@ -28,6 +30,7 @@ mod stream;
 pub(crate) use place::StreamSlot;
 
 use connect::Spoken;
+use held::Held;
 use key::Key;
 use place::{Dialled, Idle, Multiplexed, Place, Refusal, Tenure};
 
@@ -204,11 +207,15 @@ impl Pool {
     async fn dial(&self, wanted: Wanted<'_>, key: Key) -> Result<Checkout, Error> {
         let _pending = wait(wanted)?;
         let Some(permit) = wanted.cluster.breakers().connection(wanted.priority) else {
+            one(&wanted.cluster.counts().cells().connects_overflowed);
             return Err(breaker::overflow("too many connections to the upstream"));
         };
         let (cluster, drain) = (wanted.cluster, &self.shared.drain);
-        let deadline = connect::deadline(&key);
-        let (stream, spoken) = connect::dial(cluster, &key, deadline).await?;
+        let (deadline, began) = (connect::deadline(&key), Instant::now());
+        let state = wanted.endpoint.state();
+        let dialled = connect::dial(cluster, &key, deadline).await;
+        let (stream, spoken) = dialled.inspect_err(|_| one(&state.counts.connects_failed))?;
+        let permit = Held::new(permit, cluster, state, spoken, began);
         match spoken {
             Spoken::Http1 => {
                 let sender = h1::start(stream, &key, permit, drain).await;
@@ -286,7 +293,13 @@ impl Pool {
 
 /// The right to wait for a connection.
 fn wait(wanted: Wanted<'_>) -> Result<Permit, Error> {
+    let cells = wanted.cluster.counts().cells();
     let pending = wanted.cluster.breakers().pending(wanted.priority);
+    one(if pending.is_some() {
+        &cells.waits
+    } else {
+        &cells.waits_overflowed
+    });
     pending.ok_or_else(|| breaker::overflow("too many requests wait for a connection to the upstream"))
 }
 

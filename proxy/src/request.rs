@@ -15,6 +15,7 @@ use crate::error::{Error, Kind};
 use crate::filter::{self, Passed};
 use crate::normalize::{self, path};
 use crate::observe::Observation;
+use crate::observe::counts::one;
 use crate::pool;
 use crate::respond::{self, Dialect};
 use crate::route::{self, Action, Chosen, Found, Redirect, apply};
@@ -148,13 +149,18 @@ fn answer(peer: &Peer, found: &Found, request: &Request<Body>) -> Result<Respons
         (Chosen::OwnPath, _) | (_, Action::Forward(_)) => {
             // An absolute URL: a path that starts with `//` would be read as another host.
             let location = Redirect::default().location(request, path, policy)?;
+            one(&peer.counts().cells().redirects);
             Ok(respond::redirect(StatusCode::TEMPORARY_REDIRECT, location))
         }
         (_, Action::Redirect(redirect)) => {
             let location = redirect.location(request, path, policy)?;
+            one(&peer.counts().cells().redirects);
             Ok(respond::redirect(redirect.status.code(), location))
         }
-        (_, Action::Respond(direct)) => Ok(respond::prepared(direct, Dialect::of(request.headers()))),
+        (_, Action::Respond(direct)) => {
+            one(&peer.counts().cells().direct_responses);
+            Ok(respond::prepared(direct, Dialect::of(request.headers())))
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::body::Body;
 use crate::cluster::transport::Duplex;
 use crate::connection::alarm::Alarm;
 use crate::drain::Watch;
+use crate::observe::counts;
 use crate::observe::metrics::OpenTunnel;
 use crate::upstream::TunnelEnd;
 use crate::worker::Proxy;
@@ -132,7 +133,7 @@ pub(crate) struct Tunnel {
     idle: Option<Duration>,
     /// The drain that a WebSocket's peers are told of.
     drain: Option<Watch>,
-    open: Option<OpenTunnel>,
+    open: Option<(OpenTunnel, counts::http::OpenTunnel)>,
 }
 
 impl Tunnel {
@@ -164,7 +165,10 @@ impl Tunnel {
         Self {
             idle: proxy.peer().http().timeouts.tunnel_idle,
             drain: websocket.then(|| proxy.drain().clone()),
-            open: Some(worker.metrics.tunnel()),
+            open: Some((
+                worker.metrics.tunnel(),
+                counts::http::OpenTunnel::begin(proxy.peer().counts()),
+            )),
             ..self
         }
     }

@@ -14,6 +14,7 @@ use crate::cluster::{Cluster, Endpoint};
 use crate::connection::interim::Interim;
 use crate::error::{Error, Kind};
 use crate::exchange::{self, Failure};
+use crate::observe::counts::one;
 use crate::observe::record::{self, OpenTry};
 use crate::pool::{Freshness, Wanted, key};
 use crate::route::policy::Resend;
@@ -59,6 +60,7 @@ pub(super) fn send<'a>(
                 Ok(connection) => connection,
                 Err(error) => {
                     OpenTry::end(open, Err(&error));
+                    endpoint.state().counts.ended(Err(&error));
                     if error.kind() != Kind::BreakerOpen {
                         cluster.note(endpoint, Outcome::LocalFailure);
                     }
@@ -66,12 +68,15 @@ pub(super) fn send<'a>(
                 }
             };
             let connected = Instant::now();
+            one(&cluster.counts().cells().requests);
+            one(&endpoint.state().counts.requests);
             let repeatable = !again && resend == Resend::Idempotent && connection.is_reused();
             let spare = repeatable.then(|| Spare::of(request)).flatten();
             let failure = match exchange::send(connection, endpoint.begin(), request).await {
                 Ok(response) => {
                     OpenTry::end(open, Ok(response.status()));
                     cluster.note(endpoint, Outcome::of_status(response.status().as_u16()));
+                    endpoint.state().counts.ended(Ok(response.status().as_u16()));
                     let timing = Timing {
                         connect: connected - started,
                         first_byte: connected.elapsed(),
@@ -87,6 +92,8 @@ pub(super) fn send<'a>(
                 unsent,
             } = failure;
             OpenTry::end(open, Err(&error));
+            cluster.counts().failed(&error);
+            endpoint.state().counts.ended(Err(&error));
             let excused = match error.kind() {
                 Kind::UpstreamReset => died,
                 Kind::StreamRefused => true,
@@ -99,6 +106,7 @@ pub(super) fn send<'a>(
                 _ => return Err(failed(cluster, endpoint, error, unsent)),
             }
             cluster.metrics().retries.increment(1);
+            cluster.counts().retried(None);
             again = true;
             // All streams of a connection that says goodbye come here at once: one dial will do for them.
             freshness = if retired { Freshness::Any } else { Freshness::New };

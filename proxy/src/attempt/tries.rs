@@ -19,6 +19,7 @@ use crate::cluster::budget::{Active, Share};
 use crate::cluster::outlier::Outcome;
 use crate::config::limits;
 use crate::error::{Error, Kind};
+use crate::observe::counts::one;
 use crate::route::ForwardPolicy;
 use crate::route::policy::RetryPolicy;
 use crate::upstream::{Retried, Timing};
@@ -127,11 +128,16 @@ impl Tries<'_> {
             Ok((response, _)) => retry::wants_response(self.retry, response.status(), response.headers()),
             Err(failed) => retry::wants_failure(self.retry, failed),
         };
+        let counts = self.errand.cluster.counts();
         if !wanted {
+            if self.done.retries > 0 {
+                one(&counts.cells().retries_answered);
+            }
             return None;
         }
         if self.done.retries >= self.retry.retries_max {
             self.done.limit_reached = true;
+            one(&counts.cells().retries_exhausted);
             return None;
         }
         if self.upload.is_some_and(Upload::is_lost) {
@@ -140,12 +146,23 @@ impl Tries<'_> {
         // The one before has ended: it makes room for this one.
         self.running = None;
         let of_cluster = self.errand.cluster.settings().retry_budget.as_ref();
-        let share = self.active.retry(of_cluster.unwrap_or(&self.retry.budget))?;
-        let permit = self.errand.cluster.breakers().retry(policy.priority)?;
-        self.running = Some((permit, share));
+        let budget = of_cluster.unwrap_or(&self.retry.budget);
+        let allowed = self.active.retry(budget).and_then(|share| {
+            let permit = self.errand.cluster.breakers().retry(policy.priority)?;
+            Some((permit, share))
+        });
+        if allowed.is_none() {
+            one(&counts.cells().retries_overflowed);
+        }
+        self.running = Some(allowed?);
         self.done.retries += 1;
         self.tried.push(Arc::clone(endpoint));
         self.errand.cluster.metrics().retries.increment(1);
+        let status = match ended {
+            Ok((response, _)) => response.status(),
+            Err(failed) => failed.error.kind().row().status,
+        };
+        counts.retried(Some(status.as_u16()));
         Some(retry::pause(self.retry, self.done.retries, fastrand::f64()))
     }
 
@@ -226,6 +243,8 @@ fn note_timeout(errand: &Errand<'_>, endpoint: &Endpoint, ended: &Result<Answer,
         && matches!(failed.error.kind(), Kind::PerTryTimeout | Kind::RequestTimeout)
     {
         errand.cluster.note(endpoint, Outcome::LocalFailure);
+        errand.cluster.counts().failed(&failed.error);
+        endpoint.state().counts.ended(Err(&failed.error));
     }
 }
 

@@ -64,6 +64,43 @@ pub struct Breakers {
     high: Level,
 }
 
+/// How much of the bounds of one priority is used; none where there is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Open connections.
+    pub connections: Option<Used>,
+    /// Requests that wait for a connection or a stream.
+    pub pending: Option<Used>,
+    /// Requests under way.
+    pub requests: Option<Used>,
+    /// Retries under way.
+    pub retries: Option<Used>,
+}
+
+/// How much of one bound is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// How many there are.
+    pub now: usize,
+    /// How many there may be.
+    pub max: usize,
+}
+
+impl Used {
+    fn of(breaker: &Breaker) -> Self {
+        Self {
+            now: breaker.limit.in_flight(),
+            max: breaker.limit.permits(),
+        }
+    }
+
+    /// Whether the next one will be turned away.
+    #[must_use]
+    pub fn is_full(self) -> bool {
+        self.now >= self.max
+    }
+}
+
 /// The right to be one of those that a breaker counts; dropping it gives it back.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped is given back"]
@@ -127,6 +164,19 @@ impl Breakers {
     #[must_use]
     pub fn retry(&self, priority: RequestPriority) -> Option<Permit> {
         admit(self.level(priority).retries.as_ref())
+    }
+
+    /// How much of each bound is used now.
+    #[must_use]
+    pub fn usage(&self, priority: RequestPriority) -> Usage {
+        let level = self.level(priority);
+        let used = |breaker: &Option<Breaker>| breaker.as_ref().map(Used::of);
+        Usage {
+            connections: used(&level.connections),
+            pending: used(&level.pending),
+            requests: used(&level.requests),
+            retries: used(&level.retries),
+        }
     }
 
     fn level(&self, priority: RequestPriority) -> &Level {
@@ -208,6 +258,8 @@ mod tests {
         assert!(breakers.request(RequestPriority::High).is_some());
         assert!(breakers.retry(RequestPriority::Default).is_none());
         assert!(breakers.pending(RequestPriority::Default).is_some());
+        let usage = breakers.usage(RequestPriority::Default).requests;
+        assert_eq!(usage, Some(Used { now: 1, max: 1 }));
         drop(first);
         assert!(breakers.request(RequestPriority::Default).is_some());
     }

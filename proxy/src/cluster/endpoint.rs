@@ -20,6 +20,7 @@ use http::Extensions;
 
 use super::address::Address;
 use super::outlier::Record;
+use crate::observe::counts::endpoint::{EndpointCounts, EndpointTotals};
 
 /// One address that serves a cluster.
 ///
@@ -98,6 +99,7 @@ pub(crate) struct State {
     available_ms: AtomicU64,
     /// What its responses were like.
     pub(crate) record: Record,
+    pub(crate) counts: EndpointCounts,
 }
 
 /// Counts one request on an endpoint until it is dropped.
@@ -238,6 +240,20 @@ impl Endpoint {
         self.state.has(Fault::Ejected)
     }
 
+    /// Whether active checks speak against it.
+    #[must_use]
+    pub fn fails_checks(&self) -> bool {
+        self.state.has(Fault::Checks)
+    }
+
+    /// What has happened at its address.
+    #[must_use]
+    pub fn totals(&self) -> EndpointTotals {
+        let mut totals = EndpointTotals::default();
+        self.state.counts.add_to(&mut totals);
+        totals
+    }
+
     /// What ring hash and maglev place it by, where `by_name` its name comes before its address.
     pub(crate) fn hash_key(&self, by_name: bool) -> String {
         let name = self.hostname.as_ref().filter(|_| by_name);
@@ -273,6 +289,7 @@ impl State {
             since: Instant::now(),
             available_ms: AtomicU64::new(0),
             record: Record::default(),
+            counts: EndpointCounts::default(),
         }
     }
 

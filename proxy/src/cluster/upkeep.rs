@@ -9,6 +9,7 @@ use super::endpoint::Fault;
 use super::health::{self, Change, Finding};
 use super::{Cluster, Endpoint};
 use crate::drain::Watch;
+use crate::observe::counts::one;
 use crate::observe::metrics;
 use crate::process;
 
@@ -58,6 +59,10 @@ impl Cluster {
     /// Takes note of a health check.
     pub(super) fn checked(&self, endpoint: &Endpoint, finding: Finding, change: Change) {
         metrics::checked(&self.settings.name, finding.name());
+        one(&self.upkeep.checks);
+        if matches!(finding, Finding::Healthy | Finding::Degraded) {
+            one(&self.upkeep.checks_passed);
+        }
         let state = endpoint.state();
         let mut sorted_anew = match finding {
             Finding::Degraded => state.set(Fault::Degraded),

@@ -35,6 +35,8 @@ use crate::observe::trace::Tracing;
 pub struct HttpSettings {
     /// The route table that requests are looked up in; empty names the snapshot's default table.
     pub route_table: Arc<str>,
+    /// The name that its numbers are shown under; several chains of one name count together. Default: empty.
+    pub metrics_name: Arc<str>,
     /// Which fields of a client are not believed. Default: all are forwarded.
     pub edge: EdgePolicy,
     /// What is done to a request's path before it is matched. Default: dot segments are resolved.
@@ -157,6 +159,7 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             route_table: "".into(),
+            metrics_name: "".into(),
             edge: EdgePolicy::default(),
             path: PathPolicy::default(),
             forwarding: Forwarding::default(),

@@ -202,6 +202,9 @@ async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Establi
     drop(permit);
     let facts = TlsFacts::of(stream.get_ref().1);
     shared.metrics.handshake(facts.version);
+    shared
+        .counts()
+        .handshake(facts.version, facts.certificate().is_some());
     let protocol = match facts.alpn.as_deref() {
         Some(b"h2") => Some(Protocol::Http2),
         Some(b"http/1.1" | b"http/1.0") => Some(Protocol::Http1),

@@ -12,6 +12,7 @@ use crate::config::http::HttpSettings;
 use crate::drain::Watch;
 use crate::listener::Shared;
 use crate::listener::chain::Chain;
+use crate::observe::counts::{HttpCounts, http::OpenHttp};
 use crate::proxy_protocol::Addresses;
 use crate::tls::certificate::Facts;
 
@@ -144,6 +145,16 @@ impl Peer {
     /// How the filter chain that it came in by speaks HTTP.
     pub(crate) fn http(&self) -> &Arc<HttpSettings> {
         &self.chain.http
+    }
+
+    /// What its filter chain has counted.
+    pub(crate) fn counts(&self) -> &Arc<HttpCounts> {
+        self.chain.counts()
+    }
+
+    /// Counts its connection until that is dropped.
+    pub(super) fn open(&self, http2: bool) -> OpenHttp {
+        self.counts().connection(http2, self.tls.is_some())
     }
 
     /// What its TLS handshake told; none on a connection without TLS.

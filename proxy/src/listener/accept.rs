@@ -41,6 +41,7 @@ impl Acceptor {
     /// When the socket cannot be used in the runtime that this is called in.
     pub fn serve(self, proxy: Proxy) -> impl Future<Output = io::Result<()>> + Send + use<> {
         proxy.worker().drain.adopt(&self.shared.watch);
+        self.shared.enrol(proxy.worker().config.counts());
         // What waits in the queue when the drain begins is part of it, also before this has run.
         let queue = (self.shared.watch.guard(), self.shared.accepting_watch.guard());
         async move {
@@ -142,16 +143,17 @@ impl Shared {
 
 fn start(accepted: Accepted, places: Option<Places>, proxy: &Proxy) {
     let Some(places) = places else {
-        return ProxyMetrics::connection_refused(metrics::REFUSED_TOO_MANY);
+        return accepted.shared.refused(metrics::REFUSED_TOO_MANY);
     };
     let Ok(source) = accepted.shared.connections.admit_source(accepted.remote) else {
-        return ProxyMetrics::connection_refused(metrics::REFUSED_SOURCE);
+        return accepted.shared.refused(metrics::REFUSED_SOURCE);
     };
     accepted.shared.metrics.accepted();
+    let open = accepted.shared.counts().connection();
     let (guard, proxy) = (accepted.shared.watch.guard(), proxy.clone());
     process::spawn("connection", guard.clone(), async move {
         connection::serve(accepted, proxy, guard).await;
-        drop((places, source));
+        drop((places, source, open));
     });
 }
 

@@ -19,11 +19,12 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::drain::{Drain, Watch};
+use crate::observe::counts::{HttpCounts, ListenerCounts};
 use crate::tls::server::ServerTls;
 
 mod names;
@@ -181,6 +182,7 @@ pub(crate) struct Chain {
     names: Names,
     drain: Drain,
     watch: Watch,
+    counts: OnceLock<Arc<HttpCounts>>,
 }
 
 impl FilterChain {
@@ -262,6 +264,18 @@ impl FilterChains {
         }
     }
 
+    /// From now on its chains count for this listener.
+    pub(crate) fn enrol(&self, listener: &ListenerCounts) {
+        for chain in self.iter() {
+            let counts = listener.chain(&chain.http.metrics_name);
+            // What has its books already keeps them.
+            _ = chain.counts.set(counts);
+        }
+        let tls = self.iter().filter_map(|chain| chain.tls.as_ref());
+        let identities = tls.flat_map(|tls| tls.identities());
+        listener.shows(identities.cloned().collect());
+    }
+
     pub(crate) fn needs(&self) -> Needs {
         self.needs
     }
@@ -290,6 +304,11 @@ impl FilterChains {
 }
 
 impl Chain {
+    /// What has happened in it; of a chain without a listener nobody sees it.
+    pub(crate) fn counts(&self) -> &Arc<HttpCounts> {
+        self.counts.get_or_init(Arc::default)
+    }
+
     fn new(chain: FilterChain) -> Result<Arc<Self>, ChainError> {
         let transport = if chain.tls.is_some() {
             Transport::Tls
@@ -340,6 +359,7 @@ impl Chain {
             names,
             drain,
             watch,
+            counts: OnceLock::new(),
         }
     }
 

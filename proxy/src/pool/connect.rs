@@ -50,6 +50,7 @@ pub(crate) async fn apart(
 /// Counts a connection that did not come to be.
 pub(super) fn failed(cluster: &Cluster, error: &Error) {
     cluster.metrics().connect_failures.increment(1);
+    cluster.counts().connect_failed(error);
     if error.kind() == Kind::UpstreamTls {
         cluster.metrics().tls_failures.increment(1);
     }

@@ -3,10 +3,10 @@
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
+use super::held::Held;
 use super::key::Key;
 use super::stream::Stream;
 use crate::body::Body;
-use crate::cluster::breaker::Permit;
 use crate::cluster::transport::ResponseHeadLimits;
 use crate::config::limits;
 use crate::drain::Watch;
@@ -18,7 +18,7 @@ use crate::process;
 pub(super) async fn start(
     stream: Stream,
     key: &Key,
-    permit: Permit,
+    permit: Held,
     drain: &Watch,
 ) -> Result<http1::SendRequest<Body>, Error> {
     let (sender, connection) = builder(key.transport.settings().response_head)

@@ -12,9 +12,9 @@ use h2::{Ping, PingPong};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
+use super::held::Held;
 use super::key::Key;
 use super::stream::Stream;
-use crate::cluster::breaker::Permit;
 use crate::cluster::transport::{Http2Keepalive, TransportSettings};
 use crate::config::limits;
 use crate::drain::Watch;
@@ -43,7 +43,7 @@ pub(super) struct Link {
 pub(super) async fn start(
     stream: Stream,
     key: &Key,
-    permit: Permit,
+    permit: Held,
     deadline: Instant,
     drain: &Watch,
 ) -> Result<Link, Error> {

@@ -28,6 +28,10 @@ pub struct Facts {
     pub names: Vec<SubjectName>,
     /// Its subject's common name, where there is one.
     pub common_name: Option<String>,
+    /// Its number, in hexadecimal.
+    pub serial: String,
+    /// Its first second.
+    pub valid_from: SystemTime,
     /// Its last second.
     pub expires_at: SystemTime,
 }
@@ -53,10 +57,10 @@ impl Facts {
         let mut outer = Reader::new(Reader::new(certificate).expect(der::SEQUENCE)?);
         let mut body = Reader::new(outer.expect(der::SEQUENCE)?);
         body.optional(VERSION);
-        let (_serial, _algorithm) = (body.next()?, body.expect(der::SEQUENCE)?);
+        let (serial, _algorithm) = (body.next()?, body.expect(der::SEQUENCE)?);
         let issuer = body.expect(der::SEQUENCE)?;
         let mut validity = Reader::new(body.expect(der::SEQUENCE)?);
-        let (_from, until) = (validity.next()?, validity.next()?);
+        let (from, until) = (validity.next()?, validity.next()?);
         let subject = body.expect(der::SEQUENCE)?;
         let _key = body.expect(der::SEQUENCE)?;
         Some(Self {
@@ -64,6 +68,8 @@ impl Facts {
             issuer: distinguished_name(issuer)?,
             names: alternative_names(body).unwrap_or_default(),
             common_name: common_name(subject),
+            serial: hexadecimal(serial.value),
+            valid_from: time(from)?,
             expires_at: time(until)?,
         })
     }
@@ -196,6 +202,15 @@ fn escape(value: &str, out: &mut String) {
             }
         }
     }
+}
+
+/// A number as it is written: a zero in front says only that it is not negative.
+fn hexadecimal(number: &[u8]) -> String {
+    let number = match number {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        number => number,
+    };
+    number.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn dotted(id: &[u8]) -> String {
