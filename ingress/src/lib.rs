@@ -6,3 +6,4 @@ pub mod lifecycle;
 pub mod limits;
 
 pub use bootstrap::{Report, validate};
+pub mod stats;

@@ -1,0 +1,25 @@
+//! Statistics as Envoy names and writes them: collected when they are asked for, from what is counted where it happens.
+//!
+//! Nothing here is on the way of a request. [`Registry::collect`] reads the numbers of the proxy (per cluster, listener and
+//! connection manager), of the program, and what the [`metrics`] facade was told; [`Collected`] writes them as text, JSON or
+//! for Prometheus.
+
+mod cluster;
+mod flat;
+mod html;
+mod http;
+mod json;
+mod listener;
+mod prometheus;
+mod quantiles;
+mod query;
+mod recorder;
+mod registry;
+mod section;
+mod server;
+mod text;
+
+pub use query::{Buckets, Format, Query};
+pub use recorder::Recorder;
+pub use registry::{Collected, Registry};
+pub use server::ServerFacts;
