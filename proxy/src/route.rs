@@ -55,17 +55,17 @@ pub use action::{Action, Destination, DirectResponse, Forward, RouteLimits, Upgr
 pub use domain::{Domain, InvalidDomain};
 pub use format::Template;
 pub use hash::{AffinityCookie, HashPolicy};
-pub use headers::{HeaderMutations, Mutation, MutationOrder, Write};
+pub use headers::{HeaderMutations, Mutation, MutationOrder, MutationRule, Write};
 pub use invalid::InvalidField;
-pub use matcher::path::PathMatch;
-pub use matcher::{Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch};
+pub use matcher::path::{PathMatch, PathRule};
+pub use matcher::{Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch, Rule};
 pub use pattern::{Pattern, Substitution};
 pub use policy::{ForwardPolicy, Resend, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts};
-pub use redirect::{Redirect, RedirectPath, RedirectQuery, RedirectScheme, RedirectStatus};
-pub use rewrite::{HostRewrite, PathRewrite};
+pub use redirect::{Redirect, RedirectPath, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus};
+pub use rewrite::{HostRewrite, HostRewriteRule, Original, PathRewrite, PathRewriteRule};
 pub use split::{InvalidSplit, Split, WeightedCluster};
 pub use table::{PortMatching, RouteTable, TableSettings, VirtualHosts};
-pub use text::{Case, TextMatch};
+pub use text::{Case, TextMatch, TextRule};
 
 use headers::Levels;
 

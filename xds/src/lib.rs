@@ -4,6 +4,7 @@
 //! [`Handle`](tidegate_proxy::config::Handle).
 
 pub mod client;
+pub mod encode;
 pub mod limits;
 pub mod resource;
 pub mod server;

@@ -137,4 +137,16 @@ impl DirectResponse {
     pub fn status(&self) -> StatusCode {
         self.status
     }
+
+    /// Its body.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Its content type.
+    #[must_use]
+    pub fn content_type(&self) -> &HeaderValue {
+        &self.content_type
+    }
 }

@@ -9,6 +9,8 @@
 //! # Ok::<(), tidegate_proxy::route::InvalidDomain>(())
 //! ```
 
+use std::fmt;
+
 /// A host pattern, lower-case. With a port it answers only requests that name that port, see
 /// [`PortMatching`](super::PortMatching).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +25,18 @@ pub enum Domain {
     /// Every host that starts with this and is longer: `example.` for `example.*`, `example.com:` for `example.com:*`,
     /// which is that host with any port.
     Prefix(Box<str>),
+}
+
+/// As [`Domain::parse`] reads it.
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Exact(name) => f.write_str(name),
+            Self::Suffix(suffix) => write!(f, "*{suffix}"),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
 }
 
 /// A host pattern that cannot be used.
@@ -68,7 +82,8 @@ impl Domain {
     }
 
     /// Whether it can only be meant for hosts that name a port.
-    pub(crate) fn has_port(&self) -> bool {
+    #[must_use]
+    pub fn has_port(&self) -> bool {
         match self {
             Self::Any => false,
             Self::Exact(text) | Self::Suffix(text) | Self::Prefix(text) => {

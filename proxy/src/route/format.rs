@@ -11,7 +11,7 @@
 //! # Ok::<(), tidegate_proxy::route::InvalidField>(())
 //! ```
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -142,6 +142,60 @@ impl Template {
         }
         // Its parts are text of header values, which fits again.
         HeaderValue::from_bytes(&value).ok()
+    }
+}
+
+/// The template as it was given, names in lower case.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => f.write_str(&text.replace('%', "%%"))?,
+                Piece::Command { what, bytes_max } => {
+                    write!(f, "%{what}")?;
+                    if *bytes_max != usize::MAX {
+                        write!(f, ":{bytes_max}")?;
+                    }
+                    f.write_str("%")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(first, None) => write!(f, "REQ({first})"),
+            Self::Request(first, Some(second)) => write!(f, "REQ({first}?{second})"),
+            Self::Response(first, None) => write!(f, "RESP({first})"),
+            Self::Response(first, Some(second)) => write!(f, "RESP({first}?{second})"),
+            Self::Protocol => f.write_str("PROTOCOL"),
+            Self::ClientAddress => f.write_str("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"),
+            Self::StartTime(pieces) => {
+                f.write_str("START_TIME(")?;
+                for piece in pieces {
+                    match piece {
+                        TimePiece::Text(text) => f.write_str(&text.replace('%', "%%"))?,
+                        TimePiece::Seconds => f.write_str("%s")?,
+                        TimePiece::Fraction(digits) => write!(f, "%{digits}f")?,
+                    }
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(http::header::HOST) => f.write_str(":authority"),
+            Self::Header(name) => f.write_str(name.as_str()),
+            Self::Method => f.write_str(":method"),
+            Self::Path => f.write_str(":path"),
+        }
     }
 }
 
@@ -320,7 +374,9 @@ mod tests {
             version: Version::HTTP_2,
             client: Some(&client),
         };
-        let template = Template::parse(template).unwrap();
+        // What it shows itself as is the same template.
+        let shown = Template::parse(template).unwrap().to_string();
+        let template = Template::parse(&shown).unwrap();
         let value = template.value(&context, &request, Some(&response)).unwrap();
         value.to_str().unwrap().to_owned()
     }

@@ -43,6 +43,17 @@ pub struct Mutation {
     change: Change,
 }
 
+/// What a [`Mutation`] does; for explanations and for other data planes.
+#[derive(Clone, Copy, Debug)]
+pub enum MutationRule<'a> {
+    /// It removes the field.
+    Remove,
+    /// It writes a value as it stands.
+    Constant(Write, &'a HeaderValue),
+    /// It writes a value that is made for each request.
+    Made(Write, &'a Template),
+}
+
 #[derive(Clone, Debug)]
 enum Change {
     Remove,
@@ -133,6 +144,22 @@ impl Mutation {
         })
     }
 
+    /// The field that it changes.
+    #[must_use]
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn rule(&self) -> MutationRule<'_> {
+        match &self.change {
+            Change::Remove => MutationRule::Remove,
+            Change::Write(write, Value::Constant(value)) => MutationRule::Constant(*write, value),
+            Change::Write(write, Value::Made(template)) => MutationRule::Made(*write, template),
+        }
+    }
+
     fn reads_request(&self) -> bool {
         matches!(&self.change, Change::Write(_, Value::Made(template)) if template.reads_request())
     }
@@ -199,6 +226,18 @@ impl HeaderMutations {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// The changes to requests, in their order.
+    #[must_use]
+    pub fn request(&self) -> &[Mutation] {
+        self.0.as_ref().map_or(&[], |both| &both.request)
+    }
+
+    /// The changes to responses, in their order.
+    #[must_use]
+    pub fn response(&self) -> &[Mutation] {
+        self.0.as_ref().map_or(&[], |both| &both.response)
     }
 
     /// The fields that every request gets with the same value; for explanations.

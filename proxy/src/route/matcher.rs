@@ -79,6 +79,24 @@ enum Field {
     Path,
 }
 
+/// A condition as its constructor took it; for explanations and for other data planes.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule<'a> {
+    /// It is there, with whatever value.
+    Present,
+    /// It is not there.
+    Absent,
+    /// A value meets this.
+    Text(&'a TextMatch),
+    /// A value is a number from `start` to below `end`.
+    Range {
+        /// The first number.
+        start: i64,
+        /// The number behind the last.
+        end: i64,
+    },
+}
+
 #[derive(Clone, Debug)]
 enum Condition {
     Present,
@@ -193,6 +211,35 @@ impl HeaderMatch {
         }
     }
 
+    /// The field that it looks at, as its constructors take it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.field {
+            Field::Header(HOST) => ":authority",
+            Field::Header(name) => name.as_str(),
+            Field::Method => ":method",
+            Field::Path => ":path",
+        }
+    }
+
+    /// What it says about the field.
+    #[must_use]
+    pub fn rule(&self) -> Rule<'_> {
+        self.condition.rule()
+    }
+
+    /// Whether it is [`HeaderMatch::inverted`].
+    #[must_use]
+    pub fn is_inverted(&self) -> bool {
+        self.sense == Sense::Inverted
+    }
+
+    /// Whether a field that is not there is an empty one: [`HeaderMatch::missing_is_empty`].
+    #[must_use]
+    pub fn takes_missing_as_empty(&self) -> bool {
+        self.missing == Missing::IsEmpty
+    }
+
     fn new(name: &str, condition: Condition) -> Result<Self, InvalidField> {
         let field = match name {
             ":method" => Field::Method,
@@ -243,6 +290,18 @@ impl HeaderMatch {
 }
 
 impl Condition {
+    fn rule(&self) -> Rule<'_> {
+        match self {
+            Self::Present => Rule::Present,
+            Self::Absent => Rule::Absent,
+            Self::Text(condition) => Rule::Text(condition),
+            Self::Range { start, end } => Rule::Range {
+                start: *start,
+                end: *end,
+            },
+        }
+    }
+
     /// Whether a text that is there meets it.
     fn met_by(&self, text: &[u8]) -> bool {
         match self {
@@ -283,6 +342,18 @@ impl QueryMatch {
             name: name.into(),
             condition: Condition::Text(condition),
         }
+    }
+
+    /// The parameter that it looks at.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it says about the parameter.
+    #[must_use]
+    pub fn rule(&self) -> Rule<'_> {
+        self.condition.rule()
     }
 
     fn matches(&self, query: &str) -> bool {

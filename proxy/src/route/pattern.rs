@@ -26,6 +26,14 @@ use crate::config::limits;
 pub struct Pattern {
     // A full match needs anchors, a replacement must not have them: whoever needs one kind builds one.
     regex: Regex,
+    extent: Extent,
+}
+
+/// What of a text has to match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    Anywhere,
 }
 
 /// What replaces each match of a [`Pattern`]: text in which `\0` stands for the match, `\1` to `\9` for its groups
@@ -42,6 +50,10 @@ enum Piece {
     Group(usize),
 }
 
+/// What stands around an expression that has to match a whole text.
+const WHOLE_START: &str = "^(?:";
+const WHOLE_END: &str = ")$";
+
 impl Pattern {
     /// An expression that has to match a whole text.
     ///
@@ -51,8 +63,9 @@ impl Pattern {
     pub fn whole(field: &'static str, text: &str) -> Result<Self, InvalidField> {
         // On its own first: `a)(b` must not become valid by the parentheses around it.
         compile(field, text, text)?;
-        let regex = compile(field, text, &format!("^(?:{text})$"))?;
-        Ok(Self { regex })
+        let regex = compile(field, text, &format!("{WHOLE_START}{text}{WHOLE_END}"))?;
+        let extent = Extent::Whole;
+        Ok(Self { regex, extent })
     }
 
     /// An expression that may match anywhere.
@@ -61,7 +74,23 @@ impl Pattern {
     /// As [`Pattern::whole`].
     pub fn anywhere(field: &'static str, text: &str) -> Result<Self, InvalidField> {
         let regex = compile(field, text, text)?;
-        Ok(Self { regex })
+        let extent = Extent::Anywhere;
+        Ok(Self { regex, extent })
+    }
+
+    /// The expression as it was given.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let text = self.regex.as_str();
+        match self.extent {
+            Extent::Anywhere => text,
+            Extent::Whole => {
+                let inner = text
+                    .strip_prefix(WHOLE_START)
+                    .and_then(|rest| rest.strip_suffix(WHOLE_END));
+                inner.unwrap_or(text)
+            }
+        }
     }
 
     /// Whether it matches: the whole of `text` if built by [`Pattern::whole`].
@@ -81,6 +110,27 @@ impl Substitution {
         let groups = pattern.regex.captures_len();
         let pieces = pieces(replacement, groups).map_err(|why| InvalidField::new(field, replacement, why))?;
         Ok(Self { pattern, pieces })
+    }
+
+    /// What is replaced.
+    #[must_use]
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// What replaces it, as it was given.
+    #[must_use]
+    pub fn replacement(&self) -> String {
+        let mut replacement = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => {
+                    replacement.push_str(&String::from_utf8_lossy(text).replace('\\', r"\\"));
+                }
+                Piece::Group(number) => replacement.push_str(&format!("\\{number}")),
+            }
+        }
+        replacement
     }
 
     /// `text` with every match replaced; no copy where there is none. The result has at most `bytes_max` bytes, or
@@ -174,9 +224,10 @@ mod tests {
 
     #[test]
     fn a_whole_pattern_matches_from_the_first_to_the_last_byte() {
-        let check = |pattern: &str, text: &str, expected: bool| {
-            let pattern = Pattern::whole("path regex", pattern).unwrap();
+        let check = |given: &str, text: &str, expected: bool| {
+            let pattern = Pattern::whole("path regex", given).unwrap();
             assert_eq!(pattern.matches(text.as_bytes()), expected, "{pattern:?} {text}");
+            assert_eq!(pattern.text(), given);
         };
         check("/a|/ab", "/ab", true);
         check("/a|/ab", "/abc", false);
@@ -208,6 +259,8 @@ mod tests {
             let substitution = Substitution::new("path rewrite", pattern, with).unwrap();
             let result = substitution.apply(text.as_bytes(), 64).unwrap();
             assert_eq!(&*result, expected.as_bytes(), "{pattern} {with}");
+            let said = (substitution.pattern().text(), substitution.replacement());
+            assert_eq!(said, (pattern, with.to_owned()));
         };
         check(
             "^/service/([^/]+)(/.*)$",

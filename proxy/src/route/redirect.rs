@@ -87,6 +87,17 @@ pub enum RedirectQuery {
 #[derive(Clone, Debug, Default)]
 pub struct RedirectPath(Place);
 
+/// What a [`RedirectPath`] does; for explanations and for other data planes.
+#[derive(Clone, Copy, Debug)]
+pub enum RedirectPathRule<'a> {
+    /// Nothing.
+    Same,
+    /// [`RedirectPath::to`].
+    To(&'a str),
+    /// [`RedirectPath::rewritten`].
+    Rewritten(&'a PathRewrite),
+}
+
 #[derive(Clone, Debug, Default)]
 enum Place {
     #[default]
@@ -115,6 +126,18 @@ impl RedirectPath {
     #[must_use]
     pub fn rewritten(rewrite: PathRewrite) -> Self {
         Self(Place::Rewritten(rewrite))
+    }
+}
+
+impl RedirectPath {
+    /// What it does.
+    #[must_use]
+    pub fn rule(&self) -> RedirectPathRule<'_> {
+        match &self.0 {
+            Place::Same => RedirectPathRule::Same,
+            Place::To(target) => RedirectPathRule::To(target),
+            Place::Rewritten(rewrite) => RedirectPathRule::Rewritten(rewrite),
+        }
     }
 }
 
@@ -166,6 +189,18 @@ impl Redirect {
             port: Some(port),
             ..self
         })
+    }
+
+    /// The host that replaces the client's.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The port that replaces the client's.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
     }
 
     /// The URL that the client of a normalised request is sent to.

@@ -31,6 +31,34 @@ use crate::normalize::path::{self, PathPolicy};
 #[derive(Clone, Debug, Default)]
 pub struct PathRewrite(Kind);
 
+/// What a [`PathRewrite`] does; for explanations and for other data planes.
+#[derive(Clone, Copy, Debug)]
+pub enum PathRewriteRule<'a> {
+    /// Nothing.
+    None,
+    /// [`PathRewrite::prefix`].
+    Prefix(&'a str),
+    /// [`PathRewrite::whole`].
+    Whole(&'a str),
+    /// [`PathRewrite::regex`].
+    Regex(&'a Substitution),
+}
+
+/// What a [`HostRewrite`] does; for explanations and for other data planes.
+#[derive(Clone, Copy, Debug)]
+pub enum HostRewriteRule<'a> {
+    /// Nothing.
+    None,
+    /// [`HostRewrite::literal`].
+    Literal(&'a HeaderValue),
+    /// [`HostRewrite::header`].
+    Header(&'a HeaderName),
+    /// [`HostRewrite::path_regex`].
+    PathRegex(&'a Substitution),
+    /// [`HostRewrite::endpoint`].
+    Endpoint,
+}
+
 #[derive(Clone, Debug, Default)]
 enum Kind {
     #[default]
@@ -93,6 +121,17 @@ impl PathRewrite {
     pub fn regex(pattern: &str, replacement: &str) -> Result<Self, InvalidField> {
         let substitution = Substitution::new("path regex rewrite", pattern, replacement)?;
         Ok(Self(Kind::Regex(Box::new(substitution))))
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn rule(&self) -> PathRewriteRule<'_> {
+        match &self.0 {
+            Kind::None => PathRewriteRule::None,
+            Kind::Prefix(prefix) => PathRewriteRule::Prefix(prefix),
+            Kind::Whole(whole) => PathRewriteRule::Whole(whole),
+            Kind::Regex(substitution) => PathRewriteRule::Regex(substitution),
+        }
     }
 
     /// Whether it leaves every path alone.
@@ -191,6 +230,24 @@ impl HostRewrite {
             original: Original::Forwarded,
             ..self
         }
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn rule(&self) -> HostRewriteRule<'_> {
+        match &self.kind {
+            HostKind::None => HostRewriteRule::None,
+            HostKind::Literal(host) => HostRewriteRule::Literal(host),
+            HostKind::Header(name) => HostRewriteRule::Header(name),
+            HostKind::PathRegex(substitution) => HostRewriteRule::PathRegex(substitution),
+            HostKind::Endpoint => HostRewriteRule::Endpoint,
+        }
+    }
+
+    /// Whether the upstream is told the original: [`HostRewrite::keeping_original`].
+    #[must_use]
+    pub fn original(&self) -> Original {
+        self.original
     }
 
     fn of(kind: HostKind) -> Self {

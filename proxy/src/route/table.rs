@@ -141,6 +141,20 @@ impl VirtualHosts {
             .or(self.any.as_ref())
     }
 
+    /// Every domain that is answered, and the virtual host that has it; in no order.
+    pub fn domains(&self) -> impl Iterator<Item = (Domain, &Arc<VirtualHost>)> {
+        let any = self.any.iter().map(|host| (Domain::Any, host));
+        let exact = self
+            .exact
+            .iter()
+            .map(|(name, host)| (Domain::Exact(name.clone()), host));
+        let suffixes = self.suffixes.hosts.iter();
+        let suffixes = suffixes.map(|(text, host)| (Domain::Suffix(text.clone()), host));
+        let prefixes = self.prefixes.hosts.iter();
+        let prefixes = prefixes.map(|(text, host)| (Domain::Prefix(text.clone()), host));
+        any.chain(exact).chain(suffixes).chain(prefixes)
+    }
+
     /// The virtual host for a host with a port: in each kind a domain with that port, else one without.
     fn find_either(&self, host: &Host) -> Option<&Arc<VirtualHost>> {
         let (named, name) = (host.with_port(), host.name());

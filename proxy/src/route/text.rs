@@ -28,6 +28,21 @@ pub enum Case {
     Ignored,
 }
 
+/// A condition on a text as its constructor took it; for explanations and for other data planes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextRule<'a> {
+    /// [`TextMatch::exact`].
+    Exact(&'a str),
+    /// [`TextMatch::prefix`].
+    Prefix(&'a str),
+    /// [`TextMatch::suffix`].
+    Suffix(&'a str),
+    /// [`TextMatch::contains`].
+    Contains(&'a str),
+    /// [`TextMatch::regex`].
+    Regex(&'a str),
+}
+
 #[derive(Clone, Debug)]
 enum Kind {
     Exact(Box<str>),
@@ -84,6 +99,24 @@ impl TextMatch {
             kind,
             case: Case::Sensitive,
         }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn rule(&self) -> TextRule<'_> {
+        match &self.kind {
+            Kind::Exact(text) => TextRule::Exact(text),
+            Kind::Prefix(text) => TextRule::Prefix(text),
+            Kind::Suffix(text) => TextRule::Suffix(text),
+            Kind::Contains(text) => TextRule::Contains(text),
+            Kind::Regex(pattern) => TextRule::Regex(pattern.text()),
+        }
+    }
+
+    /// Whether upper and lower case differ.
+    #[must_use]
+    pub fn case(&self) -> Case {
+        self.case
     }
 
     /// Whether `text` meets the condition.

@@ -20,6 +20,21 @@ pub struct PathMatch {
     case: Case,
 }
 
+/// A condition on a path as its constructor took it; for explanations and for other data planes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathRule<'a> {
+    /// Every path.
+    Any,
+    /// [`PathMatch::prefix`].
+    Prefix(&'a str),
+    /// [`PathMatch::exact`].
+    Exact(&'a str),
+    /// [`PathMatch::segments`].
+    Segments(&'a str),
+    /// [`PathMatch::regex`].
+    Regex(&'a str),
+}
+
 #[derive(Clone, Debug, Default)]
 enum Kind {
     #[default]
@@ -88,6 +103,24 @@ impl PathMatch {
             kind,
             case: Case::Sensitive,
         }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn rule(&self) -> PathRule<'_> {
+        match &self.kind {
+            Kind::Any => PathRule::Any,
+            Kind::Prefix(prefix) => PathRule::Prefix(prefix),
+            Kind::Exact(exact) => PathRule::Exact(exact),
+            Kind::Segments(prefix) => PathRule::Segments(prefix),
+            Kind::Regex(pattern) => PathRule::Regex(pattern.text()),
+        }
+    }
+
+    /// Whether upper and lower case differ.
+    #[must_use]
+    pub fn case(&self) -> Case {
+        self.case
     }
 
     /// Whether it takes this path, which is normalised and without its query.
