@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::route::v3::route_action::{
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use envoy_types::pb::google::protobuf::BoolValue;
 use tidegate_proxy::cluster::breaker::RequestPriority;
+use tidegate_proxy::filter::FilterOverrides;
 use tidegate_proxy::route::{
     Action, Destination, DirectResponse, Forward, ForwardPolicy, HostRewriteRule, Original, PathRewriteRule,
     Redirect, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus, Route, RouteLimits, Split,
@@ -29,6 +30,7 @@ pub(super) fn route(route: &Route) -> Result<pb::Route, Unsupported> {
             "code of this process between a route and its upstream",
         ));
     }
+    no_overrides(&route.overrides)?;
     if !route.filters.is_empty() {
         return Err(Unsupported::new("filters", "a filter of one route"));
     }
@@ -48,6 +50,17 @@ pub(super) fn route(route: &Route) -> Result<pb::Route, Unsupported> {
         response_headers_to_remove: headers.response_remove,
         ..pb::Route::default()
     })
+}
+
+/// Filters of a listener are not written, nor what routes make of them.
+pub(super) fn no_overrides(overrides: &FilterOverrides) -> Result<(), Unsupported> {
+    if overrides.is_empty() {
+        return Ok(());
+    }
+    Err(Unsupported::new(
+        "overrides",
+        "what becomes of a listener's filter",
+    ))
 }
 
 #[expect(
@@ -125,7 +138,8 @@ fn forward(forward: &Forward, policy: Option<&ForwardPolicy>) -> Result<pb::Rout
 
 fn weighted(split: &Split) -> Result<pb::WeightedCluster, Unsupported> {
     let clusters = split.parts().iter().map(|part| {
-        let headers = lists(&part.headers).map_err(|error| error.within(&part.cluster))?;
+        let headers = no_overrides(&part.overrides).and_then(|()| lists(&part.headers));
+        let headers = headers.map_err(|error| error.within(&part.cluster))?;
         Ok(ClusterWeight {
             name: part.cluster.to_string(),
             weight: number(part.weight),

@@ -11,7 +11,8 @@ use tidegate_proxy::route::{
 };
 
 use super::mutations::lists;
-use super::{Encoder, Unsupported, route::route};
+use super::route::{no_overrides, route};
+use super::{Encoder, Unsupported};
 use crate::resource::Kind;
 use crate::server::{Reference, Resource};
 
@@ -36,7 +37,8 @@ impl Encoder {
             let host = host.map_err(|error| error.within(&format!("route table '{name}'")))?;
             virtual_hosts.extend(host);
         }
-        let headers = lists(&settings.headers)?;
+        let headers = no_overrides(&settings.overrides).and_then(|()| lists(&settings.headers));
+        let headers = headers.map_err(|error| error.within(&format!("route table '{name}'")))?;
         let configuration = pb::RouteConfiguration {
             name: name.to_owned(),
             virtual_hosts,
@@ -125,7 +127,9 @@ fn virtual_host(
         return Ok(None);
     }
     let within = |error: Unsupported| error.within(&format!("virtual host '{}'", host.name));
-    let headers = lists(&host.headers).map_err(within)?;
+    let headers = no_overrides(&host.overrides)
+        .and_then(|()| lists(&host.headers))
+        .map_err(within)?;
     let mut routes = Vec::with_capacity(host.routes.len());
     for (number, one) in host.routes.iter().enumerate() {
         let encoded = route(one).map_err(|error| within(error.within(&format!("routes[{number}]"))))?;

@@ -30,6 +30,8 @@ pub struct KindStatus {
     pub error: Option<Arc<str>>,
     /// The resources that are kept from it because it refused them.
     pub refused: Vec<Arc<str>>,
+    /// How many resources this stream has sent of it, those that were sent again counted again.
+    pub sent: u64,
     /// Whether a response is on its way.
     pub waiting: bool,
 }
@@ -80,6 +82,7 @@ impl Place {
                 accepted: subscription.accepted().map(Into::into),
                 error: subscription.error().cloned(),
                 refused: subscription.refused().cloned().collect(),
+                sent: subscription.sent_count(),
                 waiting: subscription.is_waiting(),
             };
             (kind, status)

@@ -56,47 +56,78 @@ pub(super) fn context(resource: &Resource, resources: &Resources) -> u128 {
     hashes.fold(0, |all: u128, hash| all.rotate_left(1) ^ hash)
 }
 
-/// Which of the resources of a response its NACK blames; none where it blames none by name.
-pub(super) fn blamed(message: &str, sent: &[Arc<str>]) -> Vec<Arc<str>> {
+/// Which of the resources of a response its NACK blames; none where it blames none by name. Of a client's own words only the
+/// forms are taken that name resources: a name may be a word of the language too.
+pub(super) fn blamed(message: &str, sent: &[Arc<Resource>]) -> Vec<Arc<str>> {
     if let [only] = sent {
-        return vec![Arc::clone(only)];
+        return vec![Arc::clone(only.name())];
     }
-    let named = sent.iter().filter(|name| names(message, name));
-    named.cloned().collect()
+    let listed = LISTS
+        .iter()
+        .find_map(|list| message.strip_prefix(list)?.split_once(": "));
+    let listed: Vec<_> = listed
+        .map(|(names, _)| names.split(", ").collect())
+        .unwrap_or_default();
+    let broken = message.contains(CONSTRAINT);
+    let is_blamed = |resource: &&Arc<Resource>| {
+        let name = resource.name().as_ref();
+        listed.contains(&name)
+            || broken && message.contains(&format!("name: \"{name}\""))
+            || listed.is_empty()
+                && !broken
+                && resource
+                    .references()
+                    .iter()
+                    .any(|named| quotes(message, &named.name))
+    };
+    sent.iter()
+        .filter(is_blamed)
+        .map(|resource| Arc::clone(resource.name()))
+        .collect()
 }
 
-/// Whether a message names a resource: with nothing beside the name that could be a part of another one.
-fn names(message: &str, name: &str) -> bool {
-    let ends = |beside: Option<char>| beside.is_none_or(|beside| " ,:'\"\n()[]".contains(beside));
-    !name.is_empty()
-        && message.match_indices(name).any(|(at, _)| {
-            let before = message.get(..at).and_then(|before| before.chars().next_back());
-            let after = message
-                .get(at + name.len()..)
-                .and_then(|after| after.chars().next());
-            ends(before) && ends(after)
-        })
+fn quotes(message: &str, name: &str) -> bool {
+    message.contains(&format!("'{name}'"))
 }
+
+/// How Envoy begins when it names what it refuses.
+const LISTS: [&str; 2] = [
+    "Error adding/updating cluster(s) ",
+    "Error adding/updating listener(s) ",
+];
+
+/// How Envoy ends when a resource breaks a constraint; before that comes the whole resource as text.
+const CONSTRAINT: &str = "Proto constraint validation failed";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::Kind;
+    use crate::server::Reference;
 
     #[test]
     fn a_message_blames_whom_it_names() {
         let check = |message: &str, sent: &[&str], expected: &[&str]| {
-            let sent: Vec<Arc<str>> = sent.iter().map(|name| (*name).into()).collect();
+            let resource = |name: &&str| {
+                let cluster = Reference {
+                    kind: Kind::Cluster,
+                    name: format!("of {name}").into(),
+                };
+                Arc::new(Resource::new(*name, "x").naming([cluster]))
+            };
+            let sent: Vec<_> = sent.iter().map(resource).collect();
             let expected: Vec<Arc<str>> = expected.iter().map(|name| (*name).into()).collect();
             assert_eq!(blamed(message, &sent), expected, "{message}");
         };
-        let clusters = "Error adding/updating cluster(s) ns/a, ns/b: no such thing";
+        let clusters = "Error adding/updating cluster(s) ns/a, ns/b: not a thing";
         check(clusters, &["ns/a", "ns/b", "ns/ab", "ns", "a"], &["ns/a", "ns/b"]);
         let listener = "Error adding/updating listener(s) l-1: no\n";
         check(listener, &["l", "l-1", "1"], &["l-1"]);
-        let constraint = "name: \"a b\"\n: Proto constraint validation failed";
+        let constraint = "name: \"a b\"\n: Proto constraint validation failed (x)";
         check(constraint, &["a b", "b c"], &["a b"]);
-        check("Unable to unpack", &["x", "y"], &[]);
-        check("route: unknown cluster 'x'", &["routes"], &["routes"]);
+        check("Unable to unpack a x", &["x", "a"], &[]);
+        check("route: unknown cluster 'of x'", &["x", "y"], &["x"]);
+        check("anything", &["routes"], &["routes"]);
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(crate) struct Subscription {
     /// Whether anything changed since there was nothing to send.
     unsettled: bool,
     accepted: Option<Box<str>>,
+    sent: u64,
     error: Option<Arc<str>>,
 }
 
@@ -85,6 +86,7 @@ impl Subscription {
             refused_whole: None,
             unsettled: true,
             accepted: None,
+            sent: 0,
             error: None,
         }
     }
@@ -92,6 +94,11 @@ impl Subscription {
     /// The version that the client last accepted.
     pub(crate) fn accepted(&self) -> Option<&str> {
         self.accepted.as_deref()
+    }
+
+    /// How many resources were sent, those that were sent again counted again.
+    pub(crate) fn sent_count(&self) -> u64 {
+        self.sent
     }
 
     /// What it said when it last refused something, until it accepts a response.
@@ -196,6 +203,7 @@ impl Subscription {
     pub(super) fn sent(&mut self, outgoing: &Outgoing, now: Instant) {
         self.nonce = Some(outgoing.nonce);
         self.owed = false;
+        self.sent += outgoing.resources.len() as u64;
         for name in &outgoing.removed {
             self.denied.remove(name);
         }
@@ -250,32 +258,23 @@ impl Subscription {
         };
         self.unsettled = true;
         self.error = Some(message.into());
-        let names: Vec<_> = in_flight
-            .resources
-            .iter()
-            .map(|sent| Arc::clone(sent.name()))
-            .collect();
-        let blamed = blamed(message, &names);
+        let mut blamed = blamed(message, &in_flight.resources);
+        // What it has and got once more is not what it refuses.
+        blamed.retain(|name| {
+            let sent = in_flight.resources.iter().find(|sent| sent.name() == name);
+            sent.is_some_and(|sent| !self.holds(sent))
+        });
         if blamed.is_empty() {
             let refusal = Refusal::next(self.refused_whole.as_ref(), in_flight.hash, 0, now);
             self.refused_whole = Some(refusal);
             return;
         }
         for sent in &in_flight.resources {
-            if !blamed.contains(sent.name()) {
-                continue;
+            if blamed.contains(sent.name()) {
+                let before = self.refused.get(sent.name());
+                let refusal = Refusal::next(before, sent.hash(), context(sent, resources), now);
+                self.refused.insert(Arc::clone(sent.name()), refusal);
             }
-            // What it had before and refuses now is nothing to fall back to.
-            if self
-                .held
-                .get(sent.name())
-                .is_some_and(|held| held.hash == sent.hash())
-            {
-                self.held.remove(sent.name());
-            }
-            let before = self.refused.get(sent.name());
-            let refusal = Refusal::next(before, sent.hash(), context(sent, resources), now);
-            self.refused.insert(Arc::clone(sent.name()), refusal);
         }
     }
 }
