@@ -17,6 +17,7 @@ pub mod head;
 pub mod host;
 pub mod proxy_protocol;
 pub mod rewrite;
+pub mod xds_response;
 pub mod yaml;
 
 /// A named fuzz target. Its corpus is `corpus/NAME`, its program `fuzz_targets/NAME.rs`.
@@ -61,6 +62,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "rewrite",
         run: rewrite::run,
+    },
+    Target {
+        name: "xds_response",
+        run: xds_response::run,
     },
     Target {
         name: "yaml",
