@@ -93,11 +93,12 @@ where
         async move { Ok::<_, Infallible>(answer(request, shared).await) }
     });
     let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+    let mut serving = std::pin::pin!(serving);
     tokio::select! {
         // What is never polled again does nothing again, and keeps its socket.
         () = shared.connections.frozen.notified() => std::future::pending().await,
         // A client that breaks off is part of many tests.
-        ended = serving => drop(ended),
+        ended = &mut serving => drop(ended),
     }
 }
 
