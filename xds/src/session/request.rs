@@ -63,22 +63,32 @@ impl Subscription {
             self.stream.named = true;
             texts(names.iter())
         };
-        // Some servers do not send what they have sent before on this stream, unless what the client has is older.
-        let again = names.iter().any(|name| {
-            !self.stream.asked.contains(name) && self.stream.begun && self.stream.came.contains(name)
-        });
+        let version_info = match self.lacks_any(names) {
+            true => String::new(),
+            false => self.version.to_string(),
+        };
         DiscoveryRequest {
-            version_info: if again {
-                String::new()
-            } else {
-                self.version.to_string()
-            },
+            version_info,
             node,
             resource_names,
             type_url: self.kind.type_url().to_owned(),
             response_nonce: self.stream.nonce.clone(),
             error_detail: detail(answer),
         }
+    }
+
+    /// Whether a server may believe that the client has what it has not: it goes by the version, and by what it has sent before
+    /// on this stream. Then the request says that nothing was accepted, and all is sent.
+    fn lacks_any(&self, names: &BTreeSet<Arc<str>>) -> bool {
+        if self.kind.is_wildcard() {
+            return false;
+        }
+        if !self.stream.begun {
+            // Names that are still waited for, perhaps from another replica, whose versions are the same.
+            return names.iter().any(|name| !self.known.contains_key(name));
+        }
+        let mut added = names.difference(&self.stream.asked);
+        added.any(|name| self.stream.came.contains(name))
     }
 
     fn changes(

@@ -70,6 +70,20 @@ fn versions_outlive_a_stream_and_nonces_do_not() {
 }
 
 #[test]
+fn names_that_never_came_are_asked_for_on_a_new_stream_as_if_nothing_had_come() {
+    let mut talk = Talk::begun(StateOfTheWorld, &[(Kind::Endpoints, &["a", "b"])]);
+    talk.hear(Kind::Endpoints, "1", "n", &["a"]);
+    talk.accept();
+    talk.ask();
+    talk.session.connected();
+    assert_eq!(talk.ask(), ["Endpoints a,b v'' n''"]);
+    talk.hear(Kind::Endpoints, "1", "n", &["a", "b"]);
+    talk.accept();
+    talk.session.connected();
+    assert_eq!(talk.ask(), ["Endpoints a,b v'1' n''"]);
+}
+
+#[test]
 fn a_verdict_for_a_stream_that_is_over_is_no_answer_but_counts() {
     let mut talk = Talk::begun(StateOfTheWorld, &[(Kind::Cluster, ALL)]);
     talk.hear(Kind::Cluster, "1", "a", &["x"]);
