@@ -80,6 +80,8 @@ pub struct Client<S> {
     settings: Settings,
     status: Arc<Status>,
     late: watch::Sender<BTreeSet<Kind>>,
+    /// Fields that each stream's request has beside its own (`initial_metadata`). Default: none.
+    pub metadata: http::HeaderMap,
     /// How large a response may be. Default: [`limits::RESPONSE_BYTES_MAX`].
     pub response_bytes_max: usize,
 }
@@ -98,6 +100,7 @@ where
             settings,
             status,
             late: watch::Sender::default(),
+            metadata: http::HeaderMap::new(),
             response_bytes_max: limits::RESPONSE_BYTES_MAX,
         }
     }
@@ -124,12 +127,12 @@ where
         let late = Arc::new(self.late);
         let drivers = groups.into_iter().map(|kinds| {
             let path = path(streams, &kinds, self.settings.variant);
-            let caller = Caller::new(
-                self.service.clone(),
-                &self.authority,
+            let grpc = link::grpc(self.service.clone(), &self.authority, self.response_bytes_max);
+            let caller = Caller {
+                grpc,
                 path,
-                self.response_bytes_max,
-            );
+                metadata: self.metadata.clone(),
+            };
             let mut settings = self.settings.clone();
             settings.kinds = kinds;
             let session = Session::new(settings, Arc::clone(&self.status), std::time::Instant::now());

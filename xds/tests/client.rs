@@ -59,7 +59,7 @@ fn start_at(
     settings.transport.protocol = Protocol::Http2;
     settings.transport.http2.keepalive = Some(Http2Keepalive {
         interval: Duration::from_millis(50),
-        timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(3),
     });
     let cluster = Cluster::new(settings);
     cluster.set_endpoints(vec![Endpoint::new(address).into()]);

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Delivery, Status};
@@ -15,6 +14,7 @@ use crate::limits;
 use crate::resource::{Kind, Verdict};
 use crate::session::parse::{self, Content};
 use crate::session::{KindStatus, Variant};
+use crate::text::{self, Format, Unknown};
 
 /// A file that resources of one kind come from (`path_config_source`). There is nobody to answer: what is refused shows in
 /// counters and logs, and what was good stays.
@@ -28,16 +28,13 @@ use crate::session::{KindStatus, Variant};
 pub struct FileSource {
     /// Which kind.
     pub kind: Kind,
-    /// The file. Its extension says how it is written.
+    /// The file. Its extension says how it is written: see [`Format::of_file`].
     pub path: PathBuf,
     /// A directory whose change means that the file is to be read again.
     pub watched_directory: Option<PathBuf>,
     /// The time between two looks. Default: [`limits::FILE_POLL_INTERVAL`].
     pub interval: Duration,
 }
-
-/// Turns a file into an encoded `DiscoveryResponse`; it is told the extension, empty if there is none.
-pub type Parse = dyn Fn(&[u8], &str) -> Result<Bytes, String> + Send + Sync;
 
 /// What tells that a file was replaced or written.
 type Stamp = (u64, u64, u64, Option<SystemTime>);
@@ -55,13 +52,13 @@ impl FileSource {
 
     /// Reads the file as often as it changes, until nobody takes its updates any more. Reading blocks: for a runtime that
     /// carries no traffic.
-    pub async fn run(self, parse: Arc<Parse>, status: Arc<Status>, deliveries: mpsc::Sender<Delivery>) {
+    pub async fn run(self, status: Arc<Status>, deliveries: mpsc::Sender<Delivery>) {
         let counters = status.of(self.kind);
         let (mut seen, mut told) = (None, None);
         while !deliveries.is_closed() {
             let stamps = self.stamps();
             if stamps.is_none() || stamps != seen {
-                let outcome = self.load(&*parse, counters, &deliveries).await;
+                let outcome = self.load(counters, &deliveries).await;
                 // What could not be read is looked at again, whatever it looks like.
                 seen = stamps.filter(|_| !matches!(outcome, Err(Fault::Unread(_))));
                 let fault = outcome.err().map(Fault::into_message);
@@ -80,16 +77,9 @@ impl FileSource {
         }
     }
 
-    async fn load(
-        &self,
-        parse: &Parse,
-        counters: &KindStatus,
-        deliveries: &mpsc::Sender<Delivery>,
-    ) -> Result<(), Fault> {
+    async fn load(&self, counters: &KindStatus, deliveries: &mpsc::Sender<Delivery>) -> Result<(), Fault> {
         counters.update_attempt.increment();
-        let content = self
-            .read(parse)
-            .inspect_err(|_| counters.update_failure.increment())?;
+        let content = self.read().inspect_err(|_| counters.update_failure.increment())?;
         let update = content.update.map_err(Fault::Refused);
         let update = update.inspect_err(|_| counters.update_rejected.increment())?;
         let version = Arc::clone(&update.version);
@@ -109,15 +99,18 @@ impl FileSource {
         Ok(())
     }
 
-    fn read(&self, parse: &Parse) -> Result<Content, Fault> {
+    fn read(&self) -> Result<Content, Fault> {
         let unread = |error: io::Error| Fault::Unread(error.to_string());
         if fs::metadata(&self.path).map_err(unread)?.len() > limits::FILE_BYTES_MAX {
             let why = format!("it has more than {} bytes", limits::FILE_BYTES_MAX);
             return Err(Fault::Unread(why));
         }
         let text = fs::read(&self.path).map_err(unread)?;
-        let extension = self.path.extension().unwrap_or_default().to_string_lossy();
-        let message = parse(&text, &extension).map_err(Fault::Unread)?;
+        let format = Format::of_file(&self.path.to_string_lossy());
+        let read = text::parse(&text, format, RESPONSE, Unknown::Ignored);
+        let message = read
+            .map_err(|problem| Fault::Unread(problem.to_string()))?
+            .encode();
         let parsed = parse::parse(Variant::StateOfTheWorld, message);
         let parsed = parsed.map_err(|error| Fault::Unread(error.to_string()))?;
         match parsed.content {
@@ -137,6 +130,9 @@ impl FileSource {
         Some([Some(file), directory])
     }
 }
+
+/// What a file holds.
+const RESPONSE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
 
 /// Why a file is not in force.
 enum Fault {

@@ -5,12 +5,13 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Uri};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Status, Streaming};
 
 use super::codec::Raw;
@@ -19,8 +20,9 @@ use crate::limits;
 /// Opens streams.
 #[derive(Debug)]
 pub(super) struct Caller<S> {
-    grpc: Grpc<S>,
-    path: &'static str,
+    pub(super) grpc: Grpc<S>,
+    pub(super) path: &'static str,
+    pub(super) metadata: HeaderMap,
 }
 
 type Opening = Pin<Box<dyn Future<Output = Result<Streaming<Bytes>, Status>> + Send>>;
@@ -53,32 +55,33 @@ where
     S: GrpcService<Body, ResponseBody: Send + 'static, Future: Send> + Clone + Send + 'static,
     <S::ResponseBody as http_body::Body>::Error: Into<tonic::codegen::StdError>,
 {
-    pub(super) fn new(service: S, authority: &str, path: &'static str, bytes_max: usize) -> Self {
-        let authority = Authority::try_from(authority);
-        let origin = authority.ok().and_then(|authority| {
-            let origin = Uri::builder().scheme(Scheme::HTTP).authority(authority);
-            origin.path_and_query("/").build().ok()
-        });
-        let grpc =
-            Grpc::with_origin(service, origin.unwrap_or_default()).max_decoding_message_size(bytes_max);
-        Self { grpc, path }
-    }
-
     /// Begins a stream; what is put into it first goes out with the call.
     pub(super) fn open(&self) -> Link {
         let (sender, mut receiver) = mpsc::channel(limits::REQUESTS_QUEUED_MAX);
         let requests = stream::poll_fn(move |cx| receiver.poll_recv(cx));
         let mut grpc = self.grpc.clone();
         let path = PathAndQuery::from_static(self.path);
+        let mut request = Request::new(requests);
+        *request.metadata_mut() = MetadataMap::from_headers(self.metadata.clone());
         let opening = async move {
             grpc.ready()
                 .await
                 .map_err(|error| Status::unavailable(error.into().to_string()))?;
-            let response = grpc.streaming(Request::new(requests), path, Raw).await?;
+            let response = grpc.streaming(request, path, Raw).await?;
             Ok(response.into_inner())
         };
         Link::Opening(sender, Box::pin(opening))
     }
+}
+
+/// What calls the methods of one control plane.
+pub(super) fn grpc<S>(service: S, authority: &str, bytes_max: usize) -> Grpc<S> {
+    let authority = Authority::try_from(authority);
+    let origin = authority.ok().and_then(|authority| {
+        let origin = Uri::builder().scheme(Scheme::HTTP).authority(authority);
+        origin.path_and_query("/").build().ok()
+    });
+    Grpc::with_origin(service, origin.unwrap_or_default()).max_decoding_message_size(bytes_max)
 }
 
 impl Link {

@@ -4,38 +4,20 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use bytes::Bytes;
 use tidegate_xds::client::file::FileSource;
 use tidegate_xds::limits;
-use tidegate_xds::wire::{Any, DiscoveryResponse};
 
 use super::*;
 
-/// Follows a file; a line of it is a secret's name, and `!` no text at all.
+/// Follows a file of secrets.
 fn follow(path: &Path) -> (mpsc::Receiver<Delivery>, Arc<Status>) {
-    let parse = |text: &[u8], extension: &str| {
-        let text = String::from_utf8_lossy(text).into_owned();
-        if extension != "yaml" || text.contains('!') {
-            return Err(format!("no {extension}"));
-        }
-        let resources = text.lines().map(|name| Any {
-            type_url: Kind::Secret.type_url().to_owned(),
-            value: Item::named(Kind::Secret.type_url(), name, 0).body,
-        });
-        let response = DiscoveryResponse {
-            type_url: Kind::Secret.type_url().to_owned(),
-            resources: resources.collect(),
-            ..DiscoveryResponse::default()
-        };
-        Ok(Bytes::from(prost::Message::encode_to_vec(&response)))
-    };
     let mut source = FileSource::new(Kind::Secret, path);
     assert_eq!(source.interval, limits::FILE_POLL_INTERVAL);
     source.interval = Duration::from_millis(2);
     let (sender, deliveries) = mpsc::channel(1);
     let status = Arc::new(Status::default());
     let (_drain, watched) = Drain::new();
-    let running = source.run(Arc::new(parse), Arc::clone(&status), sender);
+    let running = source.run(Arc::clone(&status), sender);
     drop(spawn("file", watched.unguarded(), running));
     (deliveries, status)
 }
@@ -49,6 +31,16 @@ async fn next(deliveries: &mut mpsc::Receiver<Delivery>, verdict: Verdict) -> Ve
     resources.map(|raw| raw.name.to_string()).collect()
 }
 
+/// A response with these secrets.
+fn secrets(names: &[&str]) -> String {
+    let one = |name: &&str| format!("- '@type': {}\n  name: {name}\n", Kind::Secret.type_url());
+    format!(
+        "resources:\n{}type_url: {}\n",
+        names.iter().map(one).collect::<String>(),
+        Kind::Secret.type_url()
+    )
+}
+
 fn replace(path: &Path, text: &str) {
     let next = path.with_extension("next");
     fs::write(&next, text).unwrap();
@@ -60,20 +52,20 @@ async fn a_file_that_is_replaced_is_read_again_and_a_broken_one_is_left_alone() 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sds.yaml");
     let (mut deliveries, status) = follow(&path);
-    let secrets = status.of(Kind::Secret);
+    let counters = status.of(Kind::Secret);
     eventually("a file that is not there", async || {
-        secrets.update_failure.get() > 0
+        counters.update_failure.get() > 0
     })
     .await;
-    replace(&path, "one\ntwo");
+    replace(&path, &secrets(&["one", "two"]));
     assert_eq!(next(&mut deliveries, Verdict::Accepted).await, ["one", "two"]);
-    let failures = secrets.update_failure.get();
+    let failures = counters.update_failure.get();
     replace(&path, "!");
-    eventually("a failure", async || secrets.update_failure.get() > failures).await;
-    replace(&path, "three");
+    eventually("a failure", async || counters.update_failure.get() > failures).await;
+    replace(&path, &secrets(&["three"]));
     assert_eq!(next(&mut deliveries, refuse("no")).await, ["three"]);
-    eventually("a refusal", async || secrets.update_rejected.get() == 1).await;
-    replace(&path, "four");
+    eventually("a refusal", async || counters.update_rejected.get() == 1).await;
+    replace(&path, &secrets(&["four"]));
     assert_eq!(
         next(&mut deliveries, Verdict::Accepted).await,
         ["four"],
@@ -87,7 +79,7 @@ async fn a_mounted_volume_is_followed_through_its_links() {
     let at = |name: &str| folder.path().join(name);
     for (version, text) in [("v1", "one"), ("v2", "two")] {
         fs::create_dir(at(version)).unwrap();
-        fs::write(at(version).join("sds.yaml"), text).unwrap();
+        fs::write(at(version).join("sds.yaml"), secrets(&[text])).unwrap();
     }
     symlink("v1", at("..data")).unwrap();
     symlink("..data/sds.yaml", at("sds.yaml")).unwrap();
