@@ -29,7 +29,9 @@ pub mod certificate;
 mod der;
 pub mod files;
 pub mod identity;
+pub mod pin;
 pub mod server;
+pub mod suites;
 pub mod trust;
 pub mod upstream;
 

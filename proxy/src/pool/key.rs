@@ -37,7 +37,7 @@ impl Key {
         Self {
             transport: transport.clone(),
             address: endpoint.address().clone(),
-            scope: scope(transport, request).map(Arc::new),
+            scope: scope(transport, endpoint, Some(request)).map(Arc::new),
         }
     }
 
@@ -46,7 +46,7 @@ impl Key {
         Self {
             transport: cluster.transport().clone(),
             address: endpoint.address().clone(),
-            scope: None,
+            scope: scope(cluster.transport(), endpoint, None).map(Arc::new),
         }
     }
 
@@ -75,23 +75,28 @@ pub(crate) fn carry(from: &http::Extensions, to: &mut http::Extensions) {
     }
 }
 
-fn scope(transport: &Transport, request: &Request<Body>) -> Option<Scope> {
+fn scope(transport: &Transport, endpoint: &Endpoint, request: Option<&Request<Body>>) -> Option<Scope> {
     let settings = transport.settings();
-    let by_host = settings
-        .tls
-        .as_ref()
-        .is_some_and(|tls| tls.settings().server_name == ServerName::Host);
-    if !by_host && settings.proxy_header.is_none() {
+    let asked_for = settings.tls.as_ref().map(|tls| &tls.settings().server_name);
+    let host = match asked_for {
+        Some(ServerName::Host) => request.map(host_of),
+        Some(ServerName::Endpoint) => Some(endpoint.hostname().map(|name| Box::from(&**name))),
+        Some(ServerName::Address | ServerName::Literal(_)) | None => None,
+    };
+    let header = request.filter(|_| settings.proxy_header.is_some());
+    if host.is_none() && header.is_none() {
         return None;
     }
-    let client = settings
-        .proxy_header
-        .and_then(|_| request.extensions().get::<Addresses>());
-    let host = by_host.then(|| request.headers().get(HOST)).flatten();
     Some(Scope {
-        client: client.copied(),
-        host: host
-            .and_then(|host| Host::parse(host.as_bytes()).ok())
-            .map(|host| host.name().into()),
+        client: header
+            .and_then(|request| request.extensions().get::<Addresses>())
+            .copied(),
+        host: host.flatten(),
     })
+}
+
+/// The name of the host that a request is for.
+fn host_of(request: &Request<Body>) -> Option<Box<str>> {
+    let host = Host::parse(request.headers().get(HOST)?.as_bytes()).ok()?;
+    Some(host.name().into())
 }

@@ -15,6 +15,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
 use super::der::{self, Element, Reader};
 
 /// What a certificate (RFC 5280) says, as far as names and time go. Whether any of it is true, verification decides.
@@ -74,6 +77,15 @@ impl Facts {
         })
     }
 
+    /// What each certificate of PEM text says, in order; what is none is passed over.
+    #[must_use]
+    pub fn read_pem(text: &[u8]) -> Vec<Self> {
+        let certificates = CertificateDer::pem_slice_iter(text).flatten();
+        certificates
+            .filter_map(|certificate| Self::read(&certificate))
+            .collect()
+    }
+
     /// The host names that it is for: its DNS names or, where it has none, its common name (as Envoy has it).
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         let mut names = self
@@ -87,6 +99,18 @@ impl Facts {
         let fallback = self.common_name.as_deref().filter(|_| names.peek().is_none());
         names.chain(fallback)
     }
+}
+
+/// The public key of a certificate, with all that says what kind it is (`SubjectPublicKeyInfo`).
+pub(super) fn public_key(certificate: &[u8]) -> Option<&[u8]> {
+    let mut outer = Reader::new(Reader::new(certificate).expect(der::SEQUENCE)?);
+    let mut body = Reader::new(outer.expect(der::SEQUENCE)?);
+    body.optional(VERSION);
+    // Number, algorithm, issuer, validity, subject.
+    for _ in 0..5 {
+        body.next()?;
+    }
+    body.whole()
 }
 
 impl SubjectName {

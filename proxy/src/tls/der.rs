@@ -52,6 +52,13 @@ impl<'a> Reader<'a> {
         Some(Element { tag, value })
     }
 
+    /// The next value with its tag and length, as it stands there.
+    pub(super) fn whole(&mut self) -> Option<&'a [u8]> {
+        let before = self.left;
+        self.next()?;
+        before.get(..before.len() - self.left.len())
+    }
+
     /// The next value, if it has this tag.
     pub(super) fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next()

@@ -24,9 +24,10 @@ use std::time::SystemTime;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
+use super::TlsError;
 use super::identity::Identity;
+use super::suites::Offer;
 use super::trust::Trust;
-use super::{TlsError, provider};
 
 mod clients;
 mod resolve;
@@ -46,6 +47,20 @@ pub struct ServerTlsSettings {
     pub alpn: Vec<Vec<u8>>,
     /// Whether clients show a certificate. Default: they are not asked.
     pub clients: ClientCertificates,
+    /// What is taken to encrypt and to agree on keys. Default: everything there is.
+    pub offer: Offer,
+    /// Whether a client may resume a session. Default: by ticket.
+    pub resumption: Resumption,
+}
+
+/// Whether a client may resume a session, which makes its next handshake shorter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Resumption {
+    /// By a ticket that it was given.
+    #[default]
+    ByTicket,
+    /// Never.
+    Never,
 }
 
 /// A version of TLS. Older ones are refused, always.
@@ -88,6 +103,8 @@ impl ServerTlsSettings {
             highest: TlsVersion::Tls13,
             alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             clients: ClientCertificates::default(),
+            offer: Offer::default(),
+            resumption: Resumption::default(),
         }
     }
 }
@@ -106,7 +123,7 @@ impl ServerTls {
         }
         let setup = |error: rustls::Error| TlsError::Setup(error.to_string());
         let versions = versions(settings.lowest, settings.highest)?;
-        let builder = ServerConfig::builder_with_provider(Arc::clone(provider()))
+        let builder = ServerConfig::builder_with_provider(settings.offer.provider())
             .with_protocol_versions(versions)
             .map_err(setup)?;
         let resolver = resolve::Resolver::new(&settings.identities);
@@ -115,7 +132,12 @@ impl ServerTls {
             .with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = settings.alpn;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(setup)?;
+        match settings.resumption {
+            Resumption::ByTicket => {
+                config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(setup)?;
+            }
+            Resumption::Never => config.send_tls13_tickets = 0,
+        }
         config.max_early_data_size = 0;
         Ok(Self {
             config: Arc::new(config),

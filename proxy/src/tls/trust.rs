@@ -24,14 +24,30 @@ use rustls::pki_types::pem::PemObject;
 use super::TlsError;
 use super::certificate::{Facts, SubjectName};
 use super::identity::certificates;
+use super::pin::Pin;
 
 /// Whom to believe. Clones share the trust anchors.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    roots: Arc<RootCertStore>,
+    /// Absent where it does not matter who has signed.
+    roots: Option<Arc<RootCertStore>>,
     revoked: Vec<CertificateRevocationListDer<'static>>,
+    /// Which certificates of a chain the lists are asked for. Default: all.
+    pub revocation: Revocation,
     /// A peer needs a name that one of these matches; empty asks for no name beyond the signature.
     pub names: Vec<NameMatch>,
+    /// A peer's own certificate has to be one of these; empty takes any.
+    pub pins: Vec<Pin>,
+}
+
+/// Which certificates of a chain revocation lists are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Revocation {
+    /// All of them.
+    #[default]
+    Chain,
+    /// The peer's own.
+    Own,
 }
 
 /// What a subject alternative name has to be like. Which kinds of name it looks at is part of it: a URI that is spelt like
@@ -112,10 +128,32 @@ impl Trust {
             return Err(TlsError::NoTrustAnchor);
         }
         Ok(Self {
-            roots: Arc::new(roots),
-            revoked: Vec::new(),
-            names: Vec::new(),
+            roots: Some(Arc::new(roots)),
+            ..Self::dangerously_in_anyone()
         })
+    }
+
+    /// Believes whoever has signed, himself included. What names and pins ask for still has to be there; names prove nothing,
+    /// as anybody can write them into a certificate of his own.
+    #[must_use]
+    pub fn dangerously_in_anyone() -> Self {
+        Self {
+            roots: None,
+            revoked: Vec::new(),
+            revocation: Revocation::default(),
+            names: Vec::new(),
+            pins: Vec::new(),
+        }
+    }
+
+    /// Believes only who shows one of these certificates, or one with one of these keys; see [`Trust::pins`] to ask for that
+    /// beside a signature.
+    #[must_use]
+    pub fn in_pinned(pins: Vec<Pin>) -> Self {
+        Self {
+            pins,
+            ..Self::dangerously_in_anyone()
+        }
     }
 
     /// Refuses what these lists (PEM text, `BEGIN X509 CRL`) revoke, and every certificate whose issuer has no list here.
@@ -138,8 +176,26 @@ impl Trust {
         Self { names, ..self }
     }
 
-    pub(crate) fn roots(&self) -> &Arc<RootCertStore> {
-        &self.roots
+    pub(crate) fn roots(&self) -> Option<&Arc<RootCertStore>> {
+        self.roots.as_ref()
+    }
+
+    /// Whether both believe the same.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let anchors = |trust: &Self| trust.roots.as_ref().map(|roots| roots.roots.clone());
+        let same_roots = match (&self.roots, &other.roots) {
+            (Some(one), Some(two)) if Arc::ptr_eq(one, two) => true,
+            _ => anchors(self) == anchors(other),
+        };
+        same_roots
+            && (&self.revoked, self.revocation) == (&other.revoked, other.revocation)
+            && (&self.names, &self.pins) == (&other.names, &other.pins)
+    }
+
+    /// Whether a certificate is what is asked for beside its signature.
+    pub(crate) fn accepts(&self, certificate: &[u8]) -> bool {
+        self.has_name(certificate)
+            && (self.pins.is_empty() || self.pins.iter().any(|pin| pin.is(certificate)))
     }
 
     pub(crate) fn revoked(&self) -> &[CertificateRevocationListDer<'static>] {
@@ -147,7 +203,7 @@ impl Trust {
     }
 
     /// Whether a certificate has one of the names that are asked for.
-    pub(crate) fn has_name(&self, certificate: &[u8]) -> bool {
+    fn has_name(&self, certificate: &[u8]) -> bool {
         if self.names.is_empty() {
             return true;
         }

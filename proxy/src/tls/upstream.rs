@@ -24,10 +24,11 @@ use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
+use super::TlsError;
 use super::identity::Identity;
 use super::server::{TlsVersion, versions};
+use super::suites::Offer;
 use super::trust::Trust;
-use super::{TlsError, provider};
 use crate::cluster::Address;
 use crate::cluster::transport::Protocol;
 use crate::config::limits;
@@ -49,6 +50,8 @@ pub enum ServerName {
     Literal(Box<str>),
     /// The host of the request that the connection is dialled for. Requests for other hosts get other connections.
     Host,
+    /// The endpoint's own name, or its address where it has none. Endpoints of several names get connections of their own.
+    Endpoint,
 }
 
 /// Whether a certificate has to name what the handshake asks for.
@@ -79,6 +82,8 @@ pub struct ClientTlsSettings {
     pub lowest: TlsVersion,
     /// The highest version. Default: 1.3.
     pub highest: TlsVersion,
+    /// What is offered to encrypt and to agree on keys. Default: everything there is.
+    pub offer: Offer,
     /// Of how many servers sessions are kept, so that a later handshake is shorter; 0 keeps none. Default:
     /// [`limits::UPSTREAM_TLS_SESSIONS`].
     pub sessions: usize,
@@ -107,6 +112,7 @@ impl ClientTlsSettings {
             alpn: None,
             lowest: TlsVersion::Tls12,
             highest: TlsVersion::Tls13,
+            offer: Offer::default(),
             sessions: limits::UPSTREAM_TLS_SESSIONS,
         }
     }
@@ -116,7 +122,7 @@ impl ClientTlsSettings {
         let shown = self.identity.as_ref();
         (
             (&self.server_name, self.name_check, &self.alpn),
-            (self.lowest, self.highest, self.sessions),
+            (self.lowest, self.highest, &self.offer, self.sessions),
             // The key is its certificate's, that was checked.
             shown.map(|identity| &identity.certified_key().cert),
             self.trust.0.is_none(),
@@ -126,11 +132,7 @@ impl ClientTlsSettings {
     fn trusts_like(&self, other: &Self) -> bool {
         match (&self.trust.0, &other.trust.0) {
             (None, None) => true,
-            (Some(one), Some(other)) => {
-                one.roots().roots == other.roots().roots
-                    && one.revoked() == other.revoked()
-                    && one.names == other.names
-            }
+            (Some(one), Some(other)) => one.is_like(other),
             _ => false,
         }
     }
@@ -199,7 +201,9 @@ impl ClientTls {
     ) -> Result<pki_types::ServerName<'static>, TlsError> {
         match (&self.0.settings.server_name, host, address) {
             (ServerName::Literal(name), _, _) => parse_name(name),
-            (ServerName::Host, Some(host), _) => parse_name(host.trim_matches(['[', ']'])),
+            (ServerName::Host | ServerName::Endpoint, Some(host), _) => {
+                parse_name(host.trim_matches(['[', ']']))
+            }
             (_, _, Address::Tcp(address)) => Ok(address.ip().to_canonical().into()),
             (_, _, Address::Unix(_)) => parse_name(NAMELESS),
         }
@@ -240,7 +244,7 @@ fn parse_name(name: &str) -> Result<pki_types::ServerName<'static>, TlsError> {
 }
 
 fn config(settings: &ClientTlsSettings) -> Result<ClientConfig, TlsError> {
-    let builder = ClientConfig::builder_with_provider(Arc::clone(provider()))
+    let builder = ClientConfig::builder_with_provider(settings.offer.provider())
         .with_protocol_versions(versions(settings.lowest, settings.highest)?)
         .map_err(|error| TlsError::Setup(error.to_string()))?
         .dangerous()

@@ -9,30 +9,43 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::{ClientTlsSettings, NameCheck, Trusted};
-use crate::tls::trust::Trust;
+use crate::tls::trust::{Revocation, Trust};
 use crate::tls::{TlsError, provider};
 
 pub(super) fn verifier(settings: &ClientTlsSettings) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-    let Trusted(Some(trust)) = &settings.trust else {
-        return Ok(Arc::new(Anyone));
+    let trust = match &settings.trust {
+        Trusted(Some(trust)) => trust.clone(),
+        Trusted(None) => Trust::dangerously_in_anyone(),
     };
-    let signed =
-        WebPkiServerVerifier::builder_with_provider(Arc::clone(trust.roots()), Arc::clone(provider()))
-            .with_crls(trust.revoked().iter().cloned())
-            .build()
-            .map_err(|error| TlsError::RevocationList(error.to_string()))?;
-    if settings.name_check == NameCheck::Checked && trust.names.is_empty() {
+    let Some(roots) = trust.roots() else {
+        return Ok(Arc::new(Unsigned(trust)));
+    };
+    let mut builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider()))
+        .with_crls(trust.revoked().iter().cloned());
+    if trust.revocation == Revocation::Own {
+        builder = builder.only_check_end_entity_revocation();
+    }
+    let signed = builder
+        .build()
+        .map_err(|error| TlsError::RevocationList(error.to_string()))?;
+    let by_handshake = settings.name_check == NameCheck::Checked && trust.names.is_empty();
+    if by_handshake && trust.pins.is_empty() {
         return Ok(signed);
     }
-    let trust = trust.clone();
-    Ok(Arc::new(Named { signed, trust }))
+    Ok(Arc::new(Named {
+        signed,
+        trust,
+        by_handshake,
+    }))
 }
 
-/// Asks for the names of the trust, if it has any, instead of the one in the handshake.
+/// Asks for what the trust asks for, after the signature has proved to be good.
 #[derive(Debug)]
 struct Named {
     signed: Arc<WebPkiServerVerifier>,
     trust: Trust,
+    /// Whether the name in the handshake counts too.
+    by_handshake: bool,
 }
 
 impl ServerCertVerifier for Named {
@@ -50,10 +63,12 @@ impl ServerCertVerifier for Named {
             .verify_server_cert(certificate, intermediates, server_name, ocsp, now);
         match signed {
             // The name is looked at last: everything else is as it has to be.
-            Ok(_) | Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {}
+            Ok(_) => {}
+            Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
+                if !self.by_handshake => {}
             Err(error) => return Err(error),
         }
-        if self.trust.has_name(certificate) {
+        if self.trust.accepts(certificate) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(NotValidForName.into())
@@ -85,20 +100,24 @@ impl ServerCertVerifier for Named {
     }
 }
 
-/// Believes every certificate. That its holder has the key is still proved.
+/// Looks at a certificate, whoever has signed it. That its holder has the key is still proved.
 #[derive(Debug)]
-struct Anyone;
+struct Unsigned(Trust);
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for Unsigned {
     fn verify_server_cert(
         &self,
-        _certificate: &CertificateDer<'_>,
+        certificate: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        if self.0.accepts(certificate) {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
     }
 
     fn verify_tls12_signature(
