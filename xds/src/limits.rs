@@ -6,6 +6,9 @@ use std::time::Duration;
 /// stands. The other breakers have no bound where none is given.
 pub const CLUSTER_RETRIES: usize = 3;
 
+/// The longest file of a certificate, key, list or other secret that a data source names. Above it the resource is rejected.
+pub const SECRET_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// How many load balancing policies may be inside of each other. Above it the cluster is rejected.
 pub const NESTED_POLICIES_MAX: u32 = 4;
 

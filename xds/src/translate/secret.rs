@@ -1,105 +1,121 @@
 //! `envoy.extensions.transport_sockets.tls.v3.Secret`, and TLS contexts that name secrets.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_proxy::tls::server::ServerTls;
-use tidegate_proxy::tls::upstream::ClientTls;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as envoy;
+use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::secret::Type;
+use tidegate_proxy::tls::certificate::Facts;
+use tidegate_proxy::tls::identity::Identity;
 
-use super::{Context, Reject};
+use super::message::decode;
+use super::notes::Notes;
+use super::{Context, Note, Reject};
+
+mod certificate;
+mod constraints;
+mod downstream;
+mod held;
+mod parameters;
+mod reference;
+mod source;
+mod upstream;
+mod validation;
+
+pub use downstream::DownstreamTls;
+pub use reference::{SecretName, SecretSource};
+pub(crate) use upstream::HostNames;
+pub use upstream::UpstreamTls;
 
 /// A secret that was read and is usable by itself.
 #[derive(Clone, Debug)]
 pub struct SecretConfig {
     /// Its name.
     pub name: Arc<str>,
+    /// What it is.
+    pub content: SecretContent,
+    /// The files that it was read from: when one of them is replaced, it is to be read again.
+    pub files: Vec<Arc<Path>>,
+    /// What its certificates say.
+    pub certificates: Vec<ShownCertificate>,
+    /// What has no effect.
+    pub notes: Vec<Note>,
+}
+
+/// What a secret is.
+#[derive(Clone, Debug)]
+pub enum SecretContent {
+    /// A certificate with its key.
+    Certificate(Identity),
+    /// Whose certificates are believed; kept as it came, since it may have to be merged into another.
+    Validation(Box<envoy::CertificateValidationContext>),
+    /// Keys for session tickets, which are not used: each process makes its own.
+    TicketKeys,
+    /// Something for a filter.
+    Generic(Bytes),
+}
+
+/// A certificate as operators are shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownCertificate {
+    /// Where it was read: a path, or `<inline>`.
+    pub source: Box<str>,
+    /// Whether it is one of those whose signatures are believed, not one that is shown to peers.
+    pub authority: bool,
+    /// What it says.
+    pub facts: Facts,
 }
 
 /// Secrets by name.
 pub type Secrets = HashMap<Arc<str>, Arc<SecretConfig>>;
 
-/// A `DownstreamTlsContext`, its secrets apart.
-#[derive(Clone, Debug)]
-pub struct DownstreamTls {
-    /// The secrets that it names and does not hold.
-    pub secrets: Vec<SecretName>,
-}
-
-/// An `UpstreamTlsContext`, its secrets apart.
-#[derive(Clone, Debug)]
-pub struct UpstreamTls {
-    /// The secrets that it names and does not hold.
-    pub secrets: Vec<SecretName>,
-}
-
-/// A secret that comes apart, and from where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SecretName {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Where it comes from.
-    pub source: SecretSource,
-}
-
-/// Where a secret comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum SecretSource {
-    /// The bootstrap's `static_resources.secrets`.
-    Static,
-    /// ADS, or the control plane that the ADS stream goes to.
-    Ads,
-    /// A file (`path_config_source`), which is read again when it, or what it names, is replaced.
-    File(Arc<std::path::Path>),
-}
-
-/// Reads a secret.
+/// Reads a secret. Files that it names are read too.
 ///
 /// # Errors
 /// When Envoy would refuse it, in Envoy's words.
 pub fn secret(body: &Bytes, context: &Context) -> Result<SecretConfig, Reject> {
-    _ = (body, context);
-    Err(Reject::Resource(String::new()))
+    // What a resource does not say makes no difference to secrets.
+    _ = context;
+    let message: envoy::Secret = decode(body)?;
+    constraints::secret(&message)?;
+    let mut notes = Notes::default();
+    let (mut files, mut certificates) = (Vec::new(), Vec::new());
+    let content = match &message.r#type {
+        Some(Type::TlsCertificate(certificate)) => {
+            let read = certificate::read(certificate, "tls_certificate", &mut notes)?;
+            files = read.files;
+            certificates = read.shown;
+            SecretContent::Certificate(read.identity)
+        }
+        Some(Type::ValidationContext(validation)) => {
+            let read = validation::read(validation, "validation_context", &mut notes)?;
+            files = read.files;
+            certificates = read.shown;
+            SecretContent::Validation(Box::new(validation.clone()))
+        }
+        Some(Type::SessionTicketKeys(keys)) => {
+            certificate::ticket_keys(keys)?;
+            notes.ignored("session_ticket_keys", true);
+            SecretContent::TicketKeys
+        }
+        Some(Type::GenericSecret(generic)) => {
+            let read = generic.secret.as_ref().map(source::read).transpose()?;
+            let read = read.unwrap_or_default();
+            files.extend(read.file);
+            SecretContent::Generic(read.bytes)
+        }
+        None => return Err(Reject::Resource("Unexpected secret type".to_owned())),
+    };
+    Ok(SecretConfig {
+        name: message.name.as_str().into(),
+        content,
+        files,
+        certificates,
+        notes: notes.into_list(),
+    })
 }
 
-impl DownstreamTls {
-    /// TLS as a filter chain speaks it; `None` while a secret is missing.
-    ///
-    /// # Errors
-    /// When a secret does not fit.
-    pub fn build(&self, secrets: &Secrets) -> Result<Option<Arc<ServerTls>>, Reject> {
-        _ = secrets;
-        Ok(None)
-    }
-}
-
-impl UpstreamTls {
-    /// TLS as it is spoken to endpoints; `None` while a secret is missing.
-    ///
-    /// # Errors
-    /// When a secret does not fit.
-    pub fn build(&self, secrets: &Secrets) -> Result<Option<ClientTls>, Reject> {
-        _ = secrets;
-        Ok(None)
-    }
-}
-
-/// What TLS to endpoints makes of a request's host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct HostNames {
-    /// The handshake asks for it.
-    pub(crate) asked_for: bool,
-    /// The certificate has to have it.
-    pub(crate) checked: bool,
-}
-
-impl UpstreamTls {
-    pub(crate) fn read(
-        _: &envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext,
-        _: HostNames,
-        _: &Context,
-        _: &mut super::notes::Notes,
-    ) -> Result<Self, Reject> {
-        Ok(Self { secrets: Vec::new() })
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! What does a data source hold: bytes of its own, a file, a variable of the environment?
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::DataSource;
+use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
+
+use crate::limits;
+use crate::translate::Reject;
+
+/// What was read, and where.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    /// What was read; empty where a file or variable is not there, as in Envoy.
+    pub(super) bytes: Bytes,
+    /// The file, if it was one.
+    pub(super) file: Option<Arc<Path>>,
+}
+
+impl Content {
+    /// How Envoy names the place in its messages.
+    pub(super) fn place(&self) -> &str {
+        match &self.file {
+            Some(path) => path.to_str().unwrap_or_default(),
+            None => "<inline>",
+        }
+    }
+
+    /// The path, which is empty where there is none.
+    pub(super) fn path(&self) -> &str {
+        self.file
+            .as_ref()
+            .and_then(|path| path.to_str())
+            .unwrap_or_default()
+    }
+}
+
+/// Reads a data source.
+pub(super) fn read(source: &DataSource) -> Result<Content, Reject> {
+    let bytes = match &source.specifier {
+        Some(Specifier::Filename(name)) => {
+            let file: Arc<Path> = Arc::from(Path::new(name));
+            return Ok(Content {
+                bytes: of_file(&file)?,
+                file: Some(file),
+            });
+        }
+        Some(Specifier::InlineBytes(bytes)) => Bytes::from(bytes.clone()),
+        Some(Specifier::InlineString(text)) => Bytes::from(text.clone()),
+        Some(Specifier::EnvironmentVariable(name)) => Bytes::from(std::env::var(name).unwrap_or_default()),
+        None => Bytes::new(),
+    };
+    Ok(Content { bytes, file: None })
+}
+
+fn of_file(path: &Path) -> Result<Bytes, Reject> {
+    let Ok(file) = std::fs::File::open(path) else {
+        return Ok(Bytes::new());
+    };
+    let mut bytes = Vec::new();
+    let refuse = |why: String| Reject::Resource(format!("unable to read file: {}: {why}", path.display()));
+    let most = limits::SECRET_FILE_BYTES_MAX;
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| refuse(error.to_string()))?;
+    if bytes.len() as u64 > most {
+        return Err(refuse(format!("it has more than {most} bytes")));
+    }
+    Ok(Bytes::from(bytes))
+}
