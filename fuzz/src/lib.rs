@@ -17,6 +17,7 @@ pub mod head;
 pub mod host;
 pub mod proxy_protocol;
 pub mod rewrite;
+pub mod text;
 pub mod xds_response;
 pub mod yaml;
 
@@ -62,6 +63,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "rewrite",
         run: rewrite::run,
+    },
+    Target {
+        name: "text",
+        run: text::run,
     },
     Target {
         name: "xds_response",

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _, Value};
 
-use crate::limits::TEXT_BYTES_MAX;
+use crate::limits::{TEXT_BYTES_MAX, TEXT_NESTING_MAX};
 
 mod json;
 mod problem;
@@ -169,6 +169,9 @@ fn parse_with(
             return Ok(plain(message));
         }
         Format::ProtoText => {
+            if nesting(text) > TEXT_NESTING_MAX {
+                return Err(refused("it nests too deeply".to_owned()));
+            }
             let message = DynamicMessage::parse_text_format(descriptor, utf8()?).map_err(|error| {
                 refused(format!(
                     "Unable to parse file as a text protobuf (type {name}): {error}"
@@ -190,6 +193,21 @@ fn parse_with(
         tree: Some(tree),
         ignored,
     })
+}
+
+/// How deeply brackets nest, those in strings and comments counted too.
+fn nesting(text: &[u8]) -> usize {
+    let mut open = 0_usize;
+    let mut deepest = 0;
+    for byte in text {
+        match byte {
+            b'{' | b'<' => open += 1,
+            b'}' | b'>' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 fn too_long() -> Problem {

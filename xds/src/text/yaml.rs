@@ -44,8 +44,17 @@ struct Builder {
     open: Vec<Frame>,
     root: Option<Node>,
     /// What aliases stand for.
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (Node, Size)>,
     nodes: usize,
+}
+
+/// How much a node holds.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Itself and all that is in it.
+    nodes: usize,
+    /// How deeply it nests.
+    depth: usize,
 }
 
 /// A collection whose end has not come.
@@ -55,6 +64,8 @@ struct Frame {
     open: Open,
     /// How many nodes there were when it began.
     nodes: usize,
+    /// How deeply what is in it nests.
+    depth: usize,
 }
 
 enum Open {
@@ -77,9 +88,12 @@ impl Builder {
                 let Some((node, size)) = self.anchors.get(&anchor) else {
                     return Err(Problem::new(at, "an alias stands inside what it stands for"));
                 };
+                if self.open.len() + size.depth > TEXT_NESTING_MAX {
+                    return Err(Problem::new(at, "aliases nest too deeply"));
+                }
                 let (value, size) = (node.value.clone(), *size);
-                self.count(size, at)?;
-                self.add(Node { at, value })
+                self.count(size.nodes, at)?;
+                self.add(Node { at, value }, size.depth)
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.count(1, at)?;
@@ -107,8 +121,8 @@ impl Builder {
                     plain(&text)
                 };
                 let node = Node { at, value };
-                self.anchor(anchor, &node, 1);
-                self.add(node)
+                self.anchor(anchor, &node, Size { nodes: 1, depth: 1 });
+                self.add(node, 1)
             }
             Event::SequenceStart(_, anchor, _) => self.begin(at, anchor, Open::List(Vec::new())),
             Event::MappingStart(_, anchor, _) => self.begin(at, anchor, Open::Map(OpenMap::default())),
@@ -132,6 +146,7 @@ impl Builder {
             anchor,
             open,
             nodes,
+            depth: 0,
         });
         Ok(())
     }
@@ -145,19 +160,25 @@ impl Builder {
             Open::Map(map) => Value::Map(map.entries),
         };
         let node = Node { at: frame.at, value };
-        let size = self.nodes - frame.nodes + 1;
+        let size = Size {
+            nodes: self.nodes - frame.nodes + 1,
+            depth: frame.depth + 1,
+        };
         self.anchor(frame.anchor, &node, size);
-        self.add(node)
+        self.add(node, size.depth)
     }
 
     /// What has no anchor has the number 0.
-    fn anchor(&mut self, anchor: usize, node: &Node, size: usize) {
+    fn anchor(&mut self, anchor: usize, node: &Node, size: Size) {
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), size));
         }
     }
 
-    fn add(&mut self, node: Node) -> Result<(), Problem> {
+    fn add(&mut self, node: Node, depth: usize) -> Result<(), Problem> {
+        if let Some(frame) = self.open.last_mut() {
+            frame.depth = frame.depth.max(depth);
+        }
         match self.open.last_mut().map(|frame| &mut frame.open) {
             None => self.root = Some(node),
             Some(Open::List(items)) => items.push(node),

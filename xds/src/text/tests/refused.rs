@@ -166,6 +166,19 @@ fn nesting_without_bound_is_refused() {
 }
 
 #[test]
+fn aliases_that_nest_in_each_other_are_refused() {
+    let mut yaml = "metadata:\n  filter_metadata:\n    a0: {l: &l0 []}\n".to_owned();
+    for level in 1..20 {
+        let (open, close) = ("[".repeat(20), "]".repeat(20));
+        yaml += &format!("    a{level}: {{l: &l{level} {open}*l{}{close}}}\n", level - 1);
+    }
+    assert!(cluster(&yaml).unwrap_err().ends_with("aliases nest too deeply"));
+    let text = format!("metadata {}{}", "{ a ".repeat(200), "}".repeat(200));
+    let parsed = parse(text.as_bytes(), Format::ProtoText, CLUSTER, Unknown::Refused);
+    assert_eq!(parsed.unwrap_err().to_string(), "1:1: it nests too deeply");
+}
+
+#[test]
 fn a_field_is_found_where_it_stands_or_where_it_would() {
     let yaml =
         "name: a\nload_assignment:\n  endpoints:\n    lbEndpoints:\n    - healthStatus: HEALTHY\n    - {}\n";
