@@ -18,3 +18,24 @@ pub const ADMIN_PATTERN_BYTES_MAX: usize = 1 << 20;
 /// How many series of the metrics facade are kept; above it a new one is not, and a line of the debug log says so. What
 /// grows with clusters and listeners is not among them.
 pub const METRICS_KEPT_MAX: usize = 4096;
+
+/// How many connections to the admin endpoints are served at once; the kernel keeps the others.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// How long a client of the admin endpoints may take for the head of a request; then its connection is closed.
+pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection to the admin endpoints may last; then it is closed, whatever is under way on it.
+pub const ADMIN_CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How large the head of a request to the admin endpoints may be, in bytes; above it: 431.
+pub const ADMIN_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of an admin answer is gathered before it is sent, in bytes.
+pub const ADMIN_CHUNK_BYTES: usize = 64 * 1024;
+
+/// How many pieces of an admin answer wait for a client to take them; above that, making the answer waits.
+pub const ADMIN_CHUNKS_MAX: usize = 4;
+
+/// How long the admin endpoints wait after a connection could not be accepted.
+pub const ADMIN_ACCEPT_BACKOFF: Duration = Duration::from_millis(100);

@@ -19,7 +19,10 @@ mod section;
 mod server;
 mod text;
 
+pub(crate) use html::Escaped;
+pub(crate) use query::pattern;
 pub use query::{Buckets, Format, Query};
 pub use recorder::Recorder;
 pub use registry::{Collected, Registry};
+pub(crate) use server::Memory;
 pub use server::ServerFacts;

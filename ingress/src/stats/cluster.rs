@@ -336,6 +336,7 @@ const ROWS: &[Row<Reading>] = &[
     row("upstream_internal_redirect_succeeded_total", Counter(none)),
     row("upstream_queue_overloaded", Gauge(none)),
     row("upstream_rq", Codes(|r| &r.codes)),
+    row("upstream_rq_0rtt", Counter(none)),
     row("upstream_rq_active", Set(|r| now(r, |usage| usage.requests))),
     row(
         "upstream_rq_active_overflow",

@@ -86,7 +86,9 @@ impl Query {
                         "prometheus" => Format::Prometheus,
                         "html" | "active-html" => Format::Html,
                         _ => {
-                            return invalid("usage: /stats?format=(html|active-html|json|prometheus|text)\n");
+                            return invalid(
+                                "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n",
+                            );
                         }
                     };
                 }
@@ -190,7 +192,7 @@ mod tests {
         check(
             "format",
             "xml",
-            Err("usage: /stats?format=(html|active-html|json|prometheus|text)\n"),
+            Err("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n"),
         );
         check("type", "bogus", Err("invalid &type= param"));
         check("type", "Gauges", Ok(()));
