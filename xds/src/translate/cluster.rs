@@ -12,7 +12,7 @@ use super::message::decode;
 use super::metadata::{Metadata, fields};
 use super::notes::Notes;
 use super::secret::{Secrets, UpstreamTls};
-use super::{Context, Note, Reject};
+use super::{Context, Note, Reject, unknown};
 
 mod balance;
 mod breakers;
@@ -73,6 +73,7 @@ pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject>
     let message: envoy::Cluster = decode(body)?;
     constraints::cluster(&message)?;
     let mut notes = Notes::default();
+    unknown::check(&message, body.len(), context, &mut notes)?;
     let mut settings = ClusterSettings::new(message.name.as_str());
     let protocol = protocol::read(&message, &mut notes)?;
     settings.balance = balance::read(&message, &mut notes)?;

@@ -9,7 +9,7 @@ use tidegate_proxy::cluster::{ClusterSettings, Endpoint};
 
 use super::message::decode;
 use super::notes::Notes;
-use super::{Context, Note, Reject};
+use super::{Context, Note, Reject, unknown};
 
 pub(crate) mod address;
 pub(crate) mod constraints;
@@ -46,11 +46,12 @@ impl EndpointsConfig {
 /// # Errors
 /// When Envoy would refuse them, in Envoy's words.
 pub fn endpoints(body: &Bytes, context: &Context) -> Result<EndpointsConfig, Reject> {
-    // What a resource does not say makes no difference to endpoints.
-    _ = context;
     let message: envoy::ClusterLoadAssignment = decode(body)?;
     constraints::assignment(&message)?;
+    let mut notes = Notes::default();
+    unknown::check(&message, body.len(), context, &mut notes)?;
     let mut config = of_addresses(&message, "")?;
+    config.notes.extend(notes.into_list());
     // As Envoy: of several at one address the first counts.
     let mut known = HashSet::new();
     config

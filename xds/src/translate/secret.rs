@@ -12,7 +12,7 @@ use tidegate_proxy::tls::identity::Identity;
 
 use super::message::decode;
 use super::notes::Notes;
-use super::{Context, Note, Reject};
+use super::{Context, Note, Reject, unknown};
 
 mod certificate;
 mod constraints;
@@ -76,11 +76,10 @@ pub type Secrets = HashMap<Arc<str>, Arc<SecretConfig>>;
 /// # Errors
 /// When Envoy would refuse it, in Envoy's words.
 pub fn secret(body: &Bytes, context: &Context) -> Result<SecretConfig, Reject> {
-    // What a resource does not say makes no difference to secrets.
-    _ = context;
     let message: envoy::Secret = decode(body)?;
     constraints::secret(&message)?;
     let mut notes = Notes::default();
+    unknown::check(&message, body.len(), context, &mut notes)?;
     let (mut files, mut certificates) = (Vec::new(), Vec::new());
     let content = match &message.r#type {
         Some(Type::TlsCertificate(certificate)) => {

@@ -15,6 +15,7 @@ use tidegate_proxy::cluster::transport::Protocol;
 use tidegate_proxy::cluster::{Balance, BalanceSettings};
 
 use super::*;
+use crate::translate::UnknownFields;
 use crate::translate::tests::context;
 
 mod checks;
@@ -285,4 +286,42 @@ fn metadata_is_carried_as_it_came() {
     let carried = config.settings.metadata.get::<Metadata>().unwrap();
     assert_eq!(carried.encoded, encoded);
     assert!(carried.structs.contains_key("tidegate.activation"));
+}
+
+#[test]
+fn an_unknown_field_is_noted_or_refused() {
+    let mut body = with(|_| {}).encode_to_vec();
+    // Field 1000, one byte.
+    body.extend([0xc2, 0x3e, 1, b'x']);
+    let body = Bytes::from(body);
+    let config = cluster(&body, &context()).unwrap();
+    assert_eq!(config.notes.len(), 1);
+    let strict = Context {
+        unknown_fields: UnknownFields::Rejected,
+        ..context()
+    };
+    let refused = cluster(&body, &strict).map(|_| ()).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "Protobuf message (type envoy.config.cluster.v3.Cluster) has unknown fields"
+    );
+}
+
+#[test]
+fn whatever_is_cut_off_or_changed_is_refused_or_read_and_nothing_else() {
+    let mut message = of(DiscoveryType::Static, &[("10.0.0.1", 8012)]);
+    message.metadata = Some(core::Metadata {
+        filter_metadata: [("a".to_owned(), protobuf::Struct::default())].into(),
+        ..Default::default()
+    });
+    let whole = message.encode_to_vec();
+    for place in 0..whole.len() {
+        _ = cluster(&Bytes::copy_from_slice(&whole[..place]), &context());
+        for value in [0, 1, 0x0a, 0x7f, 0x80, 0xff] {
+            let mut changed = whole.clone();
+            changed[place] = value;
+            _ = cluster(&Bytes::from(changed), &context());
+        }
+    }
+    assert!(cluster(&Bytes::from(whole), &context()).is_ok());
 }
