@@ -25,6 +25,40 @@ pub const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(75);
 /// How many of them go unanswered before the connection is cut, where a cluster does not say: Linux's own default.
 pub const TCP_KEEPALIVE_PROBES: u32 = 9;
 
+/// How long no byte of a request or a response may move where a connection manager does not say it, as Envoy has it.
+/// Above it: 504, or a response that is cut.
+pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a connection without a request stays open where a connection manager does not say it, as Envoy has it. Above it the
+/// connection is closed.
+pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// How long a connection that is drained waits for what is under way where a connection manager does not say it, as Envoy has
+/// it. What outlasts it is cut.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What stands for a time that is switched off where there has to be one: ten years. Above it: as without.
+pub const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// How long a connection may take until HTTP can begin where its listener does not say it, as Envoy has it. Above it the
+/// connection is closed.
+pub const LISTENER_FILTERS_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How large the head of a request may be where a connection manager does not say it, in units of 1024 bytes, as Envoy has it.
+/// Above it: 431.
+pub const REQUEST_HEAD_KB: u32 = 60;
+
+/// How many fields a request may have where a connection manager does not say it, as Envoy has it. Above it: 431.
+pub const HEADER_FIELDS: u32 = 100;
+
+/// How many streams a client of HTTP/2 may have at once where a connection manager does not say it, as Envoy has it. Above it
+/// a stream is refused.
+pub const H2_STREAMS: u32 = 1024;
+
+/// How long the answer to a PING may take where a connection manager asks for them without saying it. Above it the connection is
+/// cut.
+pub const H2_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// How long routes wait for clusters that they name and that are not there yet, where a newer set of clusters is on its way.
 /// Above it the response is rejected.
 pub const HOLD_ROUTES: Duration = Duration::from_secs(1);

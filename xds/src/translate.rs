@@ -26,15 +26,19 @@ pub mod secret;
 pub mod text_match;
 pub mod unknown;
 
+use tidegate_proxy::normalize::edge::EdgePolicy;
+
 pub use reject::{Note, Reject};
 
 /// What a resource does not say and its translation goes by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Context {
     /// Which listeners are internal: what an external one removes from requests, they leave (`--internal-listener`).
     pub internal_listeners: Vec<Box<str>>,
     /// Whether unknown fields of a dynamic resource reject it (`--reject-unknown-dynamic-fields`).
     pub unknown_fields: UnknownFields,
+    /// What external listeners remove from requests beside what Envoy removes everywhere.
+    pub edge: EdgePolicy,
 }
 
 /// What an unknown field does.

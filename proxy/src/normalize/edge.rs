@@ -17,12 +17,32 @@ use std::collections::HashSet;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::route::TextMatch;
+
 /// Exact field names that are removed from every request of an external listener, or overwritten in it, whatever their
 /// case and whether written with `-` or `_`. Empty by default; prefixes are never removed wholesale.
 #[derive(Clone, Debug, Default)]
 pub struct EdgePolicy {
     removed: HashSet<HeaderName>,
     set: Vec<(HeaderName, HeaderValue)>,
+    conditions: Vec<Conditional>,
+}
+
+/// A field that is removed for some of its values.
+#[derive(Clone, Debug)]
+struct Conditional {
+    name: HeaderName,
+    sense: Sense,
+    value: TextMatch,
+}
+
+/// For which values a field is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sense {
+    /// For those that meet a condition.
+    Where,
+    /// For all others.
+    Unless,
 }
 
 impl EdgePolicy {
@@ -35,6 +55,7 @@ impl EdgePolicy {
                 .map(|name| dashed(&name).unwrap_or(name))
                 .collect(),
             set: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
@@ -43,6 +64,23 @@ impl EdgePolicy {
     pub fn overwriting(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.removed.insert(dashed(&name).unwrap_or_else(|| name.clone()));
         self.set.push((name, value));
+        self
+    }
+
+    /// Both policies in one; what the other overwrites counts where both do.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.removed.extend(other.removed);
+        self.set.extend(other.set);
+        self.conditions.extend(other.conditions);
+        self
+    }
+
+    /// The same, which also removes this field where its value meets the condition, or, by [`Sense::Unless`], where it does not.
+    #[must_use]
+    pub fn removing_values(mut self, name: HeaderName, sense: Sense, value: TextMatch) -> Self {
+        let name = dashed(&name).unwrap_or(name);
+        self.conditions.push(Conditional { name, sense, value });
         self
     }
 
@@ -56,10 +94,16 @@ impl EdgePolicy {
 
     /// Takes out what is listed: all that there is to do with trailers, as a field is set in the head.
     pub(crate) fn remove_from(&self, headers: &mut HeaderMap) {
-        if self.removed.is_empty() {
+        if self.removed.is_empty() && self.conditions.is_empty() {
             return;
         }
-        let listed: Vec<HeaderName> = headers.keys().filter(|name| self.lists(name)).cloned().collect();
+        let listed: Vec<HeaderName> = headers
+            .iter()
+            .filter(|(name, value)| {
+                self.lists(name) || self.conditions.iter().any(|one| one.holds(name, value))
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in listed {
             headers.remove(name);
         }
@@ -67,6 +111,13 @@ impl EdgePolicy {
 
     fn lists(&self, name: &HeaderName) -> bool {
         self.removed.contains(name) || dashed(name).is_some_and(|name| self.removed.contains(&name))
+    }
+}
+
+impl Conditional {
+    fn holds(&self, name: &HeaderName, value: &HeaderValue) -> bool {
+        let named = self.name == *name || dashed(name).is_some_and(|name| name == self.name);
+        named && self.value.matches(value.as_bytes()) == (self.sense == Sense::Where)
     }
 }
 

@@ -6,6 +6,7 @@ use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
 
 use super::Reject;
+use super::constraint::Checked;
 
 /// The full name of the message in `any`: its `type_url` without what comes before the last `/`.
 #[must_use]
@@ -55,6 +56,14 @@ pub fn unsupported(place: impl Display, any: &Any) -> Reject {
 #[must_use]
 pub fn unsupported_field(place: impl Display, field: &str) -> Reject {
     Reject::Resource(format!("{place}.{field} is not supported here"))
+}
+
+/// The constraints of a message within an extension: broken they refuse only the resource.
+///
+/// # Errors
+/// Where one is broken.
+pub fn inner(checked: Checked) -> Result<(), Reject> {
+    checked.map_err(|violation| Reject::Resource(violation.to_string()))
 }
 
 /// A constraint of `M` that its field breaks, in the words of Envoy's generated validation, the message's own text apart.

@@ -4,13 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use envoy_types::pb::envoy::config::listener::v3::listener::ListenerSpecifier;
+use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener};
+use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::listener::chain::ChainMatch;
 use tidegate_proxy::listener::settings::{IpVersions, ListenAddress, ProxyProtocol, TcpSettings};
 
+use self::chain::OfListener;
+use super::any::unsupported_field;
+use super::notes::Notes;
 use super::routes::RoutesConfig;
 use super::secret::DownstreamTls;
-use super::{Context, Note, Reject};
+use super::{Context, Note, Reject, unknown};
+
+mod address;
+mod chain;
+mod connection_manager;
+mod matching;
+mod network;
+mod sockets;
 
 /// A listener as its resource describes it, its routes and secrets apart.
 #[derive(Clone, Debug)]
@@ -48,7 +61,7 @@ pub struct SocketConfig {
 pub struct ChainConfig {
     /// Its name; may be empty.
     pub name: Arc<str>,
-    /// The hash of its bytes.
+    /// The hash of its content, whatever the order of its server names.
     pub hash: u128,
     /// Which connections it takes.
     pub matches: ChainMatch,
@@ -82,6 +95,76 @@ pub enum RouteSource {
 /// When Envoy would refuse it, in Envoy's words; or when it asks for something that selects, restricts or authenticates and that
 /// the proxy does not do.
 pub fn listener(body: &Bytes, context: &Context) -> Result<ListenerConfig, Reject> {
-    _ = (body, context);
-    Err(Reject::Resource(String::new()))
+    let listener = Listener::decode(body.clone())
+        .map_err(|error| Reject::Message(format!("Unable to parse the listener: {error}")))?;
+    let mut notes = Notes::default();
+    unknown::check(&listener, body.len(), context, &mut notes)?;
+    matching::check_constraints(&listener)?;
+    unsupported(&listener)?;
+    let addresses = address::of_listener(&listener)?;
+    let shown = address::shown(&listener);
+    if listener.filter_chains.is_empty() && listener.default_filter_chain.is_none() {
+        return Err(adding(&shown, "no filter chains specified"));
+    }
+    let sockets = sockets::of_listener(&listener, &mut notes)?;
+    let of = OfListener {
+        name: &listener.name,
+        shown: &shown,
+        context,
+    };
+    let mut chains = Vec::with_capacity(listener.filter_chains.len());
+    for (index, chain) in listener.filter_chains.iter().enumerate() {
+        let chain = notes.within(&format!("filter_chains[{index}]"), |notes| of.chain(chain, notes))?;
+        chains.push(chain);
+    }
+    matching::refuse_overlap(&shown, &listener.filter_chains, &chains)?;
+    let default_chain = listener.default_filter_chain.as_ref().map(|chain| {
+        let unmatched = FilterChain {
+            filter_chain_match: None,
+            ..chain.clone()
+        };
+        notes.within("default_filter_chain", |notes| of.chain(&unmatched, notes))
+    });
+    Ok(ListenerConfig {
+        name: listener.name.as_str().into(),
+        addresses,
+        sockets,
+        chains,
+        default_chain: default_chain.transpose()?,
+        notes: notes.into_list(),
+    })
 }
+
+/// Refuses what selects connections in a way that is not known here, and listeners of another kind.
+fn unsupported(listener: &Listener) -> Result<(), Reject> {
+    let bound = listener.bind_to_port.as_ref().is_none_or(|bind| bind.value);
+    let fields = [
+        ("filter_chain_matcher", listener.filter_chain_matcher.is_some()),
+        ("fcds_config", listener.fcds_config.is_some()),
+        ("api_listener", listener.api_listener.is_some()),
+        ("udp_listener_config", listener.udp_listener_config.is_some()),
+        (
+            "internal_listener",
+            matches!(
+                listener.listener_specifier,
+                Some(ListenerSpecifier::InternalListener(_))
+            ),
+        ),
+        ("bind_to_port", !bound),
+    ];
+    match fields.iter().find(|(_, set)| *set) {
+        Some((field, _)) => Err(unsupported_field(
+            format!("error adding listener named '{}'", listener.name),
+            field,
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What Envoy says about a listener whose address it knows already.
+fn adding(shown: &str, why: &str) -> Reject {
+    Reject::Resource(format!("error adding listener '{shown}': {why}"))
+}
+
+#[cfg(test)]
+mod tests;

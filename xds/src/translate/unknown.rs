@@ -46,7 +46,7 @@ mod tests {
     fn check_bytes(bytes: &[u8], unknown_fields: UnknownFields) -> (Result<(), Reject>, usize) {
         let context = Context {
             unknown_fields,
-            internal_listeners: Vec::new(),
+            ..Context::default()
         };
         let mut notes = Notes::default();
         let host = VirtualHost::decode(bytes).unwrap();

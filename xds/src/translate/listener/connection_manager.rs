@@ -1,0 +1,193 @@
+//! `HttpConnectionManager` as how a filter chain speaks HTTP.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
+use pb::http_connection_manager::{CodecType, RouteSpecifier, StripPortMode};
+use pb::{HttpConnectionManager, Rds};
+use prost::Message;
+use tidegate_proxy::config::http::HttpSettings;
+
+use self::identity::Trust;
+use super::RouteSource;
+use super::chain::OfListener;
+use crate::limits;
+use crate::translate::Reject;
+use crate::translate::any::{inner, unsupported_field};
+use crate::translate::constraint::{Rules, one_of};
+use crate::translate::duration::duration;
+use crate::translate::filter::http_filters;
+use crate::translate::notes::Notes;
+use crate::translate::routes::routes;
+
+mod identity;
+mod paths;
+mod protocol;
+mod timeouts;
+
+/// How the chain with this hash speaks HTTP, its `stat_prefix`, and where its routes come from.
+pub(super) fn read(
+    of: &OfListener<'_>,
+    hash: u128,
+    manager: &HttpConnectionManager,
+    notes: &mut Notes,
+) -> Result<(HttpSettings, Arc<str>, RouteSource), Reject> {
+    inner(check(manager))?;
+    refuse_contradictions(manager)?;
+    note_without_effect(manager, notes);
+    let (route_table, source) = route_source(of, hash, manager, notes)?;
+    let http_filters = http_filters(&manager.http_filters, notes)?;
+    let trust = Trust::of(manager)?;
+    let common = manager.common_http_protocol_options.as_ref();
+    let requests_max = common.and_then(|common| common.max_requests_per_connection);
+    let http = HttpSettings {
+        route_table,
+        edge: identity::edge(of, &trust),
+        path: paths::policy(manager),
+        forwarding: trust.forwarding,
+        timeouts: timeouts::of_manager(manager, notes)?,
+        head: protocol::head_limits(manager),
+        http1: protocol::http1(manager, notes)?,
+        http2: protocol::http2(manager, notes)?,
+        requests_per_connection_max: requests_max.and_then(|most| NonZeroU32::new(most.value)),
+        upgrades: protocol::upgrades(manager, notes)?,
+        filters: http_filters.filters,
+        request_id: identity::request_id(manager, &trust),
+        ..HttpSettings::default()
+    };
+    Ok((http, manager.stat_prefix.as_str().into(), source))
+}
+
+fn check(manager: &HttpConnectionManager) -> crate::translate::constraint::Checked {
+    let rules = Rules::of("HttpConnectionManager");
+    rules.defined::<CodecType>("CodecType", manager.codec_type)?;
+    rules.not_empty("StatPrefix", &manager.stat_prefix)?;
+    one_of("route_specifier", manager.route_specifier.as_ref())?;
+    if manager
+        .max_request_headers_kb
+        .is_some_and(|size| !(1..=8192).contains(&size.value))
+    {
+        return Err(rules.broken("MaxRequestHeadersKb", "value must be inside range (0, 8192]"));
+    }
+    rules.each("HttpFilters", &manager.http_filters, |filter| {
+        Rules::of("HttpFilter").not_empty("Name", &filter.name)
+    })
+}
+
+/// What Envoy refuses beyond constraints, and what says who may pass in a way that is not known here.
+fn refuse_contradictions(manager: &HttpConnectionManager) -> Result<(), Reject> {
+    let strips_any = matches!(
+        manager.strip_port_mode,
+        Some(StripPortMode::StripAnyHostPort(true))
+    );
+    if strips_any && manager.strip_matching_host_port {
+        return Err(Reject::Resource(
+            "Error: Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.".to_owned(),
+        ));
+    }
+    if manager.codec_type() == CodecType::Http3 {
+        return Err(Reject::Resource(
+            "HTTP/3 codec configured on non-QUIC listener.".to_owned(),
+        ));
+    }
+    let restricting = [
+        (
+            "skip_xff_append",
+            manager.skip_xff_append && truth(manager.use_remote_address),
+        ),
+        (
+            "early_header_mutation_extensions",
+            !manager.early_header_mutation_extensions.is_empty(),
+        ),
+        (
+            "forward_client_cert_matcher",
+            manager.forward_client_cert_matcher.is_some(),
+        ),
+        (
+            "typed_header_validation_config",
+            manager.typed_header_validation_config.is_some(),
+        ),
+    ];
+    match restricting.iter().find(|(_, set)| *set) {
+        Some((field, _)) => Err(unsupported_field("http_connection_manager", field)),
+        None => Ok(()),
+    }
+}
+
+fn note_without_effect(manager: &HttpConnectionManager, notes: &mut Notes) {
+    notes.add_set(&[
+        ("codec_type", manager.codec_type() != CodecType::Auto),
+        ("add_user_agent", truth(manager.add_user_agent)),
+        (
+            "scheme_header_transformation",
+            manager.scheme_header_transformation.is_some(),
+        ),
+        (
+            "internal_address_config",
+            manager.internal_address_config.is_some(),
+        ),
+        (
+            "path_normalization_options",
+            manager.path_normalization_options.is_some(),
+        ),
+        ("proxy_status_config", manager.proxy_status_config.is_some()),
+        ("append_x_forwarded_port", manager.append_x_forwarded_port),
+        ("append_local_overload", manager.append_local_overload),
+        ("forward_proto_config", manager.forward_proto_config.is_some()),
+        ("http3_protocol_options", manager.http3_protocol_options.is_some()),
+        ("access_log_options", manager.access_log_options.is_some()),
+    ]);
+}
+
+fn route_source(
+    of: &OfListener<'_>,
+    hash: u128,
+    manager: &HttpConnectionManager,
+    notes: &mut Notes,
+) -> Result<(Arc<str>, RouteSource), Reject> {
+    match &manager.route_specifier {
+        Some(RouteSpecifier::Rds(rds)) => {
+            let name: Arc<str> = rds.route_config_name.as_str().into();
+            let initial_fetch_timeout = fetch_timeout(rds)?;
+            let source = RouteSource::Rds {
+                name: Arc::clone(&name),
+                initial_fetch_timeout,
+            };
+            Ok((name, source))
+        }
+        Some(RouteSpecifier::RouteConfig(inline)) => {
+            let name: Arc<str> = format!("inline:{}:{hash:032x}", of.name).into();
+            let read = routes(&Bytes::from(inline.encode_to_vec()), None, of.context)?;
+            notes.within("route_config", |notes| notes.extend(&read.notes));
+            Ok((name, RouteSource::Inline(Arc::new(read))))
+        }
+        Some(RouteSpecifier::ScopedRoutes(_)) | None => {
+            Err(unsupported_field("http_connection_manager", "scoped_routes"))
+        }
+    }
+}
+
+/// How long a listener waits for its routes; `None` for ever. They come by ADS, or by the one control plane that there is.
+fn fetch_timeout(rds: &Rds) -> Result<Option<Duration>, Reject> {
+    let source = rds.config_source.as_ref().ok_or_else(|| {
+        Reject::Resource(format!(
+            "An RDS config must have either a 'config_source' or an xDS-TP based 'route_config_name'. Error while parsing \
+             RDS config:\nroute_config_name: \"{}\"\n",
+            rds.route_config_name
+        ))
+    })?;
+    if let Some(ConfigSourceSpecifier::PathConfigSource(_)) = &source.config_source_specifier {
+        return Err(unsupported_field("rds.config_source", "path_config_source"));
+    }
+    let timeout = duration(source.initial_fetch_timeout.as_ref())?;
+    let timeout = timeout.unwrap_or(limits::INITIAL_FETCH_TIMEOUT);
+    Ok((!timeout.is_zero()).then_some(timeout))
+}
+
+fn truth(value: Option<envoy_types::pb::google::protobuf::BoolValue>) -> bool {
+    value.is_some_and(|value| value.value)
+}

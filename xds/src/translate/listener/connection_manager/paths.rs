@@ -1,0 +1,29 @@
+//! What becomes of a request's path.
+
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction as Escaped;
+use tidegate_proxy::normalize::path::{DotSegments, EscapedSlashes, PathPolicy, Slashes};
+
+use super::truth;
+
+/// Nothing, unless it says so.
+pub(super) fn policy(manager: &HttpConnectionManager) -> PathPolicy {
+    PathPolicy {
+        dots: if truth(manager.normalize_path) {
+            DotSegments::Resolve
+        } else {
+            DotSegments::Keep
+        },
+        slashes: if manager.merge_slashes {
+            Slashes::Merge
+        } else {
+            Slashes::Keep
+        },
+        escaped_slashes: match manager.path_with_escaped_slashes_action() {
+            Escaped::ImplementationSpecificDefault | Escaped::KeepUnchanged => EscapedSlashes::Keep,
+            Escaped::RejectRequest => EscapedSlashes::Refuse,
+            Escaped::UnescapeAndRedirect => EscapedSlashes::UnescapeAndRedirect,
+            Escaped::UnescapeAndForward => EscapedSlashes::Unescape,
+        },
+    }
+}

@@ -1,0 +1,112 @@
+//! The network filters of a filter chain: the connection manager at its end, and nothing that would let pass less.
+
+use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain};
+use envoy_types::pb::google::protobuf::Any;
+
+use crate::translate::Reject;
+use crate::translate::any::{type_name, unregistered, unsupported};
+use crate::translate::notes::Notes;
+
+/// The configuration of the connection manager of a chain.
+pub(super) fn connection_manager<'a>(chain: &'a FilterChain, notes: &mut Notes) -> Result<&'a Any, Reject> {
+    let mut found = None;
+    for (index, filter) in chain.filters.iter().enumerate() {
+        let last = index + 1 == chain.filters.len();
+        let config = typed_config(filter).ok_or_else(|| unregistered(&filter.name, None))?;
+        let known = KNOWN.iter().find(|(message, _)| is(config, message));
+        let (message, known) = known.ok_or_else(|| unregistered(&filter.name, Some(config)))?;
+        let (name, kind) = (&filter.name, kind(message));
+        if known.ends_chain() && !last {
+            return Err(Reject::Resource(format!(
+                "Error: terminal filter named {name} of type {kind} must be the last filter in a network filter chain."
+            )));
+        }
+        if !known.ends_chain() && last {
+            return Err(Reject::Resource(format!(
+                "Error: non-terminal filter named {name} of type {kind} is the last filter in a network filter chain."
+            )));
+        }
+        let field = format!("filters[{index}]");
+        match known {
+            Known::Http => found = Some(config),
+            Known::Ends | Known::Restricts => {
+                return Err(notes.within(&field, |notes| unsupported(notes.place(), config)));
+            }
+            Known::Other => notes.add(&field, format!("{} has no effect", type_name(config))),
+        }
+    }
+    found.ok_or_else(|| {
+        Reject::Resource(format!(
+            "{}: a filter chain needs a connection manager here",
+            notes.place()
+        ))
+    })
+}
+
+fn typed_config(filter: &Filter) -> Option<&Any> {
+    match &filter.config_type {
+        Some(ConfigType::TypedConfig(config)) => Some(config),
+        Some(ConfigType::ConfigDiscovery(_)) | None => None,
+    }
+}
+
+fn is(config: &Any, message: &str) -> bool {
+    type_name(config).strip_prefix(PACKAGE) == Some(message)
+}
+
+/// What Envoy calls the kind of a filter.
+fn kind(message: &str) -> String {
+    format!(
+        "envoy.filters.network.{}",
+        message.split('.').next().unwrap_or_default()
+    )
+}
+
+/// What a network filter of Envoy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// The connection manager.
+    Http,
+    /// Another end of a chain, for another protocol.
+    Ends,
+    /// It says which connections may pass, or where to.
+    Restricts,
+    /// It observes.
+    Other,
+}
+
+impl Known {
+    fn ends_chain(self) -> bool {
+        matches!(self, Self::Http | Self::Ends)
+    }
+}
+
+const PACKAGE: &str = "envoy.extensions.filters.network.";
+
+const KNOWN: [(&str, Known); 24] = [
+    ("http_connection_manager.v3.HttpConnectionManager", Known::Http),
+    ("tcp_proxy.v3.TcpProxy", Known::Ends),
+    ("echo.v3.Echo", Known::Ends),
+    ("direct_response.v3.Config", Known::Ends),
+    ("redis_proxy.v3.RedisProxy", Known::Ends),
+    ("thrift_proxy.v3.ThriftProxy", Known::Ends),
+    ("dubbo_proxy.v3.DubboProxy", Known::Ends),
+    ("generic_proxy.v3.GenericProxy", Known::Ends),
+    ("rbac.v3.RBAC", Known::Restricts),
+    ("connection_limit.v3.ConnectionLimit", Known::Restricts),
+    ("local_ratelimit.v3.LocalRateLimit", Known::Restricts),
+    ("ratelimit.v3.RateLimit", Known::Restricts),
+    ("ext_authz.v3.ExtAuthz", Known::Restricts),
+    ("ext_proc.v3.NetworkExternalProcessor", Known::Restricts),
+    ("sni_cluster.v3.SniCluster", Known::Restricts),
+    ("sni_dynamic_forward_proxy.v3.FilterConfig", Known::Restricts),
+    ("reverse_tunnel.v3.ReverseTunnel", Known::Restricts),
+    ("tcp_bandwidth_limit.v3.TcpBandwidthLimit", Known::Restricts),
+    ("wasm.v3.Wasm", Known::Restricts),
+    ("dynamic_modules.v3.DynamicModuleNetworkFilter", Known::Restricts),
+    ("set_filter_state.v3.Config", Known::Restricts),
+    ("geoip.v3.Geoip", Known::Other),
+    ("mongo_proxy.v3.MongoProxy", Known::Other),
+    ("zookeeper_proxy.v3.ZooKeeperProxy", Known::Other),
+];
