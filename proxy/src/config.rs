@@ -27,6 +27,7 @@ use crate::route::{RouteTable, TableSettings, VirtualHost, VirtualHosts};
 
 pub mod http;
 pub mod limits;
+pub mod manners;
 
 /// Everything that decides about a request, at one point in time. A request is routed by exactly one.
 ///

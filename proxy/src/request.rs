@@ -10,6 +10,7 @@ use tower::ServiceExt;
 
 use crate::attempt::{self, Errand};
 use crate::body::Body;
+use crate::config::manners::Before;
 use crate::connection::{Patience, Peer};
 use crate::error::{Error, Kind};
 use crate::filter::{self, Passed};
@@ -56,10 +57,11 @@ pub(crate) fn handle<'a>(
             Ok(response) => observation.answered(passed.respond(response)),
             Err(error) => {
                 tracing::debug!(reason = error.kind().name(), %error, "request failed");
-                let response = passed.respond(respond::from_error(&error, dialect));
+                let response = passed.respond(respond::from_error(&error, dialect, peer.http()));
                 observation.failed(&error, response)
             }
         };
+        respond::sign(&mut response, peer.http());
         if !worker.config.overload().keeps_connections() {
             respond::ask_to_close(&mut response, version);
         }
@@ -75,6 +77,9 @@ fn prepare(
     request: &mut Request<Body>,
 ) -> Result<Found, Error> {
     let head = normalize::head(request, peer)?;
+    if let Some(manners) = &peer.http().manners {
+        manners.on_request(request, head.client.as_ref().or_else(|| peer.ip_text()));
+    }
     observation.identify(peer, request);
     let snapshot = worker.config.load();
     let found = route::find(&snapshot, &peer.http().route_table, &head.host, request);
@@ -124,11 +129,23 @@ async fn follow(
     }
     let (mut response, edits) = match &found.route.action {
         Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
+            let manners = peer.http().manners.as_deref();
+            let before = manners.map(|_| Before::of(request));
             let (hash, edits) = apply::to_request(found, forward, peer, request)?;
+            if let (Some(manners), Some(before)) = (manners, before) {
+                manners.on_rewrite(request, &before);
+                let policy = found.route.policy.as_deref();
+                let deadline = policy.and_then(|policy| policy.timeouts.request);
+                manners.on_deadline(request.headers_mut(), deadline);
+            }
             if let Chosen::Cluster(cluster) = &found.chosen {
                 pool::key::introduce(cluster, peer, request);
             }
-            let response = send(worker, found, hash, request).await?;
+            let sent = manners.map(|_| Instant::now());
+            let mut response = send(worker, found, hash, request).await?;
+            if let (Some(manners), Some(sent)) = (manners, sent) {
+                manners.on_answer(response.headers_mut(), sent.elapsed());
+            }
             (response, edits)
         }
         _ => {

@@ -4,6 +4,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, R
 use http::{Response, StatusCode, Version};
 
 use crate::body::Body;
+use crate::config::http::HttpSettings;
+use crate::config::manners::{LocalReplies, LocalReply};
 use crate::error::Error;
 use crate::route::DirectResponse;
 use crate::upstream::Retried;
@@ -38,12 +40,21 @@ impl Dialect {
     }
 }
 
-/// The response for `error`, with its [`Kind`](crate::error::Kind) in the extensions.
-pub(crate) fn from_error(error: &Error, dialect: Dialect) -> Response<Body> {
+/// The response for `error` as `http` words it, with its [`Kind`](crate::error::Kind) in the extensions.
+pub(crate) fn from_error(error: &Error, dialect: Dialect, http: &HttpSettings) -> Response<Body> {
+    let replies = http.manners.as_ref().and_then(|manners| manners.replies.as_ref());
+    let own = replies.and_then(|replies| Some((replies, replies.get(error.kind())?)));
     let row = error.kind().row();
-    let mut response = match dialect {
-        Dialect::Http => direct(row.status, &format!("{}\n", error.detail())),
-        Dialect::Grpc => trailers_only(row.grpc, error.detail()),
+    let mut response = match (dialect, own) {
+        (Dialect::Http, None) => direct(row.status, &format!("{}\n", error.detail())),
+        (Dialect::Http, Some((replies, reply))) => worded(error, replies, reply),
+        (Dialect::Grpc, None) => trailers_only(row.grpc, error.detail()),
+        (Dialect::Grpc, Some((_, reply))) => {
+            let text = reply.text.as_deref().map(String::from_utf8_lossy);
+            let mut response = trailers_only(row.grpc, text.as_deref().unwrap_or(error.detail()));
+            append(&mut response, reply);
+            response
+        }
     };
     if let Some(after) = error.retry_after() {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
@@ -56,6 +67,33 @@ pub(crate) fn from_error(error: &Error, dialect: Dialect) -> Response<Body> {
         response.extensions_mut().insert(error.retried());
     }
     response
+}
+
+/// What an error looks like where that was said.
+fn worded(error: &Error, replies: &LocalReplies, reply: &LocalReply) -> Response<Body> {
+    let text = reply.text.clone();
+    let text = text.unwrap_or_else(|| error.detail().to_owned().into());
+    let mut response = Response::new(Body::full(text.clone()));
+    *response.status_mut() = reply.status.unwrap_or(error.kind().row().status);
+    if !text.is_empty() {
+        let content_type = reply.content_type.as_ref().unwrap_or(&replies.content_type);
+        response.headers_mut().insert(CONTENT_TYPE, content_type.clone());
+    }
+    append(&mut response, reply);
+    response
+}
+
+fn append(response: &mut Response<Body>, reply: &LocalReply) {
+    for (name, value) in &reply.fields {
+        response.headers_mut().append(name, value.clone());
+    }
+}
+
+/// Signs a response as `http` says.
+pub(crate) fn sign(response: &mut Response<Body>, http: &HttpSettings) {
+    if let Some(manners) = &http.manners {
+        manners.on_response(response);
+    }
 }
 
 /// Makes `response` the last one of its connection, where that is HTTP/1.
@@ -145,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn an_http_client_gets_a_status_a_line_and_when_to_retry() {
         let error = Error::new(Kind::QueueFull).with_retry_after(Duration::from_millis(1500));
-        let response = from_error(&error, Dialect::Http);
+        let response = from_error(&error, Dialect::Http, &HttpSettings::default());
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "2");
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -155,7 +193,7 @@ mod tests {
     #[test]
     fn a_grpc_client_gets_trailers_only() {
         let error = Error::new(Kind::RequestTimeout).with_detail("100% tié");
-        let response = from_error(&error, Dialect::Grpc);
+        let response = from_error(&error, Dialect::Grpc, &HttpSettings::default());
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()[GRPC_STATUS], "4");
         assert_eq!(response.headers()[GRPC_MESSAGE], "100%25 ti%C3%A9");

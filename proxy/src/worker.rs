@@ -92,7 +92,9 @@ impl Proxy {
     /// Turns a request away that is not worth looking at, and accounts for it.
     pub(crate) fn refuse(&self, error: &Error, dialect: Dialect) -> Response<Body> {
         tracing::debug!(reason = error.kind().name(), %error, "request refused");
-        let response = respond::from_error(error, dialect);
+        let http = self.peer.http();
+        let mut response = respond::from_error(error, dialect, http);
+        respond::sign(&mut response, http);
         Observation::refused(&self.worker.metrics, &self.peer, error, response)
     }
 

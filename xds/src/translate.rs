@@ -28,6 +28,8 @@ pub mod unknown;
 
 use tidegate_proxy::normalize::edge::EdgePolicy;
 
+use listener::access_log::Sinks;
+
 pub use reject::{Note, Reject};
 
 /// What a resource does not say and its translation goes by.
@@ -39,6 +41,8 @@ pub struct Context {
     pub unknown_fields: UnknownFields,
     /// What external listeners remove from requests beside what Envoy removes everywhere.
     pub edge: EdgePolicy,
+    /// The files of access logs.
+    pub sinks: Sinks,
 }
 
 /// What an unknown field does.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::limits;
+use crate::config::manners::Manners;
 use crate::filter::NamedFilters;
 use crate::normalize::edge::EdgePolicy;
 use crate::normalize::forwarded::Forwarding;
@@ -60,6 +61,8 @@ pub struct HttpSettings {
     pub filters: NamedFilters,
     /// What the end of a client's input means while its request is under way. Default: that the client has left.
     pub half_close: HalfClose,
+    /// What clients and upstreams are told beside what they say to each other. Default: nothing, which costs nothing.
+    pub manners: Option<Arc<Manners>>,
     /// Which requests get an `x-request-id`. Default: what a client sends is passed on.
     pub request_id: RequestIdPolicy,
     /// What is written about each request when it is over. Default: nothing, which costs nothing.
@@ -171,6 +174,7 @@ impl Default for HttpSettings {
             upgrades: vec!["websocket".into()],
             filters: NamedFilters::default(),
             half_close: HalfClose::default(),
+            manners: None,
             request_id: RequestIdPolicy::default(),
             access_logs: Vec::new(),
             tracing: None,

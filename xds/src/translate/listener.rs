@@ -18,6 +18,7 @@ use super::routes::RoutesConfig;
 use super::secret::DownstreamTls;
 use super::{Context, Note, Reject, unknown};
 
+pub mod access_log;
 mod address;
 mod chain;
 mod connection_manager;

@@ -7,5 +7,6 @@ pub(crate) fn context() -> Context {
     Context {
         internal_listeners: Vec::new(),
         unknown_fields: UnknownFields::Ignored,
+        ..Context::default()
     }
 }

@@ -195,7 +195,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                 return self.switch(upstream, response).await;
             }
             let error = Error::new(Kind::LayerFailed).with_source("a 101 without an upstream's connection");
-            let failed = respond::from_error(&error, Dialect::Http);
+            let failed = respond::from_error(&error, Dialect::Http, self.connection.proxy.peer().http());
             response = response.into_body().replaced(&error, failed);
         }
         let (head, body) = response.into_parts();

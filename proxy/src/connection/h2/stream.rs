@@ -54,7 +54,7 @@ pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<By
             let body = StreamBody::new(body, &head.headers, link, interim, Arc::clone(settings));
             let request = Request::from_parts(head, Body::downstream(RequestBody::H2(body)));
             if let Some(response) = stream.handle(request, proxy).await {
-                stream.answer(response).await;
+                stream.answer(response, proxy).await;
             }
         }
         Err(Flaw::Malformed(flaw)) => {
@@ -63,7 +63,7 @@ pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<By
         }
         Err(Flaw::Refused(error)) => {
             let response = proxy.refuse(&error, Dialect::of(&head.headers));
-            stream.answer(response).await;
+            stream.answer(response, proxy).await;
         }
     }
 }
@@ -128,11 +128,11 @@ impl Stream {
         }
     }
 
-    async fn answer(mut self, mut response: Response<Body>) {
+    async fn answer(mut self, mut response: Response<Body>, proxy: &Proxy) {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // Not a status of HTTP/2 (RFC 9113 §8.6); nothing asked for it either.
             let error = Error::new(Kind::LayerFailed).with_source("a 101 over HTTP/2");
-            response = failed(&error, response.into_body());
+            response = failed(&error, response.into_body(), proxy);
         }
         let (mut head, body) = response.into_parts();
         head::drop_connection_fields(&mut head.headers);
@@ -160,15 +160,16 @@ impl Stream {
         let Some(upstream) = upstream.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
             drop(receive);
             if let Err(error) = Switch::refused(response.status()) {
-                response = failed(&error, response.into_body());
+                response = failed(&error, response.into_body(), proxy);
             }
-            return self.answer(response).await;
+            return self.answer(response, proxy).await;
         };
         let end = response.extensions_mut().remove::<TunnelEnd>();
         let protocol = response.headers().get(UPGRADE).cloned();
         let (mut head, held) = mem::take(&mut response).into_parts();
         if let Err(error) = switch.opened(&mut head) {
-            return self.answer(failed(&error, held)).await;
+            let failed = failed(&error, held, proxy);
+            return self.answer(failed, proxy).await;
         }
         head::drop_connection_fields(&mut head.headers);
         match self.respond.send_response(Response::from_parts(head, ()), false) {
@@ -184,7 +185,8 @@ impl Stream {
 }
 
 /// The response that says so, in the place of the one that has this body.
-fn failed(error: &Error, body: Body) -> Response<Body> {
+fn failed(error: &Error, body: Body, proxy: &Proxy) -> Response<Body> {
     tracing::debug!(%error, "request failed");
-    body.replaced(error, respond::from_error(error, Dialect::Http))
+    let response = respond::from_error(error, Dialect::Http, proxy.peer().http());
+    body.replaced(error, response)
 }

@@ -13,8 +13,8 @@ use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
 
 use self::identity::Trust;
-use super::RouteSource;
 use super::chain::OfListener;
+use super::{RouteSource, access_log};
 use crate::limits;
 use crate::translate::Reject;
 use crate::translate::any::{inner, unsupported_field};
@@ -25,8 +25,10 @@ use crate::translate::notes::Notes;
 use crate::translate::routes::routes;
 
 mod identity;
+mod manners;
 mod paths;
 mod protocol;
+mod replies;
 mod timeouts;
 
 /// How the chain with this hash speaks HTTP, its `stat_prefix`, and where its routes come from.
@@ -56,7 +58,14 @@ pub(super) fn read(
         requests_per_connection_max: requests_max.and_then(|most| NonZeroU32::new(most.value)),
         upgrades: protocol::upgrades(manager, notes)?,
         filters: http_filters.filters,
+        manners: Some(Arc::new(manners::of(
+            manager,
+            &trust,
+            http_filters.router,
+            notes,
+        )?)),
         request_id: identity::request_id(manager, &trust),
+        access_logs: access_log::logs(&manager.access_log, of.context, notes)?,
         ..HttpSettings::default()
     };
     Ok((http, manager.stat_prefix.as_str().into(), source))

@@ -1,3 +1,4 @@
+use http::HeaderValue;
 use serde_json::{Value, json};
 use tidegate_proxy::config::http::Http10;
 use tidegate_proxy::listener::settings::UnixAddress;
@@ -136,6 +137,24 @@ fn what_a_connection_manager_says_is_in_its_settings() {
         (common.head.fields_max, common.timeouts.idle),
         (9, crate::limits::FOREVER)
     );
+}
+
+#[test]
+fn responses_are_signed_as_by_envoy_unless_that_is_switched_off() {
+    use tidegate_proxy::config::manners::ServerField;
+    let server = |changes: Value| http(changes).manners.as_ref().unwrap().server.clone();
+    let envoy = || HeaderValue::from_static("envoy");
+    assert_eq!(server(json!({})), ServerField::Overwrite(envoy()));
+    let absent = server(json!({"server_header_transformation": "APPEND_IF_ABSENT"}));
+    assert_eq!(absent, ServerField::IfAbsent(envoy()));
+    let passed = server(json!({"server_header_transformation": "PASS_THROUGH"}));
+    assert_eq!(passed, ServerField::Pass);
+    let router = "envoy.extensions.filters.http.router.v3.Router";
+    let silent = json!([any("r", router, json!({"suppress_envoy_headers": true}))]);
+    let silent = http(json!({"http_filters": silent, "use_remote_address": true}));
+    let manners = silent.manners.as_ref().unwrap();
+    assert_eq!(manners.upstream_time, None);
+    assert!(manners.client_address.is_some());
 }
 
 #[test]

@@ -1,0 +1,190 @@
+//! What clients and upstreams are told beside what they say to each other: who serves, how long it took, why it failed.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use http::{HeaderName, HeaderValue, StatusCode};
+//! use tidegate_proxy::config::http::HttpSettings;
+//! use tidegate_proxy::config::manners::{LocalReplies, LocalReply, Manners, ServerField};
+//! use tidegate_proxy::error::Kind;
+//!
+//! let mut replies = LocalReplies::default();
+//! replies.set(Kind::NoRoute, LocalReply { text: Some("nothing here".into()), ..LocalReply::default() });
+//! replies.set(Kind::UpstreamReset, LocalReply { status: Some(StatusCode::SERVICE_UNAVAILABLE), ..LocalReply::default() });
+//! let manners = Manners {
+//!     server: ServerField::Overwrite(HeaderValue::from_static("edge")),
+//!     upstream_time: Some(HeaderName::from_static("x-upstream-ms")),
+//!     replies: Some(replies),
+//!     ..Manners::default()
+//! };
+//! let http = HttpSettings { manners: Some(Arc::new(manners)), ..HttpSettings::default() };
+//! # drop(http);
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue, SERVER, VIA};
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode};
+
+use crate::error::Kind;
+
+/// What is told. By default nothing is, which costs nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Manners {
+    /// Whether responses say who serves. Default: only if the upstream says it.
+    pub server: ServerField,
+    /// What is appended to `Via`, in both directions. Default: nothing.
+    pub via: Option<HeaderValue>,
+    /// The field that tells a client how many milliseconds it took from sending its request to the head of the upstream's
+    /// response. Default: none.
+    pub upstream_time: Option<HeaderName>,
+    /// The field that tells an upstream how many milliseconds the route gives it; without a deadline it is not sent. Default: none.
+    pub time_left: Option<HeaderName>,
+    /// The field that tells an upstream the path that the client asked for, where the route has changed it. Default: none.
+    pub original_path: Option<HeaderName>,
+    /// The same for the host. Default: none.
+    pub original_host: Option<HeaderName>,
+    /// The field that tells an upstream the client's address. Default: none.
+    pub client_address: Option<HeaderName>,
+    /// How errors of ours look. Default: as their kinds say.
+    pub replies: Option<LocalReplies>,
+}
+
+/// Whether responses have a `Server`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ServerField {
+    /// As the upstream says.
+    #[default]
+    Pass,
+    /// This, in the place of what the upstream says.
+    Overwrite(HeaderValue),
+    /// This, where the upstream says nothing.
+    IfAbsent(HeaderValue),
+}
+
+/// How errors look to HTTP clients, by kind. What is not set is as the kind itself says.
+#[derive(Clone, Debug)]
+pub struct LocalReplies {
+    rows: Box<[Option<Arc<LocalReply>>]>,
+    /// The content type of texts. Default: `text/plain`.
+    pub content_type: HeaderValue,
+}
+
+/// How one kind of error looks.
+#[derive(Clone, Debug, Default)]
+pub struct LocalReply {
+    /// The status, in the place of the kind's.
+    pub status: Option<StatusCode>,
+    /// The whole body, which may be empty; without one it is the error's text, without a line end.
+    pub text: Option<Bytes>,
+    /// The content type of the body, in the place of [`LocalReplies::content_type`].
+    pub content_type: Option<HeaderValue>,
+    /// Fields that are added.
+    pub fields: HeaderMap,
+}
+
+impl LocalReplies {
+    /// Says how errors of this kind look.
+    pub fn set(&mut self, kind: Kind, reply: LocalReply) {
+        if let Some(row) = self.rows.get_mut(kind.index()) {
+            *row = Some(Arc::new(reply));
+        }
+    }
+
+    /// How errors of this kind look, where that was said.
+    #[must_use]
+    pub fn get(&self, kind: Kind) -> Option<&LocalReply> {
+        self.rows.get(kind.index())?.as_deref()
+    }
+}
+
+impl Default for LocalReplies {
+    fn default() -> Self {
+        Self {
+            rows: vec![None; Kind::ALL.len()].into(),
+            content_type: HeaderValue::from_static("text/plain"),
+        }
+    }
+}
+
+impl Manners {
+    /// Leaves in a request what its upstream is told, before it is routed.
+    pub(crate) fn on_request<B>(&self, request: &mut Request<B>, client: Option<&HeaderValue>) {
+        let headers = request.headers_mut();
+        if let Some(via) = &self.via {
+            headers.append(VIA, via.clone());
+        }
+        if let (Some(name), Some(client)) = (&self.client_address, client) {
+            headers.insert(name, client.clone());
+        }
+    }
+
+    /// Tells the upstream what its route has made of the request, which had this target and host.
+    pub(crate) fn on_rewrite<B>(&self, request: &mut Request<B>, before: &Before) {
+        let path = (self.original_path.as_ref(), before.path.as_ref());
+        if let (Some(name), Some(path)) = path
+            && request.uri().path_and_query() != Some(path)
+            && let Ok(value) = HeaderValue::from_str(path.as_str())
+        {
+            request.headers_mut().insert(name, value);
+        }
+        let host = (self.original_host.as_ref(), before.host.as_ref());
+        if let (Some(name), Some(host)) = host
+            && request.headers().get(http::header::HOST) != Some(host)
+        {
+            request.headers_mut().insert(name, host.clone());
+        }
+    }
+
+    /// Tells the upstream how long it has.
+    pub(crate) fn on_deadline(&self, headers: &mut HeaderMap, deadline: Option<Duration>) {
+        if let (Some(name), Some(deadline)) = (&self.time_left, deadline.filter(|time| !time.is_zero())) {
+            headers.insert(name, milliseconds(deadline));
+        }
+    }
+
+    /// Tells the client how long the upstream took.
+    pub(crate) fn on_answer(&self, headers: &mut HeaderMap, took: Duration) {
+        if let Some(name) = &self.upstream_time {
+            headers.insert(name, milliseconds(took));
+        }
+    }
+
+    /// Signs a response, of whomever it is.
+    pub(crate) fn on_response<B>(&self, response: &mut Response<B>) {
+        let headers = response.headers_mut();
+        match &self.server {
+            ServerField::Pass => {}
+            ServerField::Overwrite(server) => _ = headers.insert(SERVER, server.clone()),
+            ServerField::IfAbsent(server) => {
+                headers.entry(SERVER).or_insert_with(|| server.clone());
+            }
+        }
+        if let Some(via) = &self.via {
+            headers.append(VIA, via.clone());
+        }
+    }
+}
+
+/// What a request was before its route changed it.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    path: Option<PathAndQuery>,
+    host: Option<HeaderValue>,
+}
+
+impl Before {
+    /// Of this request; the bytes are shared.
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            path: request.uri().path_and_query().cloned(),
+            host: request.headers().get(http::header::HOST).cloned(),
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> HeaderValue {
+    HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
