@@ -38,6 +38,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 
+use self::ext_authz::OfRoute;
 use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::Error;
@@ -139,15 +140,24 @@ pub(crate) async fn run(
     if common.is_empty() && own.is_none() {
         return Ok(None);
     }
-    let common = common.iter().filter_map(|named| found.overrides.resolve(named));
-    for filter in common.chain(own.as_deref().unwrap_or_default()) {
+    let common = common
+        .iter()
+        .filter_map(|named| Some((Some(&*named.name), found.overrides.resolve(named)?)));
+    let own = own.as_deref().unwrap_or_default().iter();
+    for (name, filter) in common.chain(own.map(|filter| (None, filter))) {
         let verdict = match filter {
             Filter::Nothing => Verdict::Pass(Note::None),
             Filter::Headers(mutations) => Verdict::Pass(headers(mutations, peer, found, request)),
             Filter::Cors(cors) => cors.on_request(request),
             Filter::RateLimit(limit) => limit.on_request()?,
             // Boxed, as the future of every request would have room for it.
-            Filter::ExtAuthz(authz) => Box::pin(authz.on_request(worker, request)).await?,
+            Filter::ExtAuthz(authz) => {
+                let route = OfRoute {
+                    levels: &found.overrides,
+                    name,
+                };
+                Box::pin(authz.on_request(worker, peer, route, request)).await?
+            }
             #[cfg(feature = "compression")]
             Filter::Compression(compression) => Verdict::Pass(compression.on_request(request)),
         };

@@ -277,5 +277,7 @@ pub const HEADER_VALUE_BYTES_MAX: usize = 16 * 1024;
 pub const HEADER_MUTATIONS_MAX: usize = 1024;
 /// How long an external authorization service may take to say whether a request may pass.
 pub const AUTHORIZATION_TIMEOUT: Duration = Duration::from_millis(200);
+/// The most bytes of an answer of an external authorization service that is read whole; a longer one is a failure of the service.
+pub const AUTHORIZATION_ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// The shortest response that is compressed by default, in bytes.
 pub const COMPRESSION_BYTES_MIN: u64 = 30;

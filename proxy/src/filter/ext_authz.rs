@@ -1,4 +1,4 @@
-//! Asking another service over HTTP whether a request may pass.
+//! Asking another service whether a request may pass: over HTTP, or in a language of the embedder's.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -25,30 +25,46 @@ use http::header::{
 };
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
 
+use super::named::Levels;
 use super::{Note, Verdict};
 use crate::attempt::{self, Errand};
 use crate::body::Body;
 use crate::config::limits;
+use crate::connection::{Peer, Scheme, TlsFacts};
 use crate::error::{Blame, BoxError, Error, Kind};
 use crate::normalize;
+use crate::route::apply::ResponseEdits;
 use crate::route::{InvalidField, TextMatch};
 use crate::worker::Worker;
 
-/// Sends the head of each request to an authorization service: the same method and path, the fields that are chosen, no
-/// body. 200 lets the request pass; a 5xx, or no response in time, is a failure; any other response goes to the client.
+mod body;
+mod codec;
+
+pub use body::{AskedBody, Longer, Seen};
+pub use codec::{About, Answer, Codec, Decision};
+
+/// Sends the head of each request to an authorization service: the same method and path, the fields that are chosen, and no
+/// body unless that is asked for. 200 lets the request pass; a 5xx, or no response in time, is a failure; any other response goes to the client.
 ///
 /// A request with more than one `Authorization` is a bad one: nobody can tell which of them an upstream would believe.
 #[derive(Clone, Debug)]
 pub struct ExtAuthz {
     cluster: Arc<str>,
-    path_prefix: Box<str>,
+    language: Language,
     /// How long the service may take. Default: [`limits::AUTHORIZATION_TIMEOUT`].
     pub timeout: Duration,
     /// What a failure of the service means. Default: the request is refused.
     pub on_failure: OnFailure,
     /// The status of a request that is refused because the service failed. Default: 403.
     pub status_on_error: StatusCode,
+    /// What of the request's body the service gets. Default: nothing.
+    pub body: Option<AskedBody>,
+    /// What a service of another language is told about the route, by name; [`AuthorizationOverride`]s add to it. Default: nothing.
+    pub context: Vec<(Box<str>, Box<str>)>,
+    /// The field by which the upstream learns that a request passed because the service failed. Default: none.
+    pub failure_field: Option<(HeaderName, HeaderValue)>,
     /// Which fields of the request the service gets, beside `Host` and `Authorization`. Default: none.
     pub request_fields: Vec<TextMatch>,
     /// Fields that the service gets with each question. Default: none.
@@ -59,6 +75,23 @@ pub struct ExtAuthz {
     pub client_fields_allowed: Vec<TextMatch>,
     /// Which fields of a refusing response the client gets; empty for all. Default: all.
     pub client_fields_refused: Vec<TextMatch>,
+}
+
+/// How the service is asked.
+#[derive(Clone, Debug)]
+enum Language {
+    /// By the request itself, at its path behind this one.
+    Http(Box<str>),
+    Other(Arc<dyn Codec>),
+}
+
+/// What a route makes of an authorization.
+#[derive(Clone, Debug, Default)]
+pub struct AuthorizationOverride {
+    /// What the service is told beside what it is told anyway; of a name that several levels have the most specific counts.
+    pub context: Vec<(Box<str>, Box<str>)>,
+    /// What of the body it gets, in the place of the filter's own setting; the most specific level that says so counts.
+    pub body: Option<Option<AskedBody>>,
 }
 
 /// What a failure of the authorization service means.
@@ -93,29 +126,59 @@ impl ExtAuthz {
             let why = "it has to be empty or a path that starts with '/', without a query";
             return Err(InvalidField::new("authorization path prefix", path_prefix, why));
         }
-        Ok(Self {
-            cluster: cluster.into(),
-            path_prefix: path_prefix.into(),
+        Ok(Self::of(cluster.into(), Language::Http(path_prefix.into())))
+    }
+
+    /// Asks `cluster` in the language of `codec`.
+    #[must_use]
+    pub fn speaking(cluster: impl Into<Arc<str>>, codec: Arc<dyn Codec>) -> Self {
+        Self::of(cluster.into(), Language::Other(codec))
+    }
+
+    fn of(cluster: Arc<str>, language: Language) -> Self {
+        Self {
+            cluster,
+            language,
             timeout: limits::AUTHORIZATION_TIMEOUT,
             on_failure: OnFailure::Refuse,
             status_on_error: StatusCode::FORBIDDEN,
+            body: None,
+            context: Vec::new(),
+            failure_field: None,
             request_fields: Vec::new(),
             added: Vec::new(),
             upstream_fields: Vec::new(),
             client_fields_allowed: Vec::new(),
             client_fields_refused: Vec::new(),
-        })
+        }
     }
 
     pub(super) async fn on_request(
         &self,
         worker: &Worker,
+        peer: &Peer,
+        route: OfRoute<'_>,
         request: &mut Request<Body>,
     ) -> Result<Verdict, Error> {
         if request.headers().get_all(AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Error::new(Kind::BadRequest).with_detail("more than one Authorization"));
         }
-        let answer = match self.ask(worker, self.question(request)).await {
+        let own = route.changes().find_map(|change| change.body.as_ref());
+        let asked = own.unwrap_or(&self.body).as_ref();
+        let seen = match asked {
+            Some(asked) => Some(body::look(request, asked).await?),
+            None => None,
+        };
+        let seen = seen.as_ref();
+        let prefix = match &self.language {
+            Language::Http(prefix) => prefix,
+            Language::Other(codec) => {
+                let question = codec.question(&self.about(peer, route, request, seen));
+                return self.decide(worker, &**codec, question, request).await;
+            }
+        };
+        let question = self.question(prefix, request, seen.zip(asked));
+        let answer = match self.ask(worker, question).await {
             Ok(answer) if answer.status().is_server_error() => Err(NoAnswer::of(
                 Blame::Upstream,
                 format!("it answered {}", answer.status()),
@@ -129,13 +192,85 @@ impl ExtAuthz {
             Ok(refusal) => return Ok(Verdict::Answer(Box::new(self.refusal(refusal)))),
             Err(no_answer) => no_answer,
         };
-        self.without(no_answer)
+        self.without(no_answer, request)
+    }
+
+    /// Asks in another language.
+    async fn decide(
+        &self,
+        worker: &Worker,
+        codec: &dyn Codec,
+        question: Result<Request<Body>, BoxError>,
+        request: &mut Request<Body>,
+    ) -> Result<Verdict, Error> {
+        let question = question.map_err(|why| Error::new(Kind::AuthorizationFailed).with_source(why))?;
+        let asking = async {
+            let answer = self.ask(worker, Some(question)).await?;
+            collect(answer).await
+        };
+        let answered = match tokio::time::timeout(self.timeout, asking).await {
+            Ok(answered) => answered,
+            Err(_elapsed) => Err(NoAnswer::of(Blame::Upstream, "it took too long")),
+        };
+        let decision = answered.and_then(|answer| {
+            let decision = codec.decision(&answer);
+            decision.map_err(|why| NoAnswer::of(Blame::Upstream, why))
+        });
+        match decision {
+            Ok(Decision::Pass(changes)) => {
+                let edits = ResponseEdits::of_filter(&changes, None, request);
+                Ok(Verdict::Pass(edits.map_or(Note::None, Note::Edits)))
+            }
+            Ok(Decision::Refuse(refusal)) => {
+                let refusal = self.refusal(refusal.map(Body::full));
+                Ok(Verdict::Answer(Box::new(refusal)))
+            }
+            Err(no_answer) => self.without(no_answer, request),
+        }
+    }
+
+    fn about<'a>(
+        &'a self,
+        peer: &'a Peer,
+        route: OfRoute<'a>,
+        request: &'a Request<Body>,
+        body: Option<&'a Seen>,
+    ) -> About<'a> {
+        let mut context: Vec<(&str, &str)> = Vec::new();
+        let levels = route.changes().map(|change| &change.context);
+        for (name, value) in levels.chain([&self.context]).flatten() {
+            if !context.iter().any(|(known, _)| *known == &**name) {
+                context.push((name, value));
+            }
+        }
+        About {
+            request,
+            body,
+            version: request.version(),
+            target: request.uri(),
+            scheme: match peer.scheme() {
+                Scheme::Http => "http",
+                Scheme::Https => "https",
+            },
+            source: peer.remote(),
+            destination: peer.local(),
+            server_name: peer.tls().and_then(|facts| facts.server_name.as_deref()),
+            certificate: peer.tls().and_then(TlsFacts::certificate),
+            context,
+        }
     }
 
     /// What becomes of a request that the service said nothing about.
-    fn without(&self, NoAnswer { error, blame }: NoAnswer) -> Result<Verdict, Error> {
+    fn without(
+        &self,
+        NoAnswer { error, blame }: NoAnswer,
+        request: &mut Request<Body>,
+    ) -> Result<Verdict, Error> {
         if self.on_failure == OnFailure::Allow && blame == Blame::Upstream {
             tracing::debug!(%error, cluster = %self.cluster, "no authorization: the request passes");
+            if let Some((name, value)) = &self.failure_field {
+                request.headers_mut().insert(name, value.clone());
+            }
             return Ok(Verdict::Pass(Note::None));
         }
         if self.status_on_error == StatusCode::FORBIDDEN {
@@ -173,17 +308,23 @@ impl ExtAuthz {
         }
     }
 
-    fn question(&self, request: &Request<Body>) -> Option<Request<Body>> {
+    fn question(
+        &self,
+        prefix: &str,
+        request: &Request<Body>,
+        body: Option<(&Seen, &AskedBody)>,
+    ) -> Option<Request<Body>> {
         let target = request
             .uri()
             .path_and_query()
             .map_or("/", |target| target.as_str());
-        let target = PathAndQuery::try_from(format!("{}{target}", self.path_prefix)).ok()?;
+        let target = PathAndQuery::try_from(format!("{prefix}{target}")).ok()?;
         let mut question = Request::new(Body::empty());
         question.method_mut().clone_from(request.method());
         *question.uri_mut() = Uri::from(target);
         let fields = request.headers().iter().filter(|(name, _)| {
-            let chosen = || end_to_end(name) && !of_content(name) && any(&self.request_fields, name);
+            let content = body.is_some() || !of_content(name);
+            let chosen = || end_to_end(name) && content && any(&self.request_fields, name);
             [HOST, AUTHORIZATION].contains(*name) || chosen()
         });
         let headers = question.headers_mut();
@@ -193,6 +334,13 @@ impl ExtAuthz {
         }
         for (name, value) in &self.added {
             headers.insert(name, value.clone());
+        }
+        if let Some((seen, asked)) = body {
+            if let Some(name) = &asked.told_by {
+                let cut_off = if seen.cut_off { "true" } else { "false" };
+                headers.insert(name, HeaderValue::from_static(cut_off));
+            }
+            *question.body_mut() = Body::full(seen.bytes.clone());
         }
         Some(question)
     }
@@ -235,6 +383,39 @@ impl ExtAuthz {
             }
         }
         refusal
+    }
+}
+
+/// The whole of an answer, which must not be longer than any is.
+async fn collect(answer: Response<Body>) -> Result<Answer, NoAnswer> {
+    let broken = |error: Error| NoAnswer::of(Blame::Upstream, error);
+    let (head, body) = answer.into_parts();
+    let body = body
+        .at_most(limits::AUTHORIZATION_ANSWER_BYTES_MAX)
+        .collect()
+        .await;
+    let body = body.map_err(broken)?;
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body: body.to_bytes(),
+        trailers,
+    })
+}
+
+/// What the levels of a route make of the filter of this name.
+#[derive(Clone, Copy)]
+pub(super) struct OfRoute<'a> {
+    pub(super) levels: &'a Levels,
+    pub(super) name: Option<&'a str>,
+}
+
+impl<'a> OfRoute<'a> {
+    /// The most specific first.
+    fn changes(self) -> impl Iterator<Item = &'a AuthorizationOverride> {
+        let name = self.name.into_iter();
+        name.flat_map(move |name| self.levels.authorization(name))
     }
 }
 

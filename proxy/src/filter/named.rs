@@ -21,6 +21,7 @@
 use std::sync::Arc;
 
 use super::Filter;
+use super::ext_authz::AuthorizationOverride;
 
 /// A filter under the name by which routes change it.
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ pub enum Override {
     Enabled,
     /// It runs, and is this one instead.
     Replaced(Filter),
+    /// It runs, and asks for more; without effect on a filter that asks nobody.
+    Authorization(Arc<AuthorizationOverride>),
 }
 
 /// The overrides of all levels that a request was found at, the most specific first.
@@ -134,16 +137,29 @@ impl Levels {
             .peekable();
         let runs = match changes.peek() {
             Some(Override::Disabled) => false,
-            Some(Override::Enabled | Override::Replaced(_)) => true,
+            Some(Override::Enabled | Override::Replaced(_) | Override::Authorization(_)) => true,
             None => named.initially == Switch::On,
         };
         let mut replaced = || {
             changes.find_map(|change| match change {
                 Override::Replaced(filter) => Some(filter),
-                Override::Disabled | Override::Enabled => None,
+                Override::Disabled | Override::Enabled | Override::Authorization(_) => None,
             })
         };
         runs.then(|| replaced().unwrap_or(&named.filter))
+    }
+}
+
+impl Levels {
+    /// What the levels make of the authorization of this name, the most specific first.
+    pub(super) fn authorization(&self, name: &str) -> impl Iterator<Item = &AuthorizationOverride> {
+        let levels = [&self.share, &self.route, &self.host, &self.table];
+        levels
+            .into_iter()
+            .filter_map(move |level| match level.get(name)? {
+                Override::Authorization(change) => Some(&**change),
+                Override::Disabled | Override::Enabled | Override::Replaced(_) => None,
+            })
     }
 }
 

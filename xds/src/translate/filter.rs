@@ -15,6 +15,7 @@ use super::notes::Notes;
 
 mod compression;
 mod cors;
+mod ext_authz;
 mod known;
 mod rate_limit;
 mod rbac;
@@ -80,6 +81,7 @@ fn settings_of_route(name: &str, config: &Any, need: Need) -> Result<Option<Over
             Override::Replaced(rate_limit::settings(&unpack(config)?, &mut Notes::default())?)
         }
         compression::PER_ROUTE => compression::per_route(&unpack(config)?)?,
+        ext_authz::PER_ROUTE => ext_authz::per_route(config)?,
         rbac::PER_ROUTE => rbac::per_route(name, config)?,
         scripts::LUA_PER_ROUTE => scripts::per_route(name, config)?,
         other => match (known::per_route(other), need) {
@@ -179,6 +181,7 @@ fn settings(filter: &HttpFilter, config: &Any, effect: Effect, notes: &mut Notes
         cors::SETTINGS => Ok(Filter::Nothing),
         rate_limit::SETTINGS => rate_limit::settings(&unpack(config)?, notes),
         compression::SETTINGS => compression::settings(&unpack(config)?, notes),
+        ext_authz::SETTINGS => ext_authz::settings(&unpack(config)?, notes),
         rbac::SETTINGS => rbac::settings(config, notes),
         scripts::LUA => scripts::settings(config, notes),
         _ if effect == Effect::Restricts && !filter.disabled && !filter.is_optional => {
