@@ -119,6 +119,9 @@ pub struct Cluster {
     checking: AtomicBool,
     /// Whether its names are looked up.
     resolving: AtomicBool,
+    /// Whether its names were looked up once, and its endpoints checked once, as far as either is done.
+    looked_up: AtomicBool,
+    checked: AtomicBool,
     /// Told when endpoints were replaced.
     changed: Arc<Notify>,
 }
@@ -143,6 +146,8 @@ impl Cluster {
                 .map(|outlier| Detector::new(outlier, fastrand::u64(..))),
             checking: AtomicBool::new(false),
             resolving: AtomicBool::new(false),
+            looked_up: AtomicBool::new(settings.discovery.is_none()),
+            checked: AtomicBool::new(settings.health_check.is_none()),
             changed: Arc::default(),
             settings,
             transport,
@@ -160,6 +165,14 @@ impl Cluster {
     #[must_use]
     pub fn settings(&self) -> &ClusterSettings {
         &self.settings
+    }
+
+    /// Whether as much is known of its endpoints as a first look tells: each of its names was looked up once and each endpoint
+    /// checked once, with whatever result. Without names and health checks it is from the beginning; with them it needs
+    /// [`Cluster::watch`]. A cluster that replaces another is best published after that.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        self.looked_up.load(Ordering::Acquire) && self.checked.load(Ordering::Acquire)
     }
 
     /// Replaces the endpoints. Requests on the old ones finish; their pooled connections age out.

@@ -162,3 +162,12 @@ pub const FILE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How large a file that resources come from may be, in bytes. Above it it is not read, and what was read before stays.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How long a cluster that was removed still takes requests: routes that do without it may be on their way. Above it they are
+/// answered 503.
+pub const CLUSTERS_LINGER: Duration = Duration::from_secs(1);
+
+/// How often a cluster that warms by look-ups or health checks is looked at.
+pub const WARMING_POLL: Duration = Duration::from_millis(20);
+
+/// For how much longer than it drains the routes of a listener are kept; above it its connections have been cut.
+pub const DRAIN_MARGIN: Duration = Duration::from_secs(5);

@@ -14,6 +14,7 @@
 //! ```
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -202,6 +203,8 @@ where
             let endpoints = watched.iter().flat_map(Watched::endpoints).collect();
             cluster.set_endpoints(endpoints);
         }
+        // All are due at first.
+        cluster.looked_up.store(true, Ordering::Release);
     }
 }
 

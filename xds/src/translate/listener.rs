@@ -34,6 +34,8 @@ pub struct ListenerConfig {
     /// Where it listens: `address` and `additional_addresses`. One change of it all closes and opens the listener; anything else
     /// changes it in place.
     pub addresses: Vec<(ListenAddress, IpVersions)>,
+    /// Which way its traffic goes (`traffic_direction`): an `inboundonly` drain leaves the others alone.
+    pub direction: Direction,
     /// Everything of the sockets beside where they listen.
     pub sockets: SocketConfig,
     /// Its chains; they are told apart by content, as their order is not stable between pushes.
@@ -42,6 +44,16 @@ pub struct ListenerConfig {
     pub default_chain: Option<ChainConfig>,
     /// What has no effect.
     pub notes: Vec<Note>,
+}
+
+/// Which way a listener's traffic goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Not said, or outbound.
+    #[default]
+    Other,
+    /// Inbound.
+    Inbound,
 }
 
 /// What sockets are told beside where they listen.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use futures_util::StreamExt;
@@ -26,6 +27,9 @@ pub(crate) async fn run(cluster: Weak<Cluster>, changed: Arc<Notify>, check: Hea
             Some(cluster) => {
                 follow(&mut watched, &cluster, now);
                 start(&mut watched, &mut asking, &cluster, &check);
+                if cluster.looked_up.load(Ordering::Acquire) && watched.values().all(|one| one.answered) {
+                    cluster.checked.store(true, Ordering::Release);
+                }
             }
             None => return,
         }
@@ -54,6 +58,8 @@ struct Watched {
     due: Instant,
     /// Whether a check is under way.
     asked: bool,
+    /// Whether one has ended.
+    answered: bool,
 }
 
 type Asking = FuturesUnordered<Pin<Box<dyn Future<Output = (Address, Finding)> + Send>>>;
@@ -66,9 +72,9 @@ fn follow(watched: &mut HashMap<Address, Watched>, cluster: &Cluster, now: Insta
         let one = before.remove(endpoint.address());
         // Whoever came back under its address is somebody else, until checked.
         let one = one.filter(|one| Arc::ptr_eq(one.endpoint.state(), endpoint.state()));
-        let (course, due, asked) = match one {
-            Some(one) => (one.course, one.due, one.asked),
-            None => (Course::default(), now, false),
+        let (course, due, asked, answered) = match one {
+            Some(one) => (one.course, one.due, one.asked, one.answered),
+            None => (Course::default(), now, false, false),
         };
         let endpoint = Arc::clone(endpoint);
         let one = Watched {
@@ -76,6 +82,7 @@ fn follow(watched: &mut HashMap<Address, Watched>, cluster: &Cluster, now: Insta
             course,
             due,
             asked,
+            answered,
         };
         watched.insert(one.endpoint.address().clone(), one);
     }
@@ -103,7 +110,7 @@ fn start(
 
 impl Watched {
     fn take(&mut self, finding: Finding, cluster: &Cluster, check: &HealthCheck) {
-        self.asked = false;
+        (self.asked, self.answered) = (false, true);
         let change = self.course.note(finding, check);
         self.due = Instant::now() + self.course.pause(check, fastrand::f64());
         cluster.checked(&self.endpoint, finding, change);

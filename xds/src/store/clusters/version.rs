@@ -1,0 +1,130 @@
+//! One version of a cluster: what it waits for, and what of the one before stays.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_proxy::cluster::Cluster;
+
+use super::Parts;
+use crate::limits;
+use crate::store::outside::Outside;
+use crate::store::view::{Entry, State};
+use crate::store::{Now, Tools, record};
+use crate::translate::cluster::{ClusterConfig, EndpointSource};
+
+/// What is known under one name.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub(super) active: Option<Version>,
+    pub(super) warming: Option<Version>,
+    pub(super) refused: Option<Arc<Entry>>,
+}
+
+/// One version of a cluster.
+pub(super) struct Version {
+    pub(super) entry: Arc<Entry>,
+    pub(super) config: Arc<ClusterConfig>,
+    /// None while a secret is missing.
+    pub(super) cluster: Option<Arc<Cluster>>,
+    /// What its endpoints said about balancing when it was made.
+    pub(super) overprovisioning_percent: Option<u32>,
+    /// Until when it waits for endpoints; `None` does not wait, `Some(None)` for ever.
+    pub(super) awaits_endpoints: Option<Option<Instant>>,
+    /// Until when it holds up the start, whatever it waits for.
+    pub(super) holds_start: Instant,
+}
+
+impl Slot {
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
+        self.active.iter().chain(&self.warming)
+    }
+}
+
+impl Version {
+    /// The cluster of `before`, with the endpoints of this, where nothing else has changed: pools, health and counts stay.
+    pub(super) fn takes_over(&self, before: &Self) -> Option<Arc<Cluster>> {
+        let EndpointSource::Inline(endpoints) = &self.config.endpoints else {
+            return None;
+        };
+        // What endpoints say about balancing is no part of the hash.
+        let percent = |config: &ClusterConfig| config.settings.balance.overprovisioning_percent;
+        let same = self.config.fingerprint == before.config.fingerprint
+            && percent(&self.config) == percent(&before.config)
+            && matches!(before.config.endpoints, EndpointSource::Inline(_));
+        if !same {
+            return None;
+        }
+        let cluster = before.cluster.as_ref()?;
+        cluster.set_endpoints(endpoints.clone());
+        Some(Arc::clone(cluster))
+    }
+
+    /// Makes its cluster, as far as its secrets are there.
+    pub(super) fn build<O: Outside>(
+        &mut self,
+        parts: &Parts<'_>,
+        tools: &mut Tools<'_, O>,
+    ) -> Result<(), String> {
+        let settings = self.config.settings(parts.secrets);
+        let Some(mut settings) = settings.map_err(|reject| reject.to_string())? else {
+            return Ok(());
+        };
+        let endpoints = match &self.config.endpoints {
+            EndpointSource::Inline(endpoints) => Some(endpoints),
+            EndpointSource::Names => None,
+            EndpointSource::Eds {
+                name,
+                initial_fetch_timeout,
+                ..
+            } => {
+                let known = parts.endpoints.get(name);
+                if let Some(known) = known {
+                    known.complete(&mut settings);
+                    self.overprovisioning_percent = known.overprovisioning_percent;
+                } else {
+                    let until = initial_fetch_timeout.map(|timeout| tools.now.at + timeout);
+                    self.awaits_endpoints = Some(until);
+                }
+                known.map(|known| &known.endpoints)
+            }
+        };
+        let cluster = Cluster::new(settings);
+        if let Some(endpoints) = endpoints {
+            cluster.set_endpoints(endpoints.clone());
+        }
+        tools.outside.watch(&cluster);
+        self.cluster = Some(cluster);
+        Ok(())
+    }
+
+    pub(super) fn is_ready(&self, now: Now) -> bool {
+        let waits = match self.awaits_endpoints {
+            None => false,
+            Some(None) => true,
+            Some(Some(until)) => until > now.at,
+        };
+        !waits && self.cluster.as_ref().is_some_and(|cluster| cluster.is_warm())
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (&self.cluster, &other.cluster) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// The same, to be built again.
+    pub(super) fn afresh(&self, now: Now) -> Self {
+        let mut entry = Arc::clone(&self.entry);
+        record::in_state(&mut entry, State::Warming);
+        record::with_error(&mut entry, None);
+        Self {
+            entry,
+            config: Arc::clone(&self.config),
+            cluster: None,
+            overprovisioning_percent: None,
+            awaits_endpoints: None,
+            holds_start: now.at + limits::INITIAL_FETCH_TIMEOUT,
+        }
+    }
+}

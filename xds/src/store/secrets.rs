@@ -1,0 +1,109 @@
+//! Secrets: those of the bootstrap, of control planes and of files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::view::{Entry, Origin, State};
+use super::wording::Failed;
+use super::{Changes, Now, record};
+use crate::resource::{Kind, Raw, Update};
+use crate::translate::secret::{SecretConfig, Secrets};
+use crate::translate::{Context, Reject, secret as translate};
+
+/// All secrets by name.
+#[derive(Default)]
+pub(super) struct SecretBook {
+    secrets: Secrets,
+    entries: BTreeMap<Arc<str>, Arc<Entry>>,
+}
+
+impl SecretBook {
+    /// Takes what is wanted of an update; says which secrets have changed, and which were refused.
+    ///
+    /// # Errors
+    /// When the whole response is refused; then nothing has changed.
+    pub(super) fn apply(
+        &mut self,
+        update: &Update,
+        wanted: &BTreeSet<Arc<str>>,
+        context: &Context,
+        (changes, now): (&mut Changes, Now),
+    ) -> Result<(BTreeSet<Arc<str>>, Vec<Failed>), String> {
+        let (mut read, mut failed) = (Vec::new(), Vec::new());
+        let wanted = update.resources.iter().filter(|raw| wanted.contains(&raw.name));
+        for raw in wanted.filter(|raw| !self.is_static(&raw.name)) {
+            if self.is_as_before(raw) {
+                continue;
+            }
+            match translate::secret(&raw.body, context) {
+                Ok(secret) => read.push((raw, secret)),
+                Err(Reject::Message(why)) => return Err(why),
+                Err(Reject::Resource(why)) => failed.push((raw, why)),
+            }
+        }
+        let mut changed = BTreeSet::new();
+        for (raw, secret) in read {
+            changed.insert(Arc::clone(&raw.name));
+            self.put(raw.clone(), secret, Origin::Dynamic, (changes, now));
+        }
+        let failed = failed.into_iter().map(|(raw, why)| {
+            changes.view.insert(Kind::Secret);
+            let failure = record::failure(raw.clone(), why.clone(), now);
+            self.entries
+                .entry(Arc::clone(&raw.name))
+                .and_modify(|entry| record::with_error(entry, Some(failure)))
+                .or_insert_with(|| record::refused(raw.clone(), why.clone(), now));
+            (Arc::clone(&raw.name), why)
+        });
+        let failed = failed.collect();
+        Ok((changed, failed))
+    }
+
+    /// Takes a secret of the bootstrap.
+    pub(super) fn put(
+        &mut self,
+        raw: Raw,
+        secret: SecretConfig,
+        origin: Origin,
+        (changes, now): (&mut Changes, Now),
+    ) {
+        changes.view.insert(Kind::Secret);
+        let name = Arc::clone(&raw.name);
+        self.secrets.insert(Arc::clone(&name), Arc::new(secret));
+        let entry = record::accepted(raw, origin, State::Active, Vec::new(), now);
+        self.entries.insert(name, entry);
+    }
+
+    fn is_static(&self, name: &str) -> bool {
+        self.entries
+            .get(name)
+            .is_some_and(|entry| entry.origin == Origin::Static)
+    }
+
+    fn is_as_before(&self, raw: &Raw) -> bool {
+        let entry = self.entries.get(&raw.name);
+        entry.is_some_and(|entry| entry.raw.hash == raw.hash && self.secrets.contains_key(&raw.name))
+    }
+
+    /// All that are usable.
+    pub(super) fn all(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Forgets what nobody wants any more, static ones apart.
+    pub(super) fn keep(&mut self, wanted: &BTreeSet<Arc<str>>, changes: &mut Changes) {
+        let before = self.entries.len();
+        self.entries
+            .retain(|name, entry| entry.origin == Origin::Static || wanted.contains(name));
+        if self.entries.len() < before {
+            let entries = &self.entries;
+            self.secrets.retain(|name, _| entries.contains_key(name));
+            changes.view.insert(Kind::Secret);
+        }
+    }
+
+    /// What is told of all.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.values()
+    }
+}
