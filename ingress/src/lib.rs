@@ -2,9 +2,17 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod discovery;
+mod drain;
 pub mod flags;
+mod keeper;
 pub mod lifecycle;
 pub mod limits;
+pub mod listeners;
+pub mod serve;
+pub mod snapshot_file;
+pub mod start;
 pub mod stats;
+pub mod workers;
 
 pub use bootstrap::{Report, validate};

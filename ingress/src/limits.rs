@@ -39,3 +39,27 @@ pub const ADMIN_CHUNKS_MAX: usize = 4;
 
 /// How long the admin endpoints wait after a connection could not be accepted.
 pub const ADMIN_ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// How many sockets wait to be taken up by a worker. Above it a listener cannot be served, which is an error in its entry.
+pub const SOCKETS_WAITING_MAX: usize = 4096;
+
+/// How many updates wait for the store. Above it streams are not read.
+pub const DELIVERIES_WAITING_MAX: usize = 64;
+
+/// How long an address that a listener of ours has just given back may take to be free. Above it the next listener is told that
+/// it is taken.
+pub const ADDRESS_FREE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long after a change the snapshot on disk is written; what changes meanwhile is written with it.
+pub const SNAPSHOT_DELAY: Duration = Duration::from_millis(500);
+
+/// How large a snapshot on disk may be, in bytes. Above it it is neither written nor read.
+pub const SNAPSHOT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// How long what is left of the connections has at the end of the program; then they are cut.
+pub const END_GRACE: Duration = Duration::from_millis(100);
+
+/// How long a request to a control plane waits for its cluster to be there. Above it the stream fails and is tried again.
+pub const CONTROL_PLANE_WAIT: Duration = Duration::from_secs(5);
+
+/// How often is looked whether it is.
+pub const CONTROL_PLANE_POLL: Duration = Duration::from_millis(20);

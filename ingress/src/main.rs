@@ -1,2 +1,53 @@
 //! An Envoy-compatible ingress.
-fn main() {}
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what the command line asks for, and why the program ends, is for whoever called it"
+)]
+
+use std::process::ExitCode;
+
+use tidegate_ingress::flags::{Flags, Mode, Request};
+use tidegate_ingress::{start, validate};
+
+mod logging;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Flags::parse(std::env::args()) {
+        Ok(Request::Print(text)) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Run(flags)) => run(&flags),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: &Flags) -> ExitCode {
+    let ended = match flags.mode {
+        Mode::Validate => validate(flags).map_err(|report| report.to_string()),
+        Mode::Serve => {
+            logging::install(&flags.log);
+            start::serve(flags).map_err(|error| error.to_string())
+        }
+    };
+    match ended {
+        Ok(()) => {
+            if flags.mode == Mode::Validate {
+                println!("configuration '{}' OK", flags.config_name());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

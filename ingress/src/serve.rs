@@ -1,0 +1,231 @@
+//! The running program: puts store, listeners, workers and control plane together, and runs them to the end.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use tidegate_proxy::config::Handle;
+use tidegate_proxy::drain::{Drain, Watch};
+use tidegate_proxy::process;
+use tidegate_xds::client::{Delivery, Wanted};
+use tidegate_xds::resource::{Kind, Raw, Update};
+use tidegate_xds::store::view::View;
+use tidegate_xds::store::{self, Now, Store};
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::drain::{self, Before};
+use crate::keeper::Keeper;
+use crate::lifecycle::{End, Lifecycle};
+use crate::limits::DELIVERIES_WAITING_MAX;
+use crate::listeners::{Listeners, Manners};
+use crate::snapshot_file::{self, Directory, DirectoryError};
+use crate::workers;
+
+/// What the program is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many threads carry traffic (`--concurrency`).
+    pub workers: NonZeroUsize,
+    /// How connections are parted with.
+    pub manners: Manners,
+    /// How long a SIGTERM drains that comes without a drain before it (`--drain-on-sigterm`).
+    pub drain_on_sigterm: Duration,
+    /// What the store goes by.
+    pub store: store::Settings,
+    /// The resources of the bootstrap: secrets, then clusters, then listeners.
+    pub static_resources: Vec<(Kind, Raw)>,
+    /// The last good configuration on disk.
+    pub snapshot: Option<snapshot_file::Settings>,
+}
+
+/// The running program, for whoever serves its admin endpoints and talks to its control plane.
+#[derive(Debug)]
+pub struct Program {
+    /// How far it has got, and what it is told.
+    pub lifecycle: Lifecycle,
+    /// Its listeners.
+    pub listeners: Listeners,
+    /// What it knows.
+    pub view: Arc<ArcSwap<View>>,
+    /// What is in force.
+    pub config: Handle,
+    /// Which names are to be subscribed to.
+    pub wanted: watch::Receiver<Wanted>,
+    /// Which files resources are to be read from.
+    pub files: watch::Receiver<BTreeSet<(Kind, Arc<Path>)>>,
+    /// Takes what control planes and files say.
+    pub deliveries: mpsc::Sender<Delivery>,
+    /// Ends with the traffic.
+    pub watch: Watch,
+}
+
+/// Why the program could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system refused threads or signals.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A resource of the bootstrap cannot be used; in Envoy's words.
+    #[error("{0}")]
+    Resource(String),
+    /// The directory for the last good configuration cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// Serves until it is told to end. `attach` is called in the control runtime once all is set up: it starts what talks to
+/// operators and control planes.
+///
+/// # Errors
+/// When it could not start.
+pub fn run(
+    settings: Settings,
+    attach: impl FnOnce(Program) -> Result<(), StartError>,
+) -> Result<(), StartError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(settings, attach));
+    // What is left waits for nothing any more.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(
+    settings: Settings,
+    attach: impl FnOnce(Program) -> Result<(), StartError>,
+) -> Result<(), StartError> {
+    let mut signals = Signals::listen()?;
+    let lifecycle = Lifecycle::new();
+    let (traffic, watch) = Drain::new();
+    let config = Handle::default();
+    let (seats, workers) = workers::start(settings.workers, &config, &watch)?;
+    let control = runtime::Handle::current();
+    let listeners = Listeners::new(seats, settings.manners, control, watch.clone());
+    let mut store = Store::new(
+        settings.store.clone(),
+        listeners.clone(),
+        config.clone(),
+        Now::read(),
+    );
+    for (kind, raw) in settings.static_resources {
+        let added = store.add_static(kind, raw, Now::read());
+        added.map_err(StartError::Resource)?;
+    }
+    let saved = restore(&mut store, settings.snapshot)?;
+    let view = Arc::clone(store.view());
+    let keeper = Keeper::new(store, lifecycle.clone(), saved);
+    let (deliveries, inbox) = mpsc::channel(DELIVERIES_WAITING_MAX);
+    let program = Program {
+        lifecycle: lifecycle.clone(),
+        listeners: listeners.clone(),
+        view,
+        config,
+        wanted: keeper.wanted.subscribe(),
+        files: keeper.files.subscribe(),
+        deliveries,
+        watch: watch.clone(),
+    };
+    let over = watch.clone();
+    let keeping = on_a_thread("store", move || keeper.run(inbox, over))?;
+    attach(program)?;
+
+    let orders = lifecycle.orders();
+    let (end, before) = {
+        let mut following = std::pin::pin!(drain::follow(orders, &listeners, &traffic, &watch));
+        loop {
+            tokio::select! {
+                ended = &mut following => break ended,
+                () = signals.next() => lifecycle.end(End::Terminate),
+            }
+        }
+    };
+    let grace = match (end, before) {
+        (End::Quit, _) | (_, Before::Drained) => Duration::ZERO,
+        (End::Terminate, Before::Serving) => settings.drain_on_sigterm,
+    };
+    tracing::info!(?end, grace_s = grace.as_secs(), "the program ends");
+    tokio::select! {
+        () = drain::end(&listeners, traffic, grace) => {}
+        // Who asks twice does not want to wait; dropping the drain cuts what is left.
+        () = signals.next() => {}
+    }
+    let panicked = workers.join();
+    if panicked > 0 || keeping.join().is_err() {
+        tracing::error!(panicked, "threads ended by a panic");
+    }
+    Ok(())
+}
+
+/// Reads the last good configuration, and starts to keep the next.
+fn restore(
+    store: &mut Store<Listeners>,
+    settings: Option<snapshot_file::Settings>,
+) -> Result<Option<watch::Sender<Arc<Vec<Update>>>>, StartError> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let directory = Directory::open(&settings.directory)?;
+    match snapshot_file::load(&directory, &settings, SystemTime::now()) {
+        Ok(Some(updates)) => {
+            for update in &updates {
+                // What it was refused for stands in the entry, as it does for one of a control plane.
+                _ = store.apply(update, Now::read());
+            }
+            store.came_from_disk(Now::read());
+            tracing::warn!("serving the last good configuration from disk until a control plane answers");
+        }
+        Ok(None) => {}
+        Err(refused) => {
+            let directory = settings.directory.display();
+            tracing::warn!(%directory, %refused, "the snapshot on disk is not used");
+        }
+    }
+    let (saved, changes) = watch::channel(Arc::default());
+    // Ends with its sender, the store's task; nobody waits for the disk.
+    drop(on_a_thread("snapshot", move || {
+        snapshot_file::keep(directory, settings, changes)
+    })?);
+    Ok(Some(saved))
+}
+
+/// Runs a task on a thread of its own, so that it can take its time.
+fn on_a_thread<F: Future<Output = ()>>(
+    name: &'static str,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    process::start_thread(name, move || runtime.block_on(make()))
+}
+
+/// SIGTERM and SIGINT. SIGHUP changes nothing, as with Envoy.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! How the last good configuration is written: magic, version, owner, time, resources, checksum. All numbers are little-endian.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Buf, BufMut, Bytes};
+use tidegate_xds::resource::{Gone, Kind, Raw, Update};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Whose configuration it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// `node.id`.
+    pub node: String,
+    /// `node.cluster`.
+    pub cluster: String,
+}
+
+/// What a file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Whose it is.
+    pub owner: Owner,
+    /// When it was written.
+    pub written: SystemTime,
+    /// What was in force.
+    pub updates: Vec<Update>,
+}
+
+/// A file that is not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Corrupt {
+    /// It begins as no such file does.
+    #[error("it is not a snapshot of this program")]
+    Magic,
+    /// It is of another version of this program.
+    #[error("its format is {0}, this program writes {FORMAT}")]
+    Format(u32),
+    /// Its checksum is another.
+    #[error("its checksum does not fit")]
+    Checksum,
+    /// It ends early, or says something impossible.
+    #[error("it is broken off or garbled")]
+    Garbled,
+}
+
+/// Writes it.
+#[must_use]
+pub fn encode(owner: &Owner, written: SystemTime, updates: &[Update]) -> Vec<u8> {
+    let size: usize = updates
+        .iter()
+        .flat_map(|update| &update.resources)
+        .map(|raw| raw.body.len() + ROUGHLY_A_HEADER)
+        .sum();
+    let mut to = Vec::with_capacity(size + ROUGHLY_A_HEADER);
+    to.put_slice(MAGIC);
+    to.put_u32_le(FORMAT);
+    let since = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    to.put_u64_le(since.as_secs());
+    put(&mut to, owner.node.as_bytes());
+    put(&mut to, owner.cluster.as_bytes());
+    for update in updates {
+        to.put_u8(number(update.kind));
+        put(&mut to, update.version.as_bytes());
+        to.put_u32_le(u32::try_from(update.resources.len()).unwrap_or(u32::MAX));
+        for raw in &update.resources {
+            put(&mut to, raw.name.as_bytes());
+            put(&mut to, raw.version.as_bytes());
+            put(&mut to, &raw.body);
+        }
+    }
+    let checksum = xxh3_128(&to);
+    to.put_u128_le(checksum);
+    to
+}
+
+/// Reads it.
+///
+/// # Errors
+/// When it is not what [`encode`] has written.
+pub fn parse(bytes: &Bytes) -> Result<Saved, Corrupt> {
+    if !bytes.starts_with(MAGIC) {
+        return Err(Corrupt::Magic);
+    }
+    let mut rest = bytes.slice(MAGIC.len()..);
+    let format = rest.try_get_u32_le().map_err(|_short| Corrupt::Garbled)?;
+    if format != FORMAT {
+        return Err(Corrupt::Format(format));
+    }
+    let end = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or(Corrupt::Garbled)?;
+    let mut checksum = bytes.slice(end..);
+    if checksum.try_get_u128_le() != Ok(xxh3_128(bytes.get(..end).unwrap_or_default())) {
+        return Err(Corrupt::Checksum);
+    }
+    let inner = rest.len().checked_sub(CHECKSUM_BYTES).ok_or(Corrupt::Garbled)?;
+    rest.truncate(inner);
+    body(rest).ok_or(Corrupt::Garbled)
+}
+
+fn body(mut rest: Bytes) -> Option<Saved> {
+    let written = Duration::from_secs(rest.try_get_u64_le().ok()?);
+    let owner = Owner {
+        node: text(&mut rest)?.to_string(),
+        cluster: text(&mut rest)?.to_string(),
+    };
+    let mut updates = Vec::new();
+    while rest.has_remaining() {
+        let kind = kind(rest.try_get_u8().ok()?)?;
+        let version = text(&mut rest)?;
+        let count = rest.try_get_u32_le().ok()?;
+        // What a count promises is not believed before it is there.
+        let mut resources = Vec::new();
+        for _ in 0..count {
+            let (name, version) = (text(&mut rest)?, text(&mut rest)?);
+            resources.push(Raw::new(name, version, take(&mut rest)?));
+        }
+        updates.push(Update {
+            kind,
+            version,
+            resources,
+            gone: Gone::Named(Vec::new()),
+        });
+    }
+    Some(Saved {
+        owner,
+        written: SystemTime::UNIX_EPOCH.checked_add(written)?,
+        updates,
+    })
+}
+
+fn put(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.put_u32_le(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    to.put_slice(bytes);
+}
+
+fn take(rest: &mut Bytes) -> Option<Bytes> {
+    let length = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
+    (length <= rest.len()).then(|| rest.split_to(length))
+}
+
+fn text(rest: &mut Bytes) -> Option<Arc<str>> {
+    let bytes = take(rest)?;
+    std::str::from_utf8(&bytes).ok().map(Into::into)
+}
+
+/// Fixed for ever, unlike the order in which kinds are declared.
+fn number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Cluster => 1,
+        Kind::Endpoints => 2,
+        Kind::Secret => 3,
+        Kind::Listener => 4,
+        Kind::Routes => 5,
+        Kind::Runtime => 6,
+    }
+}
+
+fn kind(number: u8) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| self::number(*kind) == number)
+}
+
+const MAGIC: &[u8] = b"TIDEGATE";
+const FORMAT: u32 = 1;
+const CHECKSUM_BYTES: usize = 16;
+const ROUGHLY_A_HEADER: usize = 64;

@@ -1,0 +1,136 @@
+//! Only what was written whole, for us and lately, is read again.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tidegate_xds::resource::{Gone, Raw};
+
+use super::*;
+
+fn owner(node: &str) -> Owner {
+    Owner {
+        node: node.to_owned(),
+        cluster: "c".to_owned(),
+    }
+}
+
+fn settings(directory: &std::path::Path) -> Settings {
+    Settings {
+        directory: directory.to_owned(),
+        owner: owner("n"),
+        secrets: Secrets::Kept,
+        max_age: Duration::from_secs(3600),
+    }
+}
+
+fn update(kind: Kind, name: &str, body: &'static [u8]) -> Update {
+    Update {
+        kind,
+        version: "7".into(),
+        resources: vec![Raw::new(name, "3", Bytes::from_static(body))],
+        gone: Gone::Named(Vec::new()),
+    }
+}
+
+fn updates() -> Vec<Update> {
+    vec![
+        update(Kind::Cluster, "a", b"body"),
+        update(Kind::Secret, "s", b""),
+    ]
+}
+
+#[test]
+fn what_was_written_is_read_again_by_its_owner_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = Directory::open(&place.path().join("snapshots")).unwrap();
+    let mut settings = settings(place.path());
+    let now = SystemTime::now();
+    assert!(load(&directory, &settings, now).unwrap().is_none());
+    directory
+        .write(&format::encode(&settings.owner, now, &updates()))
+        .unwrap();
+    directory
+        .write(&format::encode(&settings.owner, now, &updates()))
+        .unwrap();
+    assert_eq!(load(&directory, &settings, now).unwrap().unwrap(), updates());
+    let mode = fs::metadata(place.path().join("snapshots/snapshot"))
+        .unwrap()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    settings.owner = owner("other");
+    let refused = load(&directory, &settings, now).unwrap_err();
+    assert_eq!(refused.to_string(), "it is of node 'n' in cluster 'c'");
+}
+
+#[test]
+fn what_is_too_old_or_of_a_time_to_come_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = Directory::open(&place.path().join("snapshots")).unwrap();
+    let settings = settings(place.path());
+    let now = SystemTime::now();
+    directory
+        .write(&format::encode(&settings.owner, now, &updates()))
+        .unwrap();
+    let read = |at| load(&directory, &settings, at);
+    assert!(matches!(
+        read(now + 2 * settings.max_age),
+        Err(Refused::TooOld { .. })
+    ));
+    assert!(matches!(
+        read(now - settings.max_age),
+        Err(Refused::FromTheFuture)
+    ));
+    assert!(read(now - Duration::from_secs(1)).is_ok());
+}
+
+#[test]
+fn a_directory_that_others_can_read_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("snapshots");
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    let error = Directory::open(&path).unwrap_err().to_string();
+    assert!(error.contains("its mode is 755"), "{error}");
+    let link = place.path().join("link");
+    fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(matches!(
+        Directory::open(&link),
+        Err(DirectoryError::NoDirectory(_))
+    ));
+}
+
+#[test]
+fn omitted_secrets_take_inline_keys_with_them() {
+    let mut all = updates();
+    all.push(update(Kind::Listener, "l", b"-----BEGIN EC PRIVATE KEY-----"));
+    let kept = Secrets::Omitted.of(&all);
+    assert_eq!(kept.len(), 2);
+    assert_eq!((kept[0].resources.len(), kept[1].resources.len()), (1, 0));
+}
+
+proptest! {
+    #[test]
+    fn a_changed_byte_or_a_cut_is_noticed(at in any::<prop::sample::Index>(), bit in 0_u32..8, cut: bool) {
+        let mut bytes = format::encode(&owner("n"), SystemTime::now(), &updates());
+        let at = at.index(bytes.len());
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= 1_u8 << bit;
+        }
+        prop_assert!(format::parse(&bytes.into()).is_err());
+    }
+
+    #[test]
+    fn anything_is_read_without_a_panic(mut bytes: Vec<u8>) {
+        let start = format::encode(&owner("n"), SystemTime::now(), &[]);
+        let mut whole = start[..start.len() - 16].to_vec();
+        whole.append(&mut bytes);
+        let checksum = xxhash_rust::xxh3::xxh3_128(&whole);
+        whole.extend_from_slice(&checksum.to_le_bytes());
+        _ = format::parse(&whole.into());
+    }
+}

@@ -1,0 +1,126 @@
+//! From the command line to the running program.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tidegate_proxy::process::default_workers;
+use tidegate_xds::client::Status;
+use tidegate_xds::resource::Kind;
+use tidegate_xds::store::{self, Empty, Fetched};
+use tidegate_xds::translate::bootstrap::{Bootstrap, LayerSource};
+
+use crate::bootstrap::{Loaded, Report, context, load};
+use crate::discovery::Plan;
+use crate::flags::{DrainStrategy, Flags, SnapshotSecrets};
+use crate::listeners::{Manners, Strategy};
+use crate::serve::{self, Settings, StartError};
+use crate::snapshot_file::{self, Secrets, format::Owner};
+
+/// Why the program ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] Report),
+    /// It could not start.
+    #[error("error initializing configuration '{config}': {error}")]
+    Start {
+        /// The configuration's name.
+        config: String,
+        /// Why.
+        error: StartError,
+    },
+}
+
+/// Serves as the command line says, until the program is told to end.
+///
+/// # Errors
+/// When it could not start.
+pub fn serve(flags: &Flags) -> Result<(), ServeError> {
+    let loaded = load(flags)?;
+    for ignored in &loaded.ignored {
+        tracing::warn!(ignored, "an unknown field of the configuration has no effect");
+    }
+    let plan = Plan::of(&loaded.bootstrap);
+    let settings = settings(flags, &loaded);
+    let status = Arc::new(Status::default());
+    let ended = serve::run(settings, |program| {
+        plan.start(&program, &status);
+        Ok(())
+    });
+    ended.map_err(|error| ServeError::Start {
+        config: flags.config_name(),
+        error,
+    })
+}
+
+fn settings(flags: &Flags, loaded: &Loaded) -> Settings {
+    let bootstrap = &loaded.bootstrap;
+    let workers = flags
+        .concurrency
+        .map(|count| usize::try_from(count).unwrap_or(1).max(1));
+    Settings {
+        workers: workers
+            .and_then(NonZeroUsize::new)
+            .unwrap_or_else(default_workers),
+        manners: Manners {
+            strategy: match flags.drain.strategy {
+                DrainStrategy::Gradual => Strategy::Gradual,
+                DrainStrategy::Immediate => Strategy::Immediate,
+            },
+            drain_time: flags.drain.time,
+        },
+        drain_on_sigterm: flags.drain.on_sigterm,
+        store: store_settings(flags, bootstrap),
+        static_resources: bootstrap
+            .resources
+            .iter()
+            .map(|resource| (resource.kind, resource.raw.clone()))
+            .collect(),
+        snapshot: snapshot(flags, bootstrap),
+    }
+}
+
+fn store_settings(flags: &Flags, bootstrap: &Bootstrap) -> store::Settings {
+    let layers = bootstrap.runtime.iter().filter_map(|layer| match &layer.source {
+        LayerSource::Rtds { resource, .. } => Some(resource.as_str().into()),
+        _ => None,
+    });
+    let timeout = |kind: Kind| {
+        let config = match kind {
+            Kind::Cluster => &bootstrap.clusters,
+            _ => &bootstrap.listeners,
+        };
+        config.as_ref().map(|config| config.initial_fetch_timeout)
+    };
+    store::Settings {
+        context: context(flags),
+        fetched: Fetched {
+            clusters: timeout(Kind::Cluster),
+            listeners: timeout(Kind::Listener),
+        },
+        runtime_layers: layers.collect::<BTreeSet<_>>(),
+        drain_time: flags.drain.time,
+        empty: if flags.guard_empty {
+            Empty::Refused
+        } else {
+            Empty::Deletes
+        },
+    }
+}
+
+fn snapshot(flags: &Flags, bootstrap: &Bootstrap) -> Option<snapshot_file::Settings> {
+    Some(snapshot_file::Settings {
+        directory: flags.snapshot.dir.clone()?,
+        owner: Owner {
+            node: bootstrap.node.id.clone(),
+            cluster: bootstrap.node.cluster.clone(),
+        },
+        secrets: match flags.snapshot.secrets {
+            SnapshotSecrets::Keep => Secrets::Kept,
+            SnapshotSecrets::Omit => Secrets::Omitted,
+        },
+        max_age: flags.snapshot.max_age,
+    })
+}
