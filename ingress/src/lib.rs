@@ -9,6 +9,8 @@ mod keeper;
 pub mod lifecycle;
 pub mod limits;
 pub mod listeners;
+pub mod logging;
+mod operators;
 pub mod serve;
 pub mod snapshot_file;
 pub mod start;

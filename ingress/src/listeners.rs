@@ -287,7 +287,7 @@ fn placeholder() -> FilterChains {
 }
 
 /// What the system says, as Envoy prints it.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" (os error ") {
         Some((reason, _)) => reason.to_owned(),

@@ -9,9 +9,7 @@
 use std::process::ExitCode;
 
 use tidegate_ingress::flags::{Flags, Mode, Request};
-use tidegate_ingress::{start, validate};
-
-mod logging;
+use tidegate_ingress::{logging, start, validate};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -34,8 +32,8 @@ fn run(flags: &Flags) -> ExitCode {
     let ended = match flags.mode {
         Mode::Validate => validate(flags).map_err(|report| report.to_string()),
         Mode::Serve => {
-            logging::install(&flags.log);
-            start::serve(flags).map_err(|error| error.to_string())
+            let loggers = logging::install(&flags.log);
+            start::serve(flags, loggers).map_err(|error| error.to_string())
         }
     };
     match ended {

@@ -195,7 +195,7 @@ fn restore(
 }
 
 /// Runs a task on a thread of its own, so that it can take its time.
-fn on_a_thread<F: Future<Output = ()>>(
+pub(crate) fn on_a_thread<F: Future<Output = ()>>(
     name: &'static str,
     make: impl FnOnce() -> F + Send + 'static,
 ) -> io::Result<thread::JoinHandle<()>> {

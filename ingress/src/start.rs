@@ -10,12 +10,15 @@ use tidegate_xds::resource::Kind;
 use tidegate_xds::store::{self, Empty, Fetched};
 use tidegate_xds::translate::bootstrap::{Bootstrap, LayerSource};
 
+use crate::admin::Loggers;
 use crate::bootstrap::{Loaded, Report, context, load};
 use crate::discovery::Plan;
 use crate::flags::{DrainStrategy, Flags, SnapshotSecrets};
 use crate::listeners::{Manners, Strategy};
+use crate::operators::{self, Shown};
 use crate::serve::{self, Settings, StartError};
 use crate::snapshot_file::{self, Secrets, format::Owner};
+use crate::stats::Recorder;
 
 /// Why the program ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -37,15 +40,27 @@ pub enum ServeError {
 ///
 /// # Errors
 /// When it could not start.
-pub fn serve(flags: &Flags) -> Result<(), ServeError> {
+pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError> {
     let loaded = load(flags)?;
+    let recorder = Recorder::default();
+    if metrics::set_global_recorder(recorder.clone()).is_err() {
+        tracing::warn!("another recorder has the metrics: statistics lack them");
+    }
     for ignored in &loaded.ignored {
         tracing::warn!(ignored, "an unknown field of the configuration has no effect");
     }
     let plan = Plan::of(&loaded.bootstrap);
     let settings = settings(flags, &loaded);
     let status = Arc::new(Status::default());
+    let shown = Shown {
+        flags,
+        loaded: &loaded,
+        recorder,
+        loggers,
+        workers: settings.workers.get(),
+    };
     let ended = serve::run(settings, |program| {
+        operators::start(shown, &program)?;
         plan.start(&program, &status);
         Ok(())
     });

@@ -1,0 +1,130 @@
+//! The admin endpoints of the running program: where they listen, on a thread that nothing else makes wait.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tidegate_proxy::listener::ListenAddress;
+use tidegate_proxy::listener::settings::UnixAddress;
+use tidegate_xds::text::Json;
+use tidegate_xds::translate::bootstrap::AdminAddress;
+
+use crate::admin::{self, Admin, Loggers};
+use crate::bootstrap::Loaded;
+use crate::flags::Flags;
+use crate::lifecycle::Stage;
+use crate::listeners::reason;
+use crate::serve::{Program, StartError, on_a_thread};
+use crate::stats::{Recorder, Registry};
+
+/// What the endpoints show beside the running program.
+pub(crate) struct Shown<'a> {
+    pub(crate) flags: &'a Flags,
+    pub(crate) loaded: &'a Loaded,
+    pub(crate) recorder: Recorder,
+    pub(crate) loggers: Arc<dyn Loggers>,
+    pub(crate) workers: usize,
+}
+
+/// Starts them, where the bootstrap says an address.
+pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartError> {
+    let admin = shown.loaded.bootstrap.admin.as_ref();
+    let Some(address) = admin.and_then(|admin| admin.address.as_ref()) else {
+        return Ok(());
+    };
+    let address = listen_address(address)?;
+    let cannot_bind = |error: io::Error| {
+        let why = reason(&error);
+        StartError::Resource(format!("cannot bind '{address}': {why}"))
+    };
+    let listener = admin::bind(&address).map_err(cannot_bind)?;
+    if let (Some(path), Some(at)) = (&shown.flags.admin_address_path, listener.address()) {
+        std::fs::write(path, at.to_string())?;
+    }
+    let pages = Admin::new(admin::Settings {
+        lifecycle: program.lifecycle.clone(),
+        proxy: program.config.clone(),
+        stats: Registry::new(program.config.clone(), shown.recorder),
+        view: Arc::clone(&program.view),
+        bootstrap: admin::Bootstrap {
+            message: shown.loaded.message.clone(),
+            read_at: SystemTime::now(),
+        },
+        options: options(shown.flags, shown.workers),
+        concurrency: shown.workers,
+        restart_epoch: shown.flags.hot_restart.epoch,
+        logging: shown.loggers,
+        reopen_logs: Arc::new(|| {}),
+        access_log: None,
+    });
+    let (watch, mut stages) = (program.watch.clone(), program.lifecycle.stages());
+    // Ends with the traffic.
+    drop(on_a_thread("admin", move || async move {
+        let live = async {
+            // An error means that the program ends.
+            if stages.wait_for(|stage| *stage == Stage::Live).await.is_ok() {
+                pages.live();
+            }
+        };
+        let (served, ()) = tokio::join!(pages.clone().serve(listener, watch), live);
+        if let Err(error) = served {
+            tracing::error!(%error, "the admin endpoints cannot be served");
+        }
+    })?);
+    Ok(())
+}
+
+fn listen_address(address: &AdminAddress) -> Result<ListenAddress, StartError> {
+    match address {
+        AdminAddress::Socket { address, port } => {
+            let malformed = || StartError::Resource(format!("malformed IP address: {address}"));
+            let ip = address.parse().map_err(|_malformed| malformed())?;
+            let port = u16::try_from(*port).map_err(|_too_large| malformed())?;
+            Ok(SocketAddr::new(ip, port).into())
+        }
+        AdminAddress::Pipe { path, mode } => Ok(ListenAddress::Unix(UnixAddress {
+            path: path.clone(),
+            mode: (*mode != 0).then_some(*mode),
+        })),
+    }
+}
+
+/// The command line as `/server_info` shows it.
+fn options(flags: &Flags, workers: usize) -> Json {
+    let text = |text: &str| Json::Text(text.to_owned());
+    let seconds = |time: std::time::Duration| Json::Text(format!("{}s", time.as_secs()));
+    let number = |number: u64| Json::Number(number.to_string().into());
+    let strategy = match flags.drain.strategy {
+        crate::flags::DrainStrategy::Gradual => "Gradual",
+        crate::flags::DrainStrategy::Immediate => "Immediate",
+    };
+    let fields = [
+        ("base_id", number(flags.hot_restart.base_id.into())),
+        ("concurrency", number(u64::try_from(workers).unwrap_or(u64::MAX))),
+        ("config_path", text(&flags.config_name())),
+        (
+            "config_yaml",
+            text(flags.config_yaml.as_deref().unwrap_or_default()),
+        ),
+        ("log_level", text(flags.log.level.name())),
+        ("service_cluster", text(&flags.service_cluster)),
+        ("service_node", text(&flags.service_node)),
+        ("service_zone", text(&flags.service_zone)),
+        ("mode", text("Serve")),
+        ("drain_strategy", text(strategy)),
+        ("drain_time", seconds(flags.drain.time)),
+        (
+            "parent_shutdown_time",
+            seconds(flags.hot_restart.parent_shutdown_time),
+        ),
+        ("restart_epoch", number(flags.hot_restart.epoch.into())),
+        ("disable_hot_restart", Json::Bool(flags.hot_restart.is_disabled)),
+    ];
+    Json::Map(
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect(),
+    )
+}
