@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::listener::ListenerSpecifier;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener};
 use prost::Message;
@@ -141,6 +142,10 @@ pub fn listener(body: &Bytes, context: &Context) -> Result<ListenerConfig, Rejec
     Ok(ListenerConfig {
         name: listener.name.as_str().into(),
         addresses,
+        direction: match listener.traffic_direction() {
+            TrafficDirection::Inbound => Direction::Inbound,
+            TrafficDirection::Unspecified | TrafficDirection::Outbound => Direction::Other,
+        },
         sockets,
         chains,
         default_chain: default_chain.transpose()?,
