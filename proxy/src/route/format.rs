@@ -111,6 +111,14 @@ impl Template {
         }
     }
 
+    /// Whether it speaks of fields, which may be changed beside it.
+    pub(crate) fn reads_fields(&self) -> bool {
+        self.pieces.iter().any(|piece| match piece {
+            Piece::Command { what, .. } => matches!(what, Command::Request(..) | Command::Response(..)),
+            Piece::Text(_) => false,
+        })
+    }
+
     /// Whether it speaks of the request's fields, which are gone once it was sent.
     pub(crate) fn reads_request(&self) -> bool {
         self.pieces.iter().any(|piece| match piece {

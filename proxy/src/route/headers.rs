@@ -32,8 +32,17 @@ pub struct HeaderMutations(Option<Arc<Both>>);
 
 #[derive(Debug)]
 struct Both {
-    request: Box<[Mutation]>,
-    response: Box<[Mutation]>,
+    request: List,
+    response: List,
+}
+
+/// The changes of one level to one message. What they read is the message as it came to the level, its removals apart; fields
+/// are removed first, then overwritten, then added, each in the order of the list.
+#[derive(Debug, Default)]
+struct List {
+    mutations: Box<[Mutation]>,
+    /// Whether no change meets another one's field, so that one after the other comes to the same and nothing is set aside.
+    independent: bool,
 }
 
 /// One change to one field.
@@ -86,7 +95,8 @@ pub enum MutationOrder {
     /// First the share of the split, then the route, the virtual host, the table, which so wins. Envoy's default.
     #[default]
     TableLast,
-    /// First the table, last the share of the split, which so wins (`most_specific_header_mutations_wins`).
+    /// First the share of the split, then the table, the virtual host and the route, which so wins
+    /// (`most_specific_header_mutations_wins`).
     MostSpecificLast,
 }
 
@@ -164,13 +174,19 @@ impl Mutation {
         matches!(&self.change, Change::Write(_, Value::Made(template)) if template.reads_request())
     }
 
-    /// Makes the change. `request` are the fields that `%REQ` reads where those are not `headers` itself.
-    fn apply(&self, headers: &mut HeaderMap, context: &Context<'_>, request: Option<&HeaderMap>) {
+    /// What it does to a message that is as `headers` say; `None` where that is nothing. `request` are the fields that `%REQ`
+    /// reads where those are not `headers` themselves.
+    fn due(
+        &self,
+        headers: &HeaderMap,
+        context: &Context<'_>,
+        request: Option<&HeaderMap>,
+    ) -> Option<Due<'_>> {
+        let name = &self.name;
         let (write, value) = match &self.change {
-            Change::Remove => {
-                headers.remove(&self.name);
-                return;
-            }
+            Change::Remove => return Some(Due::Remove(name)),
+            Change::Write(Write::AddIfAbsent, _) if headers.contains_key(name) => return None,
+            Change::Write(Write::OverwriteIfPresent, _) if !headers.contains_key(name) => return None,
             Change::Write(write, value) => (write, value),
         };
         let value = match value {
@@ -180,22 +196,13 @@ impl Mutation {
                     Some(request) => template.value(context, request, Some(headers)),
                     None => template.value(context, headers, None),
                 };
-                match made {
-                    Some(value) if !value.is_empty() => value,
-                    _ => return,
-                }
+                made.filter(|value| !value.is_empty())?
             }
         };
-        match write {
-            Write::Append => _ = headers.append(&self.name, value),
-            Write::Overwrite => _ = headers.insert(&self.name, value),
-            Write::AddIfAbsent if headers.contains_key(&self.name) => {}
-            Write::AddIfAbsent => _ = headers.insert(&self.name, value),
-            Write::OverwriteIfPresent if headers.contains_key(&self.name) => {
-                headers.insert(&self.name, value);
-            }
-            Write::OverwriteIfPresent => {}
-        }
+        Some(match write {
+            Write::Append | Write::AddIfAbsent => Due::Add(name, value),
+            Write::Overwrite | Write::OverwriteIfPresent => Due::Overwrite(name, value),
+        })
     }
 }
 
@@ -209,8 +216,8 @@ impl HeaderMutations {
         response: impl IntoIterator<Item = Mutation>,
     ) -> Result<Self, InvalidField> {
         let list = |field, mutations: &mut dyn Iterator<Item = Mutation>| {
-            let list: Box<[Mutation]> = mutations.take(limits::HEADER_MUTATIONS_MAX + 1).collect();
-            if list.len() > limits::HEADER_MUTATIONS_MAX {
+            let list = List::new(mutations.take(limits::HEADER_MUTATIONS_MAX + 1));
+            if list.mutations.len() > limits::HEADER_MUTATIONS_MAX {
                 let why = format!("there are more than {}", limits::HEADER_MUTATIONS_MAX);
                 return Err(InvalidField::new(field, "", why));
             }
@@ -218,7 +225,7 @@ impl HeaderMutations {
         };
         let request = list("request header mutations", &mut request.into_iter())?;
         let response = list("response header mutations", &mut response.into_iter())?;
-        let none = request.is_empty() && response.is_empty();
+        let none = request.mutations.is_empty() && response.mutations.is_empty();
         Ok(Self((!none).then(|| Arc::new(Both { request, response }))))
     }
 
@@ -231,18 +238,18 @@ impl HeaderMutations {
     /// The changes to requests, in their order.
     #[must_use]
     pub fn request(&self) -> &[Mutation] {
-        self.0.as_ref().map_or(&[], |both| &both.request)
+        self.0.as_ref().map_or(&[], |both| &both.request.mutations)
     }
 
     /// The changes to responses, in their order.
     #[must_use]
     pub fn response(&self) -> &[Mutation] {
-        self.0.as_ref().map_or(&[], |both| &both.response)
+        self.0.as_ref().map_or(&[], |both| &both.response.mutations)
     }
 
     /// The fields that every request gets with the same value; for explanations.
     pub fn constant_request_fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        let mutations = self.0.iter().flat_map(|both| &*both.request);
+        let mutations = self.request().iter();
         mutations.filter_map(|mutation| match &mutation.change {
             Change::Write(_, Value::Constant(value)) => Some((&mutation.name, value)),
             _ => None,
@@ -250,14 +257,73 @@ impl HeaderMutations {
     }
 
     fn apply_to_request(&self, headers: &mut HeaderMap, context: &Context<'_>) {
-        for mutation in self.0.iter().flat_map(|both| &*both.request) {
-            mutation.apply(headers, context, None);
+        if let Some(both) = &self.0 {
+            both.request.apply(headers, context, None);
         }
     }
 
     fn apply_to_response(&self, headers: &mut HeaderMap, context: &Context<'_>, request: &HeaderMap) {
-        for mutation in self.0.iter().flat_map(|both| &*both.response) {
-            mutation.apply(headers, context, Some(request));
+        if let Some(both) = &self.0 {
+            both.response.apply(headers, context, Some(request));
+        }
+    }
+}
+
+impl List {
+    fn new(mutations: impl Iterator<Item = Mutation>) -> Self {
+        let mutations: Box<[Mutation]> = mutations.collect();
+        let meets = |(place, one): (usize, &Mutation)| {
+            let reads =
+                matches!(&one.change, Change::Write(_, Value::Made(template)) if template.reads_fields());
+            let mut others = mutations.iter().take(place);
+            reads && mutations.len() > 1 || others.any(|other| other.name == one.name)
+        };
+        Self {
+            independent: !mutations.iter().enumerate().any(meets),
+            mutations,
+        }
+    }
+
+    /// Makes the changes. `request` are the fields that `%REQ` reads where those are not `headers` itself.
+    fn apply(&self, headers: &mut HeaderMap, context: &Context<'_>, request: Option<&HeaderMap>) {
+        if self.independent {
+            for mutation in &self.mutations {
+                if let Some(change) = mutation.due(headers, context, request) {
+                    change.make(headers);
+                }
+            }
+            return;
+        }
+        for mutation in &self.mutations {
+            if matches!(mutation.change, Change::Remove) {
+                headers.remove(&mutation.name);
+            }
+        }
+        let writes = self
+            .mutations
+            .iter()
+            .filter(|mutation| !matches!(mutation.change, Change::Remove));
+        let due = writes.filter_map(|mutation| mutation.due(headers, context, request));
+        let (overwrite, add): (Vec<_>, Vec<_>) = due.partition(|due| matches!(due, Due::Overwrite(..)));
+        for change in overwrite.into_iter().chain(add) {
+            change.make(headers);
+        }
+    }
+}
+
+/// A change that is to be made, its value made already.
+enum Due<'a> {
+    Remove(&'a HeaderName),
+    Overwrite(&'a HeaderName, HeaderValue),
+    Add(&'a HeaderName, HeaderValue),
+}
+
+impl Due<'_> {
+    fn make(self, headers: &mut HeaderMap) {
+        match self {
+            Self::Remove(name) => _ = headers.remove(name),
+            Self::Overwrite(name, value) => _ = headers.insert(name, value),
+            Self::Add(name, value) => _ = headers.append(name, value),
         }
     }
 }
@@ -270,13 +336,10 @@ impl FromIterator<(HeaderName, HeaderValue)> for HeaderMutations {
                 .inspect_err(|error| tracing::warn!(%error, "a route cannot set this field: it is left out"))
                 .ok()
         };
-        let request: Box<[Mutation]> = fields
-            .into_iter()
-            .filter_map(mutation)
-            .take(limits::HEADER_MUTATIONS_MAX)
-            .collect();
-        let response = Box::default();
-        Self((!request.is_empty()).then(|| Arc::new(Both { request, response })))
+        let made = fields.into_iter().filter_map(mutation);
+        let request = List::new(made.take(limits::HEADER_MUTATIONS_MAX));
+        let response = List::default();
+        Self((!request.mutations.is_empty()).then(|| Arc::new(Both { request, response })))
     }
 }
 
@@ -322,7 +385,7 @@ impl Levels {
     /// What of a request the changes of its response need to know.
     pub(crate) fn response_needs(&self, route: &HeaderMutations) -> Needs {
         let levels = self.in_order(route).into_iter();
-        let responses = levels.flat_map(|level| level.0.iter().flat_map(|both| &*both.response));
+        let responses = levels.flat_map(|level| level.response());
         responses.fold(Needs::Nothing, |needs, mutation| {
             needs.max(if mutation.reads_request() {
                 Needs::RequestFields
@@ -335,7 +398,8 @@ impl Levels {
     fn in_order<'a>(&'a self, route: &'a HeaderMutations) -> [&'a HeaderMutations; 4] {
         match self.order {
             MutationOrder::TableLast => [&self.share, route, &self.host, &self.table],
-            MutationOrder::MostSpecificLast => [&self.table, &self.host, route, &self.share],
+            // The share comes first here too, as it does in Envoy.
+            MutationOrder::MostSpecificLast => [&self.share, &self.table, &self.host, route],
         }
     }
 }

@@ -274,8 +274,9 @@ impl HeaderMatch {
 
     fn met_by_field(&self, headers: &HeaderMap, name: &HeaderName) -> Option<bool> {
         match &self.condition {
-            Condition::Present => Some(headers.contains_key(name)),
-            Condition::Absent => Some(!headers.contains_key(name)),
+            // A field that counts as an empty one is there.
+            Condition::Present => Some(self.missing == Missing::IsEmpty || headers.contains_key(name)),
+            Condition::Absent => Some(self.missing == Missing::Fails && !headers.contains_key(name)),
             _ if !headers.contains_key(name) => {
                 (self.missing == Missing::IsEmpty).then(|| self.condition.met_by(b""))
             }

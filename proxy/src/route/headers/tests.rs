@@ -78,7 +78,26 @@ fn the_last_level_has_the_last_word() {
     assert_eq!(result["x-a"], "table");
     levels.order = MutationOrder::MostSpecificLast;
     with_context(|context| levels.apply_to_request(&level("route"), &mut result, context));
-    assert_eq!(result["x-a"], "share");
+    assert_eq!(result["x-a"], "route");
+}
+
+#[test]
+fn the_changes_of_a_level_read_what_it_was_given_and_overwrite_before_they_add() {
+    let level = request_level([
+        Mutation::write("x-a", "added", Write::AddIfAbsent),
+        Mutation::write("x-b", "<%REQ(x-b)%>", Write::Overwrite),
+        Mutation::write("x-b", "<%REQ(x-b)%>", Write::Append),
+        Mutation::write("x-a", "written", Write::Overwrite),
+    ]);
+    let mut headers = headers(&[("x-b", "1")]);
+    with_context(|context| level.apply_to_request(&mut headers, context));
+    let expected = [
+        ("x-a", "added"),
+        ("x-a", "written"),
+        ("x-b", "<1>"),
+        ("x-b", "<1>"),
+    ];
+    assert_eq!(fields(&headers), expected);
 }
 
 #[test]
