@@ -96,6 +96,8 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Err
     }
     let settings = peer.http();
     let authority = authority(request)?;
+    let own = peer.local().map(|local| local.port());
+    let authority = settings.host_port.apply(&authority, own).unwrap_or(authority);
     let host = Host::parse(authority.as_bytes()).map_err(bad)?;
     if peer.is_misdirected(host.name()) {
         return Err(Error::new(Kind::Misdirected));
@@ -110,6 +112,7 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Err
     if request.version() == Version::HTTP_2 {
         join_cookies(request.headers_mut());
     }
+    settings.underscores.apply(request.headers_mut()).map_err(bad)?;
     settings.edge.apply(request.headers_mut());
     let client = forwarded::apply(request.headers_mut(), peer, settings.forwarding);
     request.headers_mut().insert(HOST, authority);

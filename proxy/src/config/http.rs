@@ -24,8 +24,9 @@ use std::time::Duration;
 use crate::config::limits;
 use crate::config::manners::Manners;
 use crate::filter::NamedFilters;
-use crate::normalize::edge::EdgePolicy;
+use crate::normalize::edge::{EdgePolicy, Underscores};
 use crate::normalize::forwarded::Forwarding;
+use crate::normalize::host::HostPort;
 use crate::normalize::path::PathPolicy;
 use crate::observe::access_log::AccessLog;
 use crate::observe::request_id::RequestIdPolicy;
@@ -40,6 +41,10 @@ pub struct HttpSettings {
     pub metrics_name: Arc<str>,
     /// Which fields of a client are not believed. Default: all are forwarded.
     pub edge: EdgePolicy,
+    /// What becomes of fields with `_` in their names. Default: they pass.
+    pub underscores: Underscores,
+    /// What becomes of the port in a request's host. Default: it stays.
+    pub host_port: HostPort,
     /// What is done to a request's path before it is matched. Default: dot segments are resolved.
     pub path: PathPolicy,
     /// Who is believed about who the client is. Default: nobody.
@@ -164,6 +169,8 @@ impl Default for HttpSettings {
             route_table: "".into(),
             metrics_name: "".into(),
             edge: EdgePolicy::default(),
+            underscores: Underscores::default(),
+            host_port: HostPort::default(),
             path: PathPolicy::default(),
             forwarding: Forwarding::default(),
             timeouts: DownstreamTimeouts::default(),

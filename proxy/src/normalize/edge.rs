@@ -19,6 +19,35 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::route::TextMatch;
 
+/// What becomes of fields with `_` in their names, which many an application reads as `-`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Underscores {
+    /// They pass.
+    #[default]
+    Keep,
+    /// They are removed.
+    Remove,
+    /// A request with one is refused: 400.
+    Refuse,
+}
+
+impl Underscores {
+    /// Removes them, or says that the request is refused.
+    pub(crate) fn apply(self, headers: &mut HeaderMap) -> Result<(), &'static str> {
+        if self == Self::Keep {
+            return Ok(());
+        }
+        let has = |name: &&HeaderName| name.as_str().contains('_');
+        while let Some(name) = headers.keys().find(has).cloned() {
+            if self == Self::Refuse {
+                return Err("a field's name has an underscore");
+            }
+            headers.remove(name);
+        }
+        Ok(())
+    }
+}
+
 /// Exact field names that are removed from every request of an external listener, or overwritten in it, whatever their
 /// case and whether written with `-` or `_`. Empty by default; prefixes are never removed wholesale.
 #[derive(Clone, Debug, Default)]

@@ -11,6 +11,8 @@
 
 use std::fmt;
 
+use http::HeaderValue;
+
 /// The longest host with its port that is accepted, in bytes (a DNS name has at most 253).
 pub const AUTHORITY_BYTES_MAX: usize = 255 + 6;
 
@@ -19,6 +21,31 @@ pub const AUTHORITY_BYTES_MAX: usize = 255 + 6;
 pub struct Host {
     text: Box<str>,
     name_bytes: usize,
+}
+
+/// What becomes of the port in a request's host, before a route is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostPort {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is taken off, also of what the upstream gets.
+    Remove,
+    /// It is taken off where it is the one that the client connected to.
+    RemoveOwn,
+}
+
+impl HostPort {
+    /// The authority without its port, where that is to be taken off.
+    pub(crate) fn apply(self, authority: &HeaderValue, own: Option<u16>) -> Option<HeaderValue> {
+        if self == Self::Keep {
+            return None;
+        }
+        let (name, port) = split_port(authority.to_str().ok()?).ok()?;
+        let port: u16 = port?.parse().ok()?;
+        let removed = self == Self::Remove || own == Some(port);
+        removed.then(|| HeaderValue::from_str(name).ok()).flatten()
+    }
 }
 
 impl Host {

@@ -186,3 +186,34 @@ fn a_path_becomes_what_its_policy_says() {
     check(unescaping, "/a%2f..%2Fb%252f%e2%82%ac", Ok("/b%252f%e2%82%ac"));
     check(unescaping, "/a%5cb", Err("backslash"));
 }
+
+#[test]
+fn a_port_is_taken_off_a_host_where_that_is_asked_for() {
+    use crate::normalize::host::HostPort;
+    let check = |policy: HostPort, host: &'static str, expected: Option<&str>| {
+        let changed = policy.apply(&HeaderValue::from_static(host), Some(8080));
+        let changed = changed.as_ref().map(|host| host.to_str().unwrap());
+        assert_eq!(changed, expected, "{policy:?} {host}");
+    };
+    check(HostPort::Keep, "a.example:8080", None);
+    check(HostPort::Remove, "a.example:80", Some("a.example"));
+    check(HostPort::Remove, "[::1]:80", Some("[::1]"));
+    check(HostPort::Remove, "a.example", None);
+    check(HostPort::RemoveOwn, "a.example:8080", Some("a.example"));
+    check(HostPort::RemoveOwn, "a.example:80", None);
+}
+
+#[test]
+fn fields_with_underscores_pass_or_go_or_refuse_the_request() {
+    use crate::normalize::edge::Underscores;
+    let check = |policy: Underscores, left: Option<usize>| {
+        let names = ["x_one", "x-two", "x_three"];
+        let fields = names.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("1")));
+        let mut headers = HeaderMap::from_iter(fields);
+        let applied = policy.apply(&mut headers);
+        assert_eq!(applied.ok().map(|()| headers.len()), left, "{policy:?}");
+    };
+    check(Underscores::Keep, Some(3));
+    check(Underscores::Remove, Some(1));
+    check(Underscores::Refuse, None);
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
-use pb::http_connection_manager::{CodecType, RouteSpecifier, StripPortMode};
+use pb::http_connection_manager::{CodecType, ForwardClientCertDetails, RouteSpecifier, StripPortMode};
 use pb::{HttpConnectionManager, Rds};
 use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
@@ -49,6 +49,8 @@ pub(super) fn read(
     let http = HttpSettings {
         route_table,
         edge: identity::edge(of, &trust),
+        underscores: identity::underscores(manager),
+        host_port: paths::host_port(manager),
         path: paths::policy(manager),
         forwarding: trust.forwarding,
         timeouts: timeouts::of_manager(manager, notes)?,
@@ -105,6 +107,13 @@ fn refuse_contradictions(manager: &HttpConnectionManager) -> Result<(), Reject> 
     }
     let restricting = [
         (
+            "forward_client_cert_details",
+            !matches!(
+                manager.forward_client_cert_details(),
+                ForwardClientCertDetails::Sanitize | ForwardClientCertDetails::AlwaysForwardOnly
+            ),
+        ),
+        (
             "skip_xff_append",
             manager.skip_xff_append && truth(manager.use_remote_address),
         ),
@@ -130,6 +139,8 @@ fn refuse_contradictions(manager: &HttpConnectionManager) -> Result<(), Reject> 
 fn note_without_effect(manager: &HttpConnectionManager, notes: &mut Notes) {
     notes.add_set(&[
         ("codec_type", manager.codec_type() != CodecType::Auto),
+        ("tracing", manager.tracing.is_some()),
+        ("strip_trailing_host_dot", manager.strip_trailing_host_dot),
         ("add_user_agent", truth(manager.add_user_agent)),
         (
             "scheme_header_transformation",

@@ -89,7 +89,8 @@ fn a_listener_without_anything_has_the_defaults_of_envoy() {
         (None, None)
     );
     assert_eq!(http.request_id.make, MakeRequestId::Missing);
-    assert!(http.upgrades.is_empty());
+    // A route may allow it.
+    assert_eq!(*http.upgrades, ["websocket".into()]);
     let RouteSource::Rds {
         name,
         initial_fetch_timeout,
@@ -155,6 +156,37 @@ fn responses_are_signed_as_by_envoy_unless_that_is_switched_off() {
     let manners = silent.manners.as_ref().unwrap();
     assert_eq!(manners.upstream_time, None);
     assert!(manners.client_address.is_some());
+}
+
+#[test]
+fn hosts_and_fields_are_taken_as_it_is_said() {
+    use tidegate_proxy::normalize::edge::Underscores;
+    use tidegate_proxy::normalize::host::HostPort;
+    assert_eq!(
+        http(json!({"strip_any_host_port": true})).host_port,
+        HostPort::Remove
+    );
+    assert_eq!(
+        http(json!({"strip_matching_host_port": true})).host_port,
+        HostPort::RemoveOwn
+    );
+    assert_eq!(http(json!({})).underscores, Underscores::Keep);
+    let common = json!({"headers_with_underscores_action": "REJECT_REQUEST"});
+    assert_eq!(
+        http(json!({"common_http_protocol_options": common})).underscores,
+        Underscores::Refuse
+    );
+    let removed = |changes: Value| format!("{:?}", http(changes).edge).contains("x-forwarded-client-cert");
+    assert!(removed(json!({})));
+    assert!(!removed(
+        json!({"forward_client_cert_details": "ALWAYS_FORWARD_ONLY"})
+    ));
+    let set = json!({"filters": [manager(json!({"forward_client_cert_details": "SANITIZE_SET"}))]});
+    let refused = read(&resource(json!({"filter_chains": [set]})))
+        .map(|_| ())
+        .unwrap_err();
+    let expected = "http_connection_manager.forward_client_cert_details is not supported here";
+    assert_eq!(refused.to_string(), expected);
 }
 
 #[test]

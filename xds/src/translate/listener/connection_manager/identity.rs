@@ -1,10 +1,12 @@
 //! Who the client is taken for, what of its fields is not believed, and which id its requests have.
 
 use envoy_types::pb::envoy::config::core::v3::TypedExtensionConfig;
+use envoy_types::pb::envoy::config::core::v3::http_protocol_options::HeadersWithUnderscoresAction;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::ForwardClientCertDetails;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::http::original_ip_detection::xff::v3::XffConfig;
 use http::HeaderName;
-use tidegate_proxy::normalize::edge::EdgePolicy;
+use tidegate_proxy::normalize::edge::{EdgePolicy, Underscores};
 use tidegate_proxy::normalize::forwarded::Forwarding;
 use tidegate_proxy::observe::request_id::{MakeRequestId, RequestIdPolicy, RequestIdResponse};
 
@@ -18,6 +20,8 @@ pub(super) struct Trust {
     pub(super) forwarding: Forwarding,
     /// Whether this proxy is the first that a client meets: `use_remote_address`.
     pub(super) is_edge: bool,
+    /// Whether what a client says about certificates passes.
+    pub(super) believes_certificates: bool,
 }
 
 impl Trust {
@@ -38,7 +42,12 @@ impl Trust {
                 return Err(unsupported_field("http_connection_manager", field));
             }
         };
-        Ok(Self { forwarding, is_edge })
+        let details = manager.forward_client_cert_details();
+        Ok(Self {
+            forwarding,
+            is_edge,
+            believes_certificates: details == ForwardClientCertDetails::AlwaysForwardOnly,
+        })
     }
 }
 
@@ -72,10 +81,15 @@ fn detection(extension: &TypedExtensionConfig) -> Result<Forwarding, Reject> {
 
 /// What no upstream may believe of a client: what Envoy removes, and at an external listener what the embedder says.
 pub(super) fn edge(of: &OfListener<'_>, trust: &Trust) -> EdgePolicy {
-    let names = OF_CLIENTS
-        .iter()
-        .chain(trust.is_edge.then_some(OF_THE_EDGE).into_iter().flatten());
-    let ours = EdgePolicy::removing(names.map(|name| HeaderName::from_static(name)));
+    let at_edge: &[&str] = if trust.is_edge { &OF_THE_EDGE } else { &[] };
+    // A certificate is vouched for by whoever speaks TLS, and that is this proxy.
+    let certificates: &[&str] = if trust.believes_certificates {
+        &[]
+    } else {
+        &["x-forwarded-client-cert"]
+    };
+    let names = OF_CLIENTS.iter().chain(at_edge).chain(certificates);
+    let ours = EdgePolicy::removing(names.filter_map(|name| HeaderName::try_from(*name).ok()));
     let internal = &of.context.internal_listeners;
     if internal.iter().any(|name| **name == *of.name) {
         ours
@@ -106,13 +120,23 @@ const OF_CLIENTS: [&str; 17] = [
 ];
 
 /// And what only another Envoy in front may say.
-const OF_THE_EDGE: &[&str] = &[
+const OF_THE_EDGE: [&str; 5] = [
     "x-envoy-decorator-operation",
     "x-envoy-downstream-service-cluster",
     "x-envoy-downstream-service-node",
     "x-envoy-original-host",
     "x-envoy-original-path",
 ];
+
+/// What becomes of fields with underscores.
+pub(super) fn underscores(manager: &HttpConnectionManager) -> Underscores {
+    let common = manager.common_http_protocol_options.as_ref();
+    match common.map(|common| common.headers_with_underscores_action()) {
+        None | Some(HeadersWithUnderscoresAction::Allow) => Underscores::Keep,
+        Some(HeadersWithUnderscoresAction::DropHeader) => Underscores::Remove,
+        Some(HeadersWithUnderscoresAction::RejectRequest) => Underscores::Refuse,
+    }
+}
 
 /// Which id a request gets: at the edge a client's own counts only where that is asked for.
 pub(super) fn request_id(manager: &HttpConnectionManager, trust: &Trust) -> RequestIdPolicy {

@@ -2,9 +2,20 @@
 
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction as Escaped;
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::StripPortMode;
+use tidegate_proxy::normalize::host::HostPort;
 use tidegate_proxy::normalize::path::{DotSegments, EscapedSlashes, PathPolicy, Slashes};
 
 use super::truth;
+
+/// What becomes of the port in a host.
+pub(super) fn host_port(manager: &HttpConnectionManager) -> HostPort {
+    match manager.strip_port_mode {
+        Some(StripPortMode::StripAnyHostPort(true)) => HostPort::Remove,
+        _ if manager.strip_matching_host_port => HostPort::RemoveOwn,
+        _ => HostPort::Keep,
+    }
+}
 
 /// Nothing, unless it says so.
 pub(super) fn policy(manager: &HttpConnectionManager) -> PathPolicy {

@@ -9,6 +9,8 @@ use crate::translate::Reject;
 use crate::translate::duration::duration;
 use crate::translate::notes::Notes;
 
+const WEBSOCKET: &str = "websocket";
+
 /// How large a head may be.
 pub(super) fn head_limits(manager: &HttpConnectionManager) -> HeadLimits {
     let kilobytes = manager
@@ -104,7 +106,7 @@ fn keep_alive(options: &Http2ProtocolOptions) -> Result<Option<Http2KeepAlive>, 
     Ok(interval.map(|interval| Http2KeepAlive { interval, timeout }))
 }
 
-/// Which upgrades pass where a route says nothing about them.
+/// Which upgrades are known: those that it allows, and `websocket`, which a route may allow by itself.
 pub(super) fn upgrades(manager: &HttpConnectionManager, notes: &mut Notes) -> Result<Vec<Box<str>>, Reject> {
     let mut known: Vec<String> = Vec::new();
     let mut allowed = Vec::new();
@@ -127,6 +129,9 @@ pub(super) fn upgrades(manager: &HttpConnectionManager, notes: &mut Notes) -> Re
             allowed.push(token.as_str().into());
         }
         known.push(token);
+    }
+    if !known.iter().any(|token| token == WEBSOCKET) {
+        allowed.push(WEBSOCKET.into());
     }
     Ok(allowed)
 }
