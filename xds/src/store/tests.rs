@@ -117,6 +117,7 @@ fn settings() -> Settings {
         context: Context {
             internal_listeners: Vec::new(),
             unknown_fields: UnknownFields::Ignored,
+            ..Context::default()
         },
         fetched: Fetched {
             clusters: Some(Some(TIMEOUT)),
