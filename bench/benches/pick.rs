@@ -17,6 +17,7 @@ fn split(criterion: &mut Criterion) {
             weight: 100 / parts,
             headers: [].into(),
             overrides: FilterOverrides::default(),
+            host: None,
         };
         let split = Split::new((0..parts).map(part)).unwrap_or_else(|_| Split::single("one", [].into()));
         group.bench_function(BenchmarkId::from_parameter(parts), |bencher| {

@@ -97,6 +97,7 @@ fn weighted(share: &Share) -> WeightedCluster {
         weight: u32::from(share.percent),
         headers: identity(&share.revision),
         overrides: FilterOverrides::default(),
+        host: None,
     }
 }
 

@@ -14,7 +14,6 @@ use crate::observe::counts::cluster::Clock;
 use crate::observe::counts::one;
 use crate::respond::Dialect;
 use crate::route::ForwardPolicy;
-use crate::route::policy::Resend;
 use crate::upstream::Timing;
 use crate::worker::Worker;
 
@@ -70,16 +69,17 @@ pub(crate) fn run<'a>(
             counts.ended(Err(&error));
             return Err(error.with_unsent(mem::take(request)));
         };
-        let answered = match policy {
+        let answered = match policy.filter(|policy| !policy.is_plain()) {
             // Boxed: every request has room for what most have not.
             Some(policy) => Box::pin(tries::run(worker, errand, policy, endpoint, request)).await,
             None => {
                 drop(errand);
-                let sent =
-                    once::send(worker, (cluster, priority), Resend::default(), &endpoint, request).await;
+                let resend = policy.map(|policy| policy.resend).unwrap_or_default();
+                let sent = once::send(worker, (cluster, priority), resend, &endpoint, request).await;
                 sent.map_err(|failed| failed.into_error(request))
             }
         };
+        let answered = answered.map_err(|error| as_policy(error, policy));
         let (response, timing) = answered.inspect_err(|error| counts.ended(Err(error)))?;
         counts.ended(Ok(response.status().as_u16()));
         let response = if permit.counts() {
@@ -90,6 +90,14 @@ pub(crate) fn run<'a>(
             response
         };
         Ok((response, timing))
+    }
+}
+
+/// An error with the status that the policy has for it.
+fn as_policy(error: Error, policy: Option<&ForwardPolicy>) -> Error {
+    match policy {
+        Some(policy) if error.kind() == Kind::UpstreamReset => error.with_status(policy.reset_status),
+        _ => error,
     }
 }
 

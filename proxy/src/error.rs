@@ -260,6 +260,7 @@ pub struct Error {
     kind: Kind,
     detail: Option<Cow<'static, str>>,
     code_details: Option<&'static str>,
+    status: Option<StatusCode>,
     retry_after: Option<Duration>,
     source: Option<BoxError>,
     // Errors have to be `Sync`, bodies are not: the mutex is never locked, only taken apart.
@@ -275,6 +276,7 @@ impl Error {
             kind,
             detail: None,
             code_details: None,
+            status: None,
             retry_after: None,
             source: None,
             unsent: None,
@@ -293,6 +295,13 @@ impl Error {
     #[must_use]
     pub fn with_code_details(mut self, details: &'static str) -> Self {
         self.code_details = Some(details);
+        self
+    }
+
+    /// Replaces the status that an HTTP client sees.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
         self
     }
 
@@ -322,6 +331,17 @@ impl Error {
     pub(crate) fn with_retried(mut self, retried: Retried) -> Self {
         self.retried = retried;
         self
+    }
+
+    /// The status that replaces the kind's.
+    pub(crate) fn own_status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// The status that an HTTP client sees: [`Row::status`] of its kind, unless a route has another for it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status.unwrap_or(self.kind.row().status)
     }
 
     /// How many tries followed the first, and whether that was all that the route allows.

@@ -119,7 +119,7 @@ async fn follow(
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
     if let Some(forward) = found.route.as_forward() {
-        apply::within_limits(forward, request)?;
+        apply::within_limits(forward, peer, request)?;
     }
     if let Some(response) = filter::run(worker, peer, found, request, passed).await? {
         return Ok(response);
@@ -189,7 +189,9 @@ async fn send(
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
     let Chosen::Cluster(cluster) = &found.chosen else {
-        return Err(Error::new(Kind::ClusterMissing));
+        let missing = found.route.as_forward().map(|forward| forward.missing);
+        let error = Error::new(Kind::ClusterMissing);
+        return Err(missing.into_iter().fold(error, Error::with_status));
     };
     let Some(layers) = &found.route.layers else {
         let errand = Errand {

@@ -46,7 +46,7 @@ pub(crate) fn from_error(error: &Error, dialect: Dialect, http: &HttpSettings) -
     let own = replies.and_then(|replies| Some((replies, replies.get(error.kind())?)));
     let row = error.kind().row();
     let mut response = match (dialect, own) {
-        (Dialect::Http, None) => direct(row.status, &format!("{}\n", error.detail())),
+        (Dialect::Http, None) => direct(error.status(), &format!("{}\n", error.detail())),
         (Dialect::Http, Some((replies, reply))) => worded(error, replies, reply),
         (Dialect::Grpc, None) => trailers_only(row.grpc, error.detail()),
         (Dialect::Grpc, Some((_, reply))) => {
@@ -74,7 +74,9 @@ fn worded(error: &Error, replies: &LocalReplies, reply: &LocalReply) -> Response
     let text = reply.text.clone();
     let text = text.unwrap_or_else(|| error.detail().to_owned().into());
     let mut response = Response::new(Body::full(text.clone()));
-    *response.status_mut() = reply.status.unwrap_or(error.kind().row().status);
+    // What the route says about this one case counts before what is said about its kind.
+    let own = error.own_status().or(reply.status);
+    *response.status_mut() = own.unwrap_or(error.kind().row().status);
     if !text.is_empty() {
         let content_type = reply.content_type.as_ref().unwrap_or(&replies.content_type);
         response.headers_mut().insert(CONTENT_TYPE, content_type.clone());

@@ -58,9 +58,9 @@ pub use hash::{AffinityCookie, HashPolicy};
 pub use headers::{HeaderMutations, Mutation, MutationOrder, MutationRule, Write};
 pub use invalid::InvalidField;
 pub use matcher::path::{PathMatch, PathRule};
-pub use matcher::{Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch, Rule};
+pub use matcher::{CookieMatch, Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch, Rule};
 pub use pattern::{Pattern, Substitution};
-pub use policy::{ForwardPolicy, Resend, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts};
+pub use policy::{ForwardPolicy, Resend, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts, TryCount};
 pub use redirect::{Redirect, RedirectPath, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus};
 pub use rewrite::{HostRewrite, HostRewriteRule, Original, PathRewrite, PathRewriteRule};
 pub use split::{InvalidSplit, Split, WeightedCluster};
@@ -112,6 +112,8 @@ pub(crate) struct Found {
     pub(crate) chosen: Chosen,
     pub(crate) levels: Levels,
     pub(crate) overrides: named::Levels,
+    /// What becomes of the host, where the share of a split says so.
+    pub(crate) host: Option<Arc<HostRewrite>>,
     /// The client's address where it is not the connection's.
     pub(crate) client: Option<HeaderValue>,
 }
@@ -149,6 +151,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
         host: virtual_host.overrides.clone(),
         table: table.settings().overrides.clone(),
     };
+    let mut host_of_share = None;
     let cluster = match &route.action {
         Action::Respond(_) | Action::Redirect(_) => {
             return Some(Found {
@@ -157,6 +160,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
                 chosen: Chosen::None,
                 levels,
                 overrides,
+                host: None,
                 client: None,
             });
         }
@@ -165,6 +169,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
                 let share = split.pick();
                 levels.share = share.headers.clone();
                 overrides.share = share.overrides.clone();
+                host_of_share.clone_from(&share.host);
                 snapshot.cluster(&share.cluster)
             }
             Destination::Header(name) => {
@@ -180,6 +185,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
         chosen: cluster.map_or(Chosen::Missing, |cluster| Chosen::Cluster(Arc::clone(cluster))),
         levels,
         overrides,
+        host: host_of_share,
         client: None,
     })
 }
@@ -195,6 +201,7 @@ impl Found {
             chosen: Chosen::Nowhere,
             levels: Levels::default(),
             overrides: named::Levels::default(),
+            host: None,
             client: None,
         }
     }

@@ -107,6 +107,7 @@ fn part(name: &str, weight: u32) -> WeightedCluster {
         weight,
         headers: [("x-part".parse().unwrap(), name.parse().unwrap())].into(),
         overrides: FilterOverrides::default(),
+        host: None,
     }
 }
 

@@ -11,11 +11,12 @@ use support::{CLUSTER, Front, HOST, cluster, host};
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::filter::FilterOverrides;
 use tidegate_proxy::normalize::forwarded::Forwarding;
 use tidegate_proxy::normalize::path::{EscapedSlashes, PathPolicy};
 use tidegate_proxy::route::{
-    Action, AffinityCookie, Forward, HashPolicy, HeaderMutations, HostRewrite, Matcher, Mutation, PathMatch,
-    PathRewrite, Redirect, Route, RouteLimits, Split, Upgrades, Write,
+    Action, AffinityCookie, Destination, Forward, HashPolicy, HeaderMutations, HostRewrite, Matcher,
+    Mutation, PathMatch, PathRewrite, Redirect, Route, RouteLimits, Split, Upgrades, WeightedCluster, Write,
 };
 use tidegate_testkit::body::{fed, full};
 use tidegate_testkit::client::{Client, get, get_request, post_request};
@@ -165,6 +166,24 @@ async fn a_head_above_the_route_s_bound_gets_431() {
     request.headers_mut().insert("x-long", long);
     assert_eq!(Client::http1(front.address).await.call(request).await.status, 431);
     assert_eq!(upstream.counts().requests(), 0);
+}
+
+#[tokio::test]
+async fn a_share_of_a_split_may_have_a_host_of_its_own() {
+    let share = WeightedCluster {
+        cluster: CLUSTER.into(),
+        weight: 1,
+        headers: HeaderMutations::default(),
+        overrides: FilterOverrides::default(),
+        host: Some(Arc::new(HostRewrite::literal("share.example").unwrap())),
+    };
+    let (front, upstream) = forwarding(PathMatch::default(), |forward| {
+        forward.to = Destination::Split(Split::new([share]).unwrap());
+        forward.host = HostRewrite::literal("route.example").unwrap();
+    })
+    .await;
+    get(front.address, HOST, "/").await;
+    assert_eq!(upstream.seen()[0].header("host"), Some("share.example"));
 }
 
 #[tokio::test]

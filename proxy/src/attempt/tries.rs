@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 use super::once::{self, Failed};
 use super::replay::{Upload, Uploaded};
@@ -66,6 +66,7 @@ pub(super) async fn run(
     let mut endpoint = endpoint;
     let ended = loop {
         deadline.stamp(request.headers_mut());
+        tell(&policy.counted.to_upstream, tries.as_ref(), request.headers_mut());
         let target = (errand.cluster.as_ref(), policy.priority);
         let sending = once::send(worker, target, policy.resend, &endpoint, request);
         let per_try = policy.retry.as_ref().and_then(|retry| retry.per_try);
@@ -97,7 +98,19 @@ pub(super) async fn run(
         }
         (response, timing)
     });
+    let ended = ended.map(|(mut response, timing)| {
+        tell(&policy.counted.to_client, tries.as_ref(), response.headers_mut());
+        (response, timing)
+    });
     finish(ended, deadline, tries, upload.as_ref(), request)
+}
+
+/// Says how many tries there were, in a field of this name.
+fn tell(name: &Option<HeaderName>, tries: Option<&Tries<'_>>, headers: &mut HeaderMap) {
+    if let Some(name) = name {
+        let count = 1 + tries.map_or(0, |tries| tries.done.retries);
+        headers.insert(name, HeaderValue::from(count));
+    }
 }
 
 /// The tries that a retry policy allows.

@@ -64,6 +64,9 @@ pub struct HttpSettings {
     pub upgrades: Vec<Box<str>>,
     /// What every request meets before its route's own filters. Default: nothing, which costs nothing.
     pub filters: NamedFilters,
+    /// Those of [`HttpSettings::upgrades`] that a route has to allow by itself, see
+    /// [`Upgrades::Each`](crate::route::Upgrades::Each); elsewhere they get 403. Default: none.
+    pub upgrades_by_route: Vec<Box<str>>,
     /// What the end of a client's input means while its request is under way. Default: that the client has left.
     pub half_close: HalfClose,
     /// What clients and upstreams are told beside what they say to each other. Default: nothing, which costs nothing.
@@ -180,6 +183,7 @@ impl Default for HttpSettings {
             requests_per_connection_max: None,
             upgrades: vec!["websocket".into()],
             filters: NamedFilters::default(),
+            upgrades_by_route: Vec::new(),
             half_close: HalfClose::default(),
             manners: None,
             request_id: RequestIdPolicy::default(),

@@ -41,6 +41,8 @@ pub struct Forward {
     pub limits: RouteLimits,
     /// Which protocol upgrades it may ask for. Default: those of the listener.
     pub upgrades: Upgrades,
+    /// What the client gets where the cluster is not there. Default: 503.
+    pub missing: StatusCode,
 }
 
 /// Which cluster takes a request.
@@ -61,14 +63,18 @@ pub struct RouteLimits {
     pub head_bytes_max: Option<usize>,
 }
 
-/// Which upgrades of a listener pass a route. A route can only narrow what its listener lets through.
+/// Which upgrades of a listener pass a route. A route can only narrow what its listener knows
+/// ([`HttpSettings::upgrades`](crate::config::http::HttpSettings::upgrades)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Upgrades {
-    /// All of them.
+    /// All of them, but for those that a route has to allow by itself
+    /// ([`HttpSettings::upgrades_by_route`](crate::config::http::HttpSettings::upgrades_by_route)), which get 403.
     #[default]
     OfListener,
     /// These tokens, in lower case; others get 403. Empty refuses every upgrade.
     Only(Vec<Box<str>>),
+    /// For each of these tokens, in lower case, whether it passes; for others what the listener says.
+    Each(Vec<(Box<str>, bool)>),
 }
 
 /// A response that needs no upstream. Its body is shared by all who get it.
@@ -90,6 +96,7 @@ impl Forward {
             hash: Vec::new(),
             limits: RouteLimits::default(),
             upgrades: Upgrades::default(),
+            missing: StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -101,12 +108,17 @@ impl Forward {
 }
 
 impl Upgrades {
-    pub(crate) fn allow(&self, token: &[u8]) -> bool {
+    /// Whether `token` passes; `by_route` are those that the listener leaves to routes.
+    pub(crate) fn allow(&self, token: &[u8], by_route: &[Box<str>]) -> bool {
+        let is = |known: &str| known.as_bytes().eq_ignore_ascii_case(token);
+        let of_listener = || !by_route.iter().any(|known| is(known));
         match self {
-            Self::OfListener => true,
-            Self::Only(tokens) => tokens
-                .iter()
-                .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(token)),
+            Self::OfListener => of_listener(),
+            Self::Only(tokens) => tokens.iter().any(|allowed| is(allowed)),
+            Self::Each(tokens) => match tokens.iter().find(|(known, _)| is(known)) {
+                Some((_, passes)) => *passes,
+                None => of_listener(),
+            },
         }
     }
 }

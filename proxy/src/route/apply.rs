@@ -32,8 +32,9 @@ pub(crate) fn to_request(
 ) -> Result<(Option<u64>, Option<Box<ResponseEdits>>), Error> {
     let hashed = hash::of(&forward.hash, request, found.client(peer));
     change_fields(found, peer, request);
+    let host = found.host.as_deref().unwrap_or(&forward.host);
     // The host may be made of the path as it came in; the path then changes.
-    forward.host.apply(request);
+    host.apply(request);
     forward
         .path
         .apply(request, &found.route.matcher.path, &peer.http().path)?;
@@ -79,14 +80,20 @@ fn edits(
 }
 
 /// Refuses what the route does not take, before anything is done for it, and binds its body to what the route takes.
-pub(crate) fn within_limits(forward: &Forward, request: &mut Request<Body>) -> Result<(), Error> {
+pub(crate) fn within_limits(
+    forward: &Forward,
+    peer: &Peer,
+    request: &mut Request<Body>,
+) -> Result<(), Error> {
     if let Some(bytes_max) = forward.limits.head_bytes_max
         && head_bytes(request) > bytes_max
     {
         return Err(Error::new(Kind::HeadTooLarge));
     }
     if let Some(upgrade) = request.headers().get(UPGRADE)
-        && !forward.upgrades.allow(upgrade.as_bytes())
+        && !forward
+            .upgrades
+            .allow(upgrade.as_bytes(), &peer.http().upgrades_by_route)
     {
         return Err(Error::new(Kind::UpgradeRefused));
     }

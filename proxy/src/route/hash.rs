@@ -160,18 +160,28 @@ impl AffinityCookie {
         })
     }
 
+    /// The same with one more attribute where this proxy sets it, such as `SameSite=Lax`; one without a value stands alone.
+    ///
+    /// # Errors
+    /// When no cookie can have the attribute.
+    pub fn with_attribute(mut self, name: &str, value: &str) -> Result<Self, InvalidField> {
+        let fits = HeaderName::from_bytes(name.as_bytes()).is_ok()
+            && HeaderValue::from_str(value).is_ok()
+            && !value.contains(';');
+        if !fits {
+            let why = "no cookie can have this attribute";
+            return Err(InvalidField::new("cookie attribute", name, why));
+        }
+        let equals = if value.is_empty() { "" } else { "=" };
+        self.attributes = self
+            .attributes
+            .map(|attributes| format!("{attributes}; {name}{equals}{value}").into());
+        Ok(self)
+    }
+
     /// The value in the request's cookies; the first of several.
     fn value<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
-        let cookies = headers.get_all(COOKIE).iter();
-        let mut pairs = cookies.flat_map(|cookies| cookies.as_bytes().split(|byte| *byte == b';'));
-        pairs.find_map(|pair| {
-            let value = pair.trim_ascii().strip_prefix(self.name.as_bytes())?;
-            let value = value.strip_prefix(b"=")?;
-            let quoted = value
-                .strip_prefix(b"\"")
-                .and_then(|value| value.strip_suffix(b"\""));
-            Some(quoted.unwrap_or(value))
-        })
+        cookie(headers, &self.name)
     }
 
     /// A new value, and the field that sets it.
@@ -210,6 +220,20 @@ pub(crate) fn of<B>(policies: &[HashPolicy], request: &Request<B>, client: Optio
         }
     }
     result
+}
+
+/// The value of a request's first cookie of this name.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let cookies = headers.get_all(COOKIE).iter();
+    let mut pairs = cookies.flat_map(|cookies| cookies.as_bytes().split(|byte| *byte == b';'));
+    pairs.find_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+        let value = value.strip_prefix(b"=")?;
+        let quoted = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        Some(quoted.unwrap_or(value))
+    })
 }
 
 /// The hash of all values of a field, in whatever order they came.

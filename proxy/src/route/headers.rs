@@ -50,6 +50,14 @@ struct List {
 pub struct Mutation {
     name: HeaderName,
     change: Change,
+    empty: Empty,
+}
+
+/// What becomes of a value that was made and is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Empty {
+    LeftOut,
+    Written,
 }
 
 /// What a [`Mutation`] does; for explanations and for other data planes.
@@ -124,6 +132,7 @@ impl Mutation {
         Ok(Self {
             name: reachable(name)?,
             change: Change::Remove,
+            empty: Empty::LeftOut,
         })
     }
 
@@ -140,6 +149,7 @@ impl Mutation {
         Ok(Self {
             name: reachable(name)?,
             change: Change::Write(write, value),
+            empty: Empty::LeftOut,
         })
     }
 
@@ -151,6 +161,7 @@ impl Mutation {
         Ok(Self {
             name: reachable(name.as_str())?,
             change: Change::Write(write, Value::Constant(value)),
+            empty: Empty::Written,
         })
     }
 
@@ -167,6 +178,15 @@ impl Mutation {
             Change::Remove => MutationRule::Remove,
             Change::Write(write, Value::Constant(value)) => MutationRule::Constant(*write, value),
             Change::Write(write, Value::Made(template)) => MutationRule::Made(*write, template),
+        }
+    }
+
+    /// The same, and a value that comes out empty is written too (`keep_empty_value`).
+    #[must_use]
+    pub fn keeping_empty(self) -> Self {
+        Self {
+            empty: Empty::Written,
+            ..self
         }
     }
 
@@ -196,7 +216,7 @@ impl Mutation {
                     Some(request) => template.value(context, request, Some(headers)),
                     None => template.value(context, headers, None),
                 };
-                made.filter(|value| !value.is_empty())?
+                made.filter(|value| !value.is_empty() || self.empty == Empty::Written)?
             }
         };
         Some(match write {

@@ -20,6 +20,7 @@
 use http::header::{HOST, HeaderMap, HeaderName};
 use http::{Method, Request};
 
+use super::hash::cookie;
 use super::{InvalidField, PathMatch, TextMatch};
 use crate::respond::Dialect;
 
@@ -36,6 +37,8 @@ pub struct Matcher {
     pub headers: Vec<HeaderMatch>,
     /// Conditions on query parameters.
     pub query: Vec<QueryMatch>,
+    /// Conditions on cookies.
+    pub cookies: Vec<CookieMatch>,
     /// The share of the requests that meet the rest and that it takes; the others are left to the next routes.
     pub fraction: Option<Fraction>,
     /// Whether only gRPC calls are taken.
@@ -77,6 +80,8 @@ enum Field {
     Method,
     /// Path and query, as the route sees them.
     Path,
+    /// `https` or `http`, by which the client came.
+    Scheme,
 }
 
 /// A condition as its constructor took it; for explanations and for other data planes.
@@ -117,6 +122,14 @@ enum Missing {
     IsEmpty,
 }
 
+/// A condition on a cookie; of several of a name the first counts. A request without it does not meet it.
+#[derive(Clone, Debug)]
+pub struct CookieMatch {
+    name: Box<str>,
+    condition: TextMatch,
+    sense: Sense,
+}
+
 /// A condition on a query parameter. Of one that is repeated the first counts; nothing is percent-decoded.
 #[derive(Clone, Debug)]
 pub struct QueryMatch {
@@ -132,6 +145,10 @@ impl Matcher {
             && (self.methods.is_empty() || self.methods.contains(request.method()))
             && self.headers.iter().all(|header| header.matches(request))
             && (self.query.is_empty() || self.matches_query(request.uri().query().unwrap_or_default()))
+            && self
+                .cookies
+                .iter()
+                .all(|cookie| cookie.matches(request.headers()))
             && (self.protocol == ProtocolMatch::Any || Dialect::of(request.headers()) == Dialect::Grpc)
             && self.fraction.is_none_or(Fraction::takes_this_one)
     }
@@ -151,8 +168,8 @@ impl HeaderMatch {
     /// The field is there, with whatever value.
     ///
     /// # Errors
-    /// Each constructor fails for a name that no field can have. `:method`, `:path` (with the query) and `:authority`
-    /// stand for what HTTP/2 calls so.
+    /// Each constructor fails for a name that no field can have. `:method`, `:path` (with the query), `:authority` and
+    /// `:scheme` stand for what HTTP/2 calls so.
     pub fn present(name: &str) -> Result<Self, InvalidField> {
         Self::new(name, Condition::Present)
     }
@@ -219,6 +236,7 @@ impl HeaderMatch {
             Field::Header(name) => name.as_str(),
             Field::Method => ":method",
             Field::Path => ":path",
+            Field::Scheme => ":scheme",
         }
     }
 
@@ -244,6 +262,7 @@ impl HeaderMatch {
         let field = match name {
             ":method" => Field::Method,
             ":path" => Field::Path,
+            ":scheme" => Field::Scheme,
             ":authority" => Field::Header(HOST),
             _ => Field::Header(
                 HeaderName::from_bytes(name.as_bytes())
@@ -261,6 +280,8 @@ impl HeaderMatch {
     fn matches<B>(&self, request: &Request<B>) -> bool {
         let met = match &self.field {
             Field::Header(name) => self.met_by_field(request.headers(), name),
+            // Normalising has left there what the client came by.
+            Field::Scheme => self.met_by_field(request.headers(), &X_FORWARDED_PROTO),
             Field::Method => Some(self.condition.met_by(request.method().as_str().as_bytes())),
             Field::Path => {
                 let target = request.uri().path_and_query();
@@ -273,13 +294,11 @@ impl HeaderMatch {
     }
 
     fn met_by_field(&self, headers: &HeaderMap, name: &HeaderName) -> Option<bool> {
+        let empty = self.missing == Missing::IsEmpty;
         match &self.condition {
-            // A field that counts as an empty one is there.
-            Condition::Present => Some(self.missing == Missing::IsEmpty || headers.contains_key(name)),
-            Condition::Absent => Some(self.missing == Missing::Fails && !headers.contains_key(name)),
-            _ if !headers.contains_key(name) => {
-                (self.missing == Missing::IsEmpty).then(|| self.condition.met_by(b""))
-            }
+            Condition::Present => Some(empty || headers.contains_key(name)),
+            Condition::Absent => Some(!empty && !headers.contains_key(name)),
+            _ if !headers.contains_key(name) => empty.then(|| self.condition.met_by(b"")),
             condition => Some(
                 headers
                     .get_all(name)
@@ -316,6 +335,35 @@ impl Condition {
         }
     }
 }
+
+impl CookieMatch {
+    /// The cookie's value meets the condition.
+    #[must_use]
+    pub fn new(name: impl Into<Box<str>>, condition: TextMatch) -> Self {
+        Self {
+            name: name.into(),
+            condition,
+            sense: Sense::Plain,
+        }
+    }
+
+    /// The opposite, which a request without the cookie meets too.
+    #[must_use]
+    pub fn inverted(self) -> Self {
+        Self {
+            sense: Sense::Inverted,
+            ..self
+        }
+    }
+
+    fn matches(&self, headers: &HeaderMap) -> bool {
+        let value = cookie(headers, &self.name);
+        let met = value.is_some_and(|value| self.condition.matches(value));
+        met == (self.sense == Sense::Plain)
+    }
+}
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 impl QueryMatch {
     /// The parameter is there, with whatever value.

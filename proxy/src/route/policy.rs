@@ -23,7 +23,7 @@ use crate::cluster::breaker::RequestPriority;
 use crate::config::limits;
 
 /// How a request is forwarded, beyond where to. The default: no deadline, and a second try only where it is always safe.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ForwardPolicy {
     /// How long the exchange may take. Default: no deadline but the listener's.
     pub timeouts: RouteTimeouts,
@@ -35,6 +35,19 @@ pub struct ForwardPolicy {
     pub affinity: Option<Affinity>,
     /// Which bounds of the cluster it counts against. Default: those of [`RequestPriority::Default`].
     pub priority: RequestPriority,
+    /// What the client gets where the connection broke before there was a response. Default: 502.
+    pub reset_status: StatusCode,
+    /// Which fields say how many tries there were. Default: none.
+    pub counted: TryCount,
+}
+
+/// The fields that say how many tries a request has had, the present one included; `None` is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TryCount {
+    /// In the request of each try.
+    pub to_upstream: Option<HeaderName>,
+    /// In the response.
+    pub to_client: Option<HeaderName>,
 }
 
 /// When a request is sent once more, on another connection to the same endpoint, since the first one proves nothing.
@@ -119,6 +132,36 @@ pub struct RetryBudget {
     pub percent: f64,
     /// What is allowed whatever the share is. Default: 3.
     pub retries_min: u32,
+}
+
+impl ForwardPolicy {
+    /// Whether one try, and nothing that watches it, is all that it asks for: then it costs nothing.
+    pub(crate) fn is_plain(&self) -> bool {
+        let RouteTimeouts {
+            request,
+            idle: _,
+            stream_max,
+            grpc_timeout_max,
+        } = &self.timeouts;
+        let unbounded = [request, stream_max, grpc_timeout_max]
+            .iter()
+            .all(|longest| longest.is_none());
+        unbounded && self.retry.is_none() && self.affinity.is_none() && self.counted == TryCount::default()
+    }
+}
+
+impl Default for ForwardPolicy {
+    fn default() -> Self {
+        Self {
+            timeouts: RouteTimeouts::default(),
+            retry: None,
+            resend: Resend::default(),
+            affinity: None,
+            priority: RequestPriority::default(),
+            reset_status: StatusCode::BAD_GATEWAY,
+            counted: TryCount::default(),
+        }
+    }
 }
 
 impl RetryPolicy {

@@ -9,6 +9,7 @@
 //!     weight,
 //!     headers: HeaderMutations::default(),
 //!     overrides: FilterOverrides::default(),
+//!     host: None,
 //! };
 //! let split = Split::new([part("stable", 100), part("canary", 0)])?;
 //! assert_eq!(&*split.pick().cluster, "stable");
@@ -19,7 +20,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::HeaderMutations;
+use super::{HeaderMutations, HostRewrite};
 use crate::filter::FilterOverrides;
 
 /// One part of a split.
@@ -33,6 +34,8 @@ pub struct WeightedCluster {
     pub headers: HeaderMutations,
     /// What becomes of the listener's filters for this share. Default: nothing.
     pub overrides: FilterOverrides,
+    /// What becomes of the host of its requests; `None` leaves that to the route.
+    pub host: Option<Arc<HostRewrite>>,
 }
 
 /// Clusters and their shares, dealt out evenly: over any run of requests each share is kept as exactly as
@@ -47,11 +50,11 @@ pub struct Split {
 
 /// A split that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a split needs at least one cluster with a weight above 0, and a total of at most {MAX_TOTAL}")]
+#[error(
+    "a split needs at least one cluster with a weight above 0, and a total of at most {}",
+    u32::MAX
+)]
 pub struct InvalidSplit;
-
-/// The largest total weight: far above Envoy's usual 100 or 10 000, small enough for the arithmetic below.
-const MAX_TOTAL: u32 = 1 << 20;
 
 impl Split {
     /// A split of these parts; those of weight 0 take nothing and are left out.
@@ -63,9 +66,7 @@ impl Split {
         let total = parts
             .iter()
             .try_fold(0_u32, |sum, part| sum.checked_add(part.weight));
-        let total = total
-            .filter(|total| (1..=MAX_TOTAL).contains(total))
-            .ok_or(InvalidSplit)?;
+        let total = total.filter(|total| *total > 0).ok_or(InvalidSplit)?;
         Ok(Self {
             parts,
             total,
@@ -82,6 +83,7 @@ impl Split {
             weight: 1,
             headers,
             overrides: FilterOverrides::default(),
+            host: None,
         };
         Self {
             parts: vec![part],

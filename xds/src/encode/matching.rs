@@ -29,6 +29,9 @@ pub(super) fn matcher(matcher: &Matcher) -> Result<RouteMatch, Unsupported> {
     let sensitive = matcher.path.case() == Case::Sensitive;
     let method = methods(&matcher.methods);
     let headers = matcher.headers.iter().map(header);
+    if !matcher.cookies.is_empty() {
+        return Err(Unsupported::new("matcher", "a condition on a cookie"));
+    }
     let query = matcher.query.iter().map(query);
     let grpc = matcher.protocol == ProtocolMatch::Grpc;
     Ok(RouteMatch {

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::route::v3::redirect_action::{
 };
 use envoy_types::pb::envoy::config::route::v3::route::Action as PbAction;
 use envoy_types::pb::envoy::config::route::v3::route_action::{
-    ClusterSpecifier, HostRewriteSpecifier, MaxStreamDuration, UpgradeConfig,
+    ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, MaxStreamDuration, UpgradeConfig,
 };
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use envoy_types::pb::google::protobuf::BoolValue;
@@ -110,9 +110,12 @@ fn forward(forward: &Forward, policy: Option<&ForwardPolicy>) -> Result<pb::Rout
         )),
         HostRewriteRule::Endpoint => Some(HostRewriteSpecifier::AutoHostRewrite(BoolValue { value: true })),
     };
-    if let Upgrades::Only(tokens) = &forward.upgrades {
-        action.upgrade_configs = upgrades(tokens);
-    }
+    action.upgrade_configs = upgrade_configs(&forward.upgrades);
+    action.cluster_not_found_response_code = match forward.missing.as_u16() {
+        404 => ClusterNotFoundResponseCode::NotFound.into(),
+        500 => ClusterNotFoundResponseCode::InternalServerError.into(),
+        _ => ClusterNotFoundResponseCode::ServiceUnavailable.into(),
+    };
     if let Some(policy) = policy {
         if policy.affinity.is_some() {
             return Err(Unsupported::new(
@@ -140,6 +143,10 @@ fn weighted(split: &Split) -> Result<pb::WeightedCluster, Unsupported> {
     let clusters = split.parts().iter().map(|part| {
         let headers = no_overrides(&part.overrides).and_then(|()| lists(&part.headers));
         let headers = headers.map_err(|error| error.within(&part.cluster))?;
+        if part.host.is_some() {
+            let error = Unsupported::new("host rewrite", "the host of a share of a split");
+            return Err(error.within(&part.cluster));
+        }
         Ok(ClusterWeight {
             name: part.cluster.to_string(),
             weight: number(part.weight),
@@ -156,17 +163,31 @@ fn weighted(split: &Split) -> Result<pb::WeightedCluster, Unsupported> {
     })
 }
 
+fn upgrade_configs(upgrades_of: &Upgrades) -> Vec<UpgradeConfig> {
+    match upgrades_of {
+        Upgrades::OfListener => Vec::new(),
+        Upgrades::Only(tokens) => upgrades(tokens),
+        Upgrades::Each(tokens) => tokens
+            .iter()
+            .map(|(token, passes)| upgrade(token, *passes))
+            .collect(),
+    }
+}
+
 /// Those that pass; a WebSocket, which connection managers let through as a rule, has to be refused by name.
 fn upgrades(tokens: &[Box<str>]) -> Vec<UpgradeConfig> {
-    let config = |name: &str, enabled: bool| UpgradeConfig {
-        upgrade_type: name.to_owned(),
-        enabled: Some(BoolValue { value: enabled }),
-        ..UpgradeConfig::default()
-    };
     let websocket = tokens.iter().any(|token| **token == *"websocket");
-    let refused = (!websocket).then(|| config("websocket", false));
-    let allowed = tokens.iter().map(|token| config(token, true));
+    let refused = (!websocket).then(|| upgrade("websocket", false));
+    let allowed = tokens.iter().map(|token| upgrade(token, true));
     allowed.chain(refused).collect()
+}
+
+fn upgrade(token: &str, passes: bool) -> UpgradeConfig {
+    UpgradeConfig {
+        upgrade_type: token.to_owned(),
+        enabled: Some(BoolValue { value: passes }),
+        ..UpgradeConfig::default()
+    }
 }
 
 fn redirect(redirect: &Redirect) -> Result<pb::RedirectAction, Unsupported> {

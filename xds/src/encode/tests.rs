@@ -111,6 +111,7 @@ fn a_split_has_its_weights_fields_and_no_deadline() {
         weight,
         headers: HeaderMutations::default(),
         overrides: Default::default(),
+        host: None,
     };
     let mut route = Route::forward(Split::new([part("a", 80), part("b", 20)]).expect("it is one"));
     route.matcher.path = PathMatch::regex("/v[0-9]+").expect("it is one");

@@ -96,12 +96,12 @@ impl Ask {
 pub(crate) fn world(rng: &mut Rng, number: usize) -> (TableSettings, Vec<Arc<VirtualHost>>) {
     let settings = TableSettings {
         headers: mutations(rng, "table"),
-        order: if number % 2 == 0 {
+        order: if number.is_multiple_of(2) {
             MutationOrder::TableLast
         } else {
             MutationOrder::MostSpecificLast
         },
-        ports: if number % 3 == 0 {
+        ports: if number.is_multiple_of(3) {
             PortMatching::Ignored
         } else {
             PortMatching::Significant
@@ -150,6 +150,7 @@ fn forward(rng: &mut Rng) -> Forward {
         weight: 100,
         headers: mutations(rng, cluster),
         overrides: Default::default(),
+        host: None,
     };
     let mut forward = Forward::split(Split::new([part]).expect("it has a weight"));
     forward.path = match rng.usize(..8) {

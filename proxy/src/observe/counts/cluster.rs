@@ -167,7 +167,7 @@ impl ClusterCounts {
                     Kind::ClientClosed => return one(&cells.cancelled),
                     _ => {}
                 }
-                error.kind().row().status.as_u16()
+                error.status().as_u16()
             }
         };
         self.codes.add(status);

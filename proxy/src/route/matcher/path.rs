@@ -18,6 +18,15 @@ use crate::route::{InvalidField, Pattern};
 pub struct PathMatch {
     kind: Kind,
     case: Case,
+    parameters: Parameters,
+}
+
+/// Whether what begins with a `;` counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Parameters {
+    #[default]
+    Count,
+    Ignored,
 }
 
 /// A condition on a path as its constructor took it; for explanations and for other data planes.
@@ -102,6 +111,16 @@ impl PathMatch {
         Self {
             kind,
             case: Case::Sensitive,
+            parameters: Parameters::Count,
+        }
+    }
+
+    /// The same without what begins with the path's first `;`.
+    #[must_use]
+    pub fn ignoring_parameters(self) -> Self {
+        Self {
+            parameters: Parameters::Ignored,
+            ..self
         }
     }
 
@@ -126,6 +145,10 @@ impl PathMatch {
     /// Whether it takes this path, which is normalised and without its query.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
+        let path = match self.parameters {
+            Parameters::Count => path,
+            Parameters::Ignored => path.split(';').next().unwrap_or_default(),
+        };
         let (case, path) = (self.case, path.as_bytes());
         match &self.kind {
             Kind::Any => true,

@@ -178,3 +178,31 @@ fn methods_protocols_and_shares_narrow_what_is_taken() {
     );
     assert!((1..1000).contains(&taken(share(50, 100))));
 }
+
+#[test]
+fn cookies_and_the_scheme_narrow_what_is_taken() {
+    let check = |matcher: CookieMatch, cookies: &str, expected: bool| {
+        let matcher = Matcher {
+            cookies: vec![matcher],
+            ..Matcher::default()
+        };
+        assert_eq!(
+            matcher.matches(&request("/", &[("cookie", cookies)])),
+            expected,
+            "{cookies}"
+        );
+    };
+    let session = || CookieMatch::new("s", TextMatch::exact("a"));
+    check(session(), "t=b; s=a", true);
+    check(session(), "s=b; s=a", false);
+    check(session(), "ss=a", false);
+    check(session().inverted(), "s=b", true);
+    check(session().inverted(), "ss=a", true);
+    check(session().inverted(), "s=a", false);
+    let tls = Matcher {
+        headers: vec![HeaderMatch::exact(":scheme", "https").unwrap()],
+        ..Matcher::default()
+    };
+    assert!(tls.matches(&request("/", &[("x-forwarded-proto", "https")])));
+    assert!(!tls.matches(&request("/", &[("x-forwarded-proto", "http")])));
+}

@@ -8,6 +8,7 @@ fn part(cluster: &str, weight: u32) -> WeightedCluster {
         weight,
         headers: HeaderMutations::default(),
         overrides: FilterOverrides::default(),
+        host: None,
     }
 }
 
