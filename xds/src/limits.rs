@@ -171,3 +171,11 @@ pub const WARMING_POLL: Duration = Duration::from_millis(20);
 
 /// For how much longer than it drains the routes of a listener are kept; above it its connections have been cut.
 pub const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long the exchange of a route may take that does not say it (`timeout`), from the end of the request to the end of the
+/// response. Above it the client gets 504.
+pub const ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the body of a direct response may be, in bytes, where the route configuration does not say it
+/// (`max_direct_response_body_size_bytes`). Above it the route configuration is rejected.
+pub const DIRECT_RESPONSE_BODY_BYTES_MAX: u64 = 4096;

@@ -16,6 +16,7 @@ pub mod duration;
 pub mod endpoints;
 pub mod filter;
 pub mod fraction;
+pub mod headers;
 pub mod listener;
 mod message;
 pub mod metadata;

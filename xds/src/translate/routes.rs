@@ -1,12 +1,36 @@
 //! `envoy.config.route.v3.RouteConfiguration` as a route table.
+//!
+//! A route configuration is split into its virtual hosts on the wire, and only those whose bytes nobody has read before are
+//! decoded: of a push of 40 000 virtual hosts one of which is new, all others are hashed and indexed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidegate_proxy::route::{RouteTable, VirtualHost};
+use envoy_types::pb::envoy::config::route::v3 as pb;
+use prost::Message;
+use tidegate_proxy::route::{Domain, MutationOrder, PortMatching, RouteTable, TableSettings, VirtualHost};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::{Context, Note, Reject};
+use super::any::unsupported_field;
+use super::headers::HeaderLists;
+use super::notes::Notes;
+use super::{Context, Note, Reject, filter, unknown};
+
+mod action;
+mod check;
+mod direct;
+mod hash;
+mod host;
+mod matching;
+mod policy;
+mod reading;
+mod redirect;
+mod rewrite;
+mod shared;
+mod wire;
+
+use reading::Reading;
 
 /// A route configuration: its table, and what it needs of others.
 #[derive(Clone, Debug)]
@@ -15,12 +39,12 @@ pub struct RoutesConfig {
     pub name: Arc<str>,
     /// The table, which shares with the one before what did not change.
     pub table: Arc<RouteTable>,
-    /// The virtual hosts by the hash of their bytes, for the next change to share.
-    pub hosts: Arc<HashMap<u128, Arc<HostConfig>>>,
+    /// The virtual hosts in order, each with the hash of its bytes, for the next change to share.
+    pub hosts: Arc<[(u128, Arc<HostConfig>)]>,
     /// Whether a cluster that is not there rejects it (`validate_clusters`); `None` leaves it to where it came from: true inline,
     /// false by RDS.
     pub validate_clusters: Option<bool>,
-    /// What has no effect.
+    /// What has no effect, also of its virtual hosts; at most [`limits::NOTES_MAX`](crate::limits::NOTES_MAX).
     pub notes: Vec<Note>,
 }
 
@@ -55,14 +79,156 @@ pub fn routes(
     before: Option<&RoutesConfig>,
     context: &Context,
 ) -> Result<RoutesConfig, Reject> {
-    _ = (body, before, context);
-    Err(Reject::Resource(String::new()))
+    let parts = wire::split(body)?;
+    let table = &parts.table;
+    check::table(table)?;
+    let mut notes = Notes::default();
+    unknown::check(table, parts.table_bytes, context, &mut notes)?;
+    let settings = settings(table, &mut notes);
+    let hosts = hosts(&parts, before, context);
+    // A broken constraint of a virtual host refuses the response before anything else is looked at.
+    let (settings, hosts) = match (settings, hosts) {
+        (_, Err(broken @ Reject::Message(_))) | (Err(broken), _) | (_, Err(broken)) => return Err(broken),
+        (Ok(settings), Ok(hosts)) => (settings, hosts),
+    };
+    for (_, host) in &hosts {
+        notes.extend(&host.notes);
+    }
+    Ok(RoutesConfig {
+        name: table.name.as_str().into(),
+        table: Arc::new(RouteTable::new(
+            settings,
+            hosts.iter().map(|(_, host)| Arc::clone(&host.host)),
+        )),
+        hosts: hosts.into(),
+        validate_clusters: table.validate_clusters.as_ref().map(|validate| validate.value),
+        notes: notes.into_list(),
+    })
+}
+
+type Hosts = Vec<(u128, Arc<HostConfig>)>;
+
+/// The virtual hosts of a table: those of `before` that are the same, and the rest read.
+fn hosts(parts: &wire::Parts, before: Option<&RoutesConfig>, context: &Context) -> Result<Hosts, Reject> {
+    let before = before.map(|before| &*before.hosts).unwrap_or_default();
+    let known: HashMap<u128, &Arc<HostConfig>> = before.iter().map(|(hash, host)| (*hash, host)).collect();
+    let mut reading = Reading::new(&parts.table, context);
+    let mut hosts = Vec::with_capacity(parts.hosts.len());
+    let mut refused = None;
+    for (index, bytes) in parts.hosts.iter().enumerate() {
+        let hash = xxh3_128_with_seed(bytes, reading.seed());
+        if let Some(host) = known.get(&hash) {
+            if refused.is_none() {
+                hosts.push((hash, Arc::clone(host)));
+            }
+            continue;
+        }
+        let host = pb::VirtualHost::decode(bytes.clone()).map_err(wire::undecodable)?;
+        check::host(index, &host)?;
+        if refused.is_none() {
+            match reading.host(&host, bytes.len()) {
+                Ok(host) => hosts.push((hash, Arc::new(host))),
+                // What comes behind it may still break a constraint, which counts first.
+                Err(reject) => refused = Some(reject),
+            }
+        }
+    }
+    // Of what is refused for its meaning, Envoy says what comes first.
+    distinct(&parts.table.name, &hosts)?;
+    refused.map_or(Ok(hosts), Err)
+}
+
+/// No two virtual hosts may claim a domain.
+fn distinct(table: &str, hosts: &Hosts) -> Result<(), Reject> {
+    let mut seen: HashSet<&Domain> = HashSet::with_capacity(hosts.len() * 2);
+    for domain in hosts.iter().flat_map(|(_, host)| &host.host.domains) {
+        if seen.insert(domain) {
+            continue;
+        }
+        let text = match domain {
+            Domain::Any => {
+                return Err(Reject::Resource(format!(
+                    "Only a single wildcard domain is permitted in route {table}"
+                )));
+            }
+            Domain::Exact(name) => name.to_string(),
+            Domain::Suffix(suffix) => format!("*{suffix}"),
+            Domain::Prefix(prefix) => format!("{prefix}*"),
+        };
+        return Err(Reject::Resource(format!(
+            "Only unique values for domains are permitted. Duplicate entry of domain {text} in route {table}"
+        )));
+    }
+    Ok(())
+}
+
+/// What holds for all virtual hosts, and what of it is not done.
+fn settings(table: &pb::RouteConfiguration, notes: &mut Notes) -> Result<TableSettings, Reject> {
+    let unsupported = [
+        ("vhds", table.vhds.is_some()),
+        ("internal_only_headers", !table.internal_only_headers.is_empty()),
+        (
+            "cluster_specifier_plugins",
+            !table.cluster_specifier_plugins.is_empty(),
+        ),
+        ("vhost_header", !table.vhost_header.is_empty()),
+        ("route_specifiers", !table.route_specifiers.is_empty()),
+    ];
+    for (field, is_set) in unsupported {
+        if is_set {
+            return Err(unsupported_field("route_config", field));
+        }
+    }
+    let lists = HeaderLists {
+        request_add: &table.request_headers_to_add,
+        request_remove: &table.request_headers_to_remove,
+        response_add: &table.response_headers_to_add,
+        response_remove: &table.response_headers_to_remove,
+    };
+    Ok(TableSettings {
+        headers: lists.mutations(notes)?,
+        overrides: filter::overrides(&table.typed_per_filter_config)?,
+        order: if table.most_specific_header_mutations_wins {
+            MutationOrder::MostSpecificLast
+        } else {
+            MutationOrder::TableLast
+        },
+        ports: if table.ignore_port_in_host_matching {
+            PortMatching::Ignored
+        } else {
+            PortMatching::Significant
+        },
+    })
 }
 
 impl RoutesConfig {
     /// The first cluster that it names and `known` does not have, in the order of its routes, as Envoy's message says it.
     pub fn unknown_cluster(&self, known: impl Fn(&str) -> bool) -> Option<String> {
-        _ = known;
-        None
+        let mut named = self.hosts.iter().flat_map(|(_, host)| &host.clusters);
+        named
+            .find(|cluster| !known(cluster.name()))
+            .map(ClusterName::unknown)
     }
 }
+
+impl ClusterName {
+    /// The name alone.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Whole(name) | Self::Weighted(name) | Self::Mirror(name) => name,
+        }
+    }
+
+    /// What Envoy says when there is no such cluster.
+    fn unknown(&self) -> String {
+        match self {
+            Self::Whole(name) => format!("route: unknown cluster '{name}'"),
+            Self::Weighted(name) => format!("route: unknown weighted cluster '{name}'"),
+            Self::Mirror(name) => format!("route: unknown shadow cluster '{name}'"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
