@@ -45,6 +45,7 @@ pub(super) fn read(
     let http_filters = http_filters(&manager.http_filters, notes)?;
     let trust = Trust::of(manager)?;
     let common = manager.common_http_protocol_options.as_ref();
+    let upgrades = protocol::upgrades(manager, notes)?;
     let requests_max = common.and_then(|common| common.max_requests_per_connection);
     let http = HttpSettings {
         route_table,
@@ -58,7 +59,8 @@ pub(super) fn read(
         http1: protocol::http1(manager, notes)?,
         http2: protocol::http2(manager, notes)?,
         requests_per_connection_max: requests_max.and_then(|most| NonZeroU32::new(most.value)),
-        upgrades: protocol::upgrades(manager, notes)?,
+        upgrades: upgrades.known,
+        upgrades_by_route: upgrades.by_route,
         filters: http_filters.filters,
         manners: Some(Arc::new(manners::of(
             manager,

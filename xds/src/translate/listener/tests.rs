@@ -89,8 +89,9 @@ fn a_listener_without_anything_has_the_defaults_of_envoy() {
         (None, None)
     );
     assert_eq!(http.request_id.make, MakeRequestId::Missing);
-    // A route may allow it.
+    // Only a route may allow it.
     assert_eq!(*http.upgrades, ["websocket".into()]);
+    assert_eq!(http.upgrades_by_route, http.upgrades);
     let RouteSource::Rds {
         name,
         initial_fetch_timeout,
@@ -122,10 +123,9 @@ fn what_a_connection_manager_says_is_in_its_settings() {
     };
     assert_eq!(kept.request_id, policy);
     let upgrades = json!([{"upgrade_type": "WebSocket"}, {"upgrade_type": "other", "enabled": false}]);
-    assert_eq!(
-        *http(json!({"upgrade_configs": upgrades})).upgrades,
-        ["websocket".into()]
-    );
+    let http_upgrades = http(json!({"upgrade_configs": upgrades}));
+    assert_eq!(*http_upgrades.upgrades, ["websocket".into(), "other".into()]);
+    assert_eq!(*http_upgrades.upgrades_by_route, ["other".into()]);
     let h1 = json!({"accept_http_10": true});
     assert_eq!(
         http(json!({"http_protocol_options": h1})).http1.http_10,

@@ -106,13 +106,24 @@ fn keep_alive(options: &Http2ProtocolOptions) -> Result<Option<Http2KeepAlive>, 
     Ok(interval.map(|interval| Http2KeepAlive { interval, timeout }))
 }
 
-/// Which upgrades are known: those that it allows, and `websocket`, which a route may allow by itself.
-pub(super) fn upgrades(manager: &HttpConnectionManager, notes: &mut Notes) -> Result<Vec<Box<str>>, Reject> {
-    let mut known: Vec<String> = Vec::new();
-    let mut allowed = Vec::new();
+/// Upgrades of a connection manager.
+pub(super) struct Upgrades {
+    /// Those that mean something: all that it names, and `websocket`.
+    pub(super) known: Vec<Box<str>>,
+    /// Those of them that it does not allow, so that only a route may.
+    pub(super) by_route: Vec<Box<str>>,
+}
+
+/// Which upgrades there are, and which of them a route has to allow by itself.
+pub(super) fn upgrades(manager: &HttpConnectionManager, notes: &mut Notes) -> Result<Upgrades, Reject> {
+    let mut upgrades = Upgrades {
+        known: Vec::new(),
+        by_route: Vec::new(),
+    };
+    let mut named: Vec<String> = Vec::new();
     for (index, config) in manager.upgrade_configs.iter().enumerate() {
         let token = config.upgrade_type.to_ascii_lowercase();
-        if known.contains(&token) {
+        if named.contains(&token) {
             return Err(Reject::Resource(format!(
                 "Error: multiple upgrade configs with the same name: '{}'",
                 config.upgrade_type
@@ -125,13 +136,17 @@ pub(super) fn upgrades(manager: &HttpConnectionManager, notes: &mut Notes) -> Re
         let enabled = config.enabled.is_none_or(|enabled| enabled.value);
         if token == "connect" || token == "connect-udp" {
             notes.add(&field, "CONNECT is refused");
-        } else if enabled {
-            allowed.push(token.as_str().into());
+        } else {
+            upgrades.known.push(token.as_str().into());
+            if !enabled {
+                upgrades.by_route.push(token.as_str().into());
+            }
         }
-        known.push(token);
+        named.push(token);
     }
-    if !known.iter().any(|token| token == WEBSOCKET) {
-        allowed.push(WEBSOCKET.into());
+    if !named.iter().any(|token| token == WEBSOCKET) {
+        upgrades.known.push(WEBSOCKET.into());
+        upgrades.by_route.push(WEBSOCKET.into());
     }
-    Ok(allowed)
+    Ok(upgrades)
 }
