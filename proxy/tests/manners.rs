@@ -1,10 +1,5 @@
 //! What are clients and upstreams told beside what they say to each other?
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, also in what it is made of"
-)]
-
 mod support;
 
 use std::sync::Arc;

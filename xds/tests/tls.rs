@@ -35,15 +35,12 @@ use tidegate_testkit::certificates::{Authority, Wanted};
 use tidegate_testkit::client::get;
 use tidegate_testkit::tls;
 use tidegate_testkit::upstream::Upstream;
+use tidegate_xds::translate::Context;
 use tidegate_xds::translate::notes::Notes;
 use tidegate_xds::translate::secret::{DownstreamTls, Secrets};
-use tidegate_xds::translate::{Context, UnknownFields};
 
 fn context() -> Context {
-    Context {
-        internal_listeners: Vec::new(),
-        unknown_fields: UnknownFields::Ignored,
-    }
+    Context::default()
 }
 
 fn text(text: &str) -> Option<core::DataSource> {

@@ -92,6 +92,24 @@ impl Notes {
         self.list
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Forgets notes and place.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.place.clear();
+    }
+
     /// The notes so far, which are taken out.
     pub fn take(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.list)

@@ -11,7 +11,7 @@ use tidegate_proxy::Proxy;
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::config::{Handle, Snapshot};
-use tidegate_proxy::drain::Drain;
+use tidegate_proxy::drain::{Drain, Watch};
 use tidegate_proxy::listener::{Connections, Listener};
 use tidegate_proxy::normalize::edge::EdgePolicy;
 use tidegate_proxy::normalize::path::{DotSegments, PathPolicy};
@@ -58,28 +58,7 @@ impl Pair {
         let (drain, watch) = Drain::new();
         let config = Handle::new(Snapshot::default());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listener = Listener::bind(
-            address,
-            NonZeroUsize::MIN,
-            EdgePolicy::default(),
-            Connections::default(),
-        );
-        let path = PathPolicy {
-            dots: DotSegments::Keep,
-            ..PathPolicy::default()
-        };
-        let http = HttpSettings {
-            path,
-            ..HttpSettings::default()
-        };
-        let listener = listener.expect("a free port").speaking(http);
-        let ours = listener.address();
-        for acceptor in listener.into_acceptors() {
-            let serving = acceptor.serve(Proxy::new(config.clone(), watch.clone()));
-            process::spawn("acceptor", watch.unguarded(), async {
-                serving.await.expect("it fits the runtime")
-            });
-        }
+        let ours = serve(address, &config, &watch);
         let endpoints = vec![Arc::new(Endpoint::new(upstream))];
         let encoder = Encoder::default();
         let (mut clusters, mut encoded) = (Vec::new(), Vec::new());
@@ -214,4 +193,31 @@ async fn seen(front: &mut Front, ask: &Ask) -> Seen {
         return (status, Vec::new(), String::new());
     }
     (status, fields(&answer.headers), answer.text())
+}
+
+/// Serves here what `config` says, and says where.
+fn serve(address: SocketAddr, config: &Handle, watch: &Watch) -> SocketAddr {
+    let listener = Listener::bind(
+        address,
+        NonZeroUsize::MIN,
+        EdgePolicy::default(),
+        Connections::default(),
+    );
+    let path = PathPolicy {
+        dots: DotSegments::Keep,
+        ..PathPolicy::default()
+    };
+    let http = HttpSettings {
+        path,
+        ..HttpSettings::default()
+    };
+    let listener = listener.expect("a free port").speaking(http);
+    let ours = listener.address();
+    for acceptor in listener.into_acceptors() {
+        let serving = acceptor.serve(Proxy::new(config.clone(), watch.clone()));
+        process::spawn("acceptor", watch.unguarded(), async {
+            serving.await.expect("it fits the runtime");
+        });
+    }
+    ours
 }

@@ -180,7 +180,7 @@ fn an_answer_that_is_none_is_a_failure() {
     fails(|answer| {
         _ = answer
             .trailers
-            .insert("grpc-status", HeaderValue::from_static("14"))
+            .insert("grpc-status", HeaderValue::from_static("14"));
     });
     fails(|answer| answer.body = "x".into());
 }
