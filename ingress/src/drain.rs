@@ -69,10 +69,10 @@ fn begin(order: DrainOrder, listeners: &Listeners, watch: &Watch) {
 
 /// Ends all connections: after a drain of `grace` where there is one, else at once, each with a FIN.
 pub(crate) async fn end(listeners: &Listeners, traffic: Drain, grace: Duration) {
-    listeners.stop_accepting(Scope::All);
     if !grace.is_zero() {
         traffic.fade(listeners.manners().fade());
     }
+    listeners.stop_accepting(Scope::All);
     let outcome = traffic.finish(grace.max(END_GRACE)).await;
     if outcome.forced > 0 {
         tracing::info!(cut = outcome.forced, "connections were cut");
