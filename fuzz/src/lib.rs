@@ -17,6 +17,7 @@ pub mod head;
 pub mod host;
 pub mod proxy_protocol;
 pub mod rewrite;
+pub mod snapshot_file;
 pub mod text;
 pub mod xds_response;
 pub mod yaml;
@@ -63,6 +64,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "rewrite",
         run: rewrite::run,
+    },
+    Target {
+        name: "snapshot_file",
+        run: snapshot_file::run,
     },
     Target {
         name: "text",

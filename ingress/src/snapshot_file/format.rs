@@ -69,9 +69,15 @@ pub fn encode(owner: &Owner, written: SystemTime, updates: &[Update]) -> Vec<u8>
             put(&mut to, &raw.body);
         }
     }
-    let checksum = xxh3_128(&to);
-    to.put_u128_le(checksum);
-    to
+    sealed(to)
+}
+
+/// The bytes with their checksum.
+#[must_use]
+pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let checksum = xxh3_128(&bytes);
+    bytes.put_u128_le(checksum);
+    bytes
 }
 
 /// Reads it.

@@ -1,0 +1,28 @@
+//! Does a snapshot on disk stay harmless, whatever is in the file?
+//!
+//! Input: the file, without its checksum; and the file as it is.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use tidegate_ingress::snapshot_file::format::{Saved, encode, parse, sealed};
+
+/// Runs one input.
+///
+/// # Panics
+/// When what was read is written and read again as something else.
+pub fn run(data: &[u8]) {
+    // Nearly nothing passes the checksum by chance.
+    _ = parse(&Bytes::copy_from_slice(data));
+    let Ok(saved) = parse(&sealed(data.to_vec()).into()) else {
+        return;
+    };
+    let Saved {
+        owner,
+        written,
+        updates,
+    } = &saved;
+    assert!(*written >= SystemTime::UNIX_EPOCH);
+    let again = parse(&encode(owner, *written, updates).into());
+    assert_eq!(again.as_ref(), Ok(&saved));
+}
