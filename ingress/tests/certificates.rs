@@ -89,6 +89,8 @@ fn secret(name: &str, authority: &Authority) -> Item {
 
 /// A client that believes this authority alone; none where it is shown another's certificate.
 async fn client(address: SocketAddr, name: &str, authority: &Authority) -> Option<Client> {
+    // It may not listen yet.
+    tokio::net::TcpStream::connect(address).await.ok()?;
     let config = Arc::new(authority.client_config(&["http/1.1"], None));
     let stream = tidegate_testkit::tls::connect(address, name, &config)
         .await

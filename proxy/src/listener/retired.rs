@@ -32,11 +32,15 @@ impl Retired {
     }
 
     /// Parts with their clients as `fade` says for `grace`, then cuts those that are left, after a moment for their last
-    /// words. Ends early when none is left.
-    pub async fn drain(self, fade: Fade, grace: Duration) {
+    /// words. Ends early when none is left. The fade begins with this call.
+    pub fn drain(self, fade: Fade, grace: Duration) -> impl Future<Output = ()> + Send + use<> {
         for chain in self.left() {
             chain.drain().fade(fade);
         }
+        self.end(grace)
+    }
+
+    async fn end(self, grace: Duration) {
         if self.is_over_within(grace).await {
             return;
         }
