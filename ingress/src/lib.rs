@@ -4,6 +4,7 @@ pub mod admin;
 pub mod bootstrap;
 pub mod discovery;
 mod drain;
+pub mod edge;
 pub mod flags;
 mod keeper;
 pub mod lifecycle;

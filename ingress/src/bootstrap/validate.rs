@@ -46,6 +46,7 @@ pub fn context(flags: &Flags) -> Context {
         } else {
             UnknownFields::Ignored
         },
+        edge: crate::edge::policy(),
         ..Context::default()
     }
 }
