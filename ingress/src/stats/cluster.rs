@@ -199,7 +199,7 @@ const ROWS: &[Row<Reading>] = &[
     row_if(
         checked,
         "health_check.failure",
-        Counter(|r| r.upkeep.checks.wrapping_sub(r.upkeep.checks_passed)),
+        Counter(|r| r.upkeep.checks.saturating_sub(r.upkeep.checks_passed)),
     ),
     row_if(checked, "health_check.healthy", Set(|r| r.members.healthy)),
     row_if(
@@ -287,7 +287,7 @@ const ROWS: &[Row<Reading>] = &[
     row("update_success", Counter(none)),
     row(
         "upstream_cx_active",
-        Set(|r| connections(r).wrapping_sub(r.totals.connections_ended)),
+        Set(|r| connections(r).saturating_sub(r.totals.connections_ended)),
     ),
     row("upstream_cx_close_notify", Counter(none)),
     row("upstream_cx_connect_attempts_exceeded", Counter(none)),

@@ -92,7 +92,7 @@ fn ended(r: &Reading) -> u64 {
 }
 
 fn open_connections(r: &Reading) -> u64 {
-    connections(r).wrapping_sub(ended(r))
+    connections(r).saturating_sub(ended(r))
 }
 
 fn none(_: &Reading) -> u64 {
@@ -123,7 +123,7 @@ const ROWS: &[Row<Reading>] = &[
         Set(|r| {
             r.totals
                 .connections_http1
-                .wrapping_sub(r.totals.connections_http1_ended)
+                .saturating_sub(r.totals.connections_http1_ended)
         }),
     ),
     row("downstream_cx_http1_soft_drain", Gauge(none)),
@@ -136,7 +136,7 @@ const ROWS: &[Row<Reading>] = &[
         Set(|r| {
             r.totals
                 .connections_http2
-                .wrapping_sub(r.totals.connections_http2_ended)
+                .saturating_sub(r.totals.connections_http2_ended)
         }),
     ),
     row(
@@ -161,7 +161,7 @@ const ROWS: &[Row<Reading>] = &[
         Set(|r| {
             r.totals
                 .connections_tls
-                .wrapping_sub(r.totals.connections_tls_ended)
+                .saturating_sub(r.totals.connections_tls_ended)
         }),
     ),
     row("downstream_cx_ssl_total", Counter(|r| r.totals.connections_tls)),
@@ -173,14 +173,14 @@ const ROWS: &[Row<Reading>] = &[
     ),
     row(
         "downstream_cx_upgrades_active",
-        Set(|r| r.totals.tunnels.wrapping_sub(r.totals.tunnels_ended)),
+        Set(|r| r.totals.tunnels.saturating_sub(r.totals.tunnels_ended)),
     ),
     row("downstream_cx_upgrades_total", Counter(|r| r.totals.tunnels)),
     row("downstream_flow_control_paused_reading_total", Counter(none)),
     row("downstream_flow_control_resumed_reading_total", Counter(none)),
     row(
         "downstream_rq_active",
-        Set(|r| r.totals.requests().wrapping_sub(r.totals.requests_ended)),
+        Set(|r| r.totals.requests().saturating_sub(r.totals.requests_ended)),
     ),
     row(
         "downstream_rq_completed",

@@ -70,7 +70,7 @@ const ROWS: &[Row<Reading>] = &[
     row("connections_accepted_per_socket_event", Histogram(nothing)),
     row(
         "downstream_cx_active",
-        Set(|r| r.totals.accepted.wrapping_sub(r.totals.ended)),
+        Set(|r| r.totals.accepted.saturating_sub(r.totals.ended)),
     ),
     row("downstream_cx_destroy", Counter(|r| r.totals.ended)),
     row("downstream_cx_length_ms", Histogram(|r| &r.times)),

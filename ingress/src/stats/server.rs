@@ -49,7 +49,7 @@ pub(super) fn tell(flat: &mut Flat, facts: &ServerFacts, proxy: &Handle, listene
 fn server(flat: &mut Flat, facts: &ServerFacts, listeners: &[Arc<ListenerCounts>]) {
     let open = listeners.iter().map(|listener| {
         let totals = listener.totals();
-        totals.accepted.wrapping_sub(totals.ended)
+        totals.accepted.saturating_sub(totals.ended)
     });
     flat.gauge("server.concurrency", facts.concurrency as u64);
     flat.gauge("server.hot_restart_epoch", facts.restart_epoch.into());
