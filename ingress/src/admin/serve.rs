@@ -1,9 +1,11 @@
 //! Who listens on the admin address, and how are its connections bounded?
 
 use std::convert::Infallible;
+use std::fs::{self, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
@@ -13,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tidegate_proxy::drain::Watch;
 use tidegate_proxy::listener::ListenAddress;
+use tidegate_proxy::listener::settings::UnixAddress;
 use tidegate_proxy::process;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -47,24 +50,30 @@ pub fn bind(address: &ListenAddress) -> io::Result<AdminListener> {
             listener.set_nonblocking(true)?;
             Ok(AdminListener::Tcp(listener))
         }
-        ListenAddress::Unix(unix) => unix_socket(&unix.path),
+        ListenAddress::Unix(unix) => unix_socket(unix),
     }
 }
 
-fn unix_socket(path: &Path) -> io::Result<AdminListener> {
+fn unix_socket(UnixAddress { path, mode }: &UnixAddress) -> io::Result<AdminListener> {
     let bind = || std::os::unix::net::UnixListener::bind(path);
     let listener = match bind() {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            // A file of another kind is somebody's.
+            let is_socket = fs::symlink_metadata(path)?.file_type().is_socket();
+            if !is_socket || std::os::unix::net::UnixStream::connect(path).is_ok() {
                 return Err(error);
             }
-            std::fs::remove_file(path)?;
+            fs::remove_file(path)?;
             bind()?
         }
         bound => bound?,
     };
+    let file = SocketFile(path.clone());
+    if let Some(mode) = mode {
+        fs::set_permissions(path, Permissions::from_mode(*mode))?;
+    }
     listener.set_nonblocking(true)?;
-    Ok(AdminListener::Unix(listener, SocketFile(path.to_owned())))
+    Ok(AdminListener::Unix(listener, file))
 }
 
 impl AdminListener {
@@ -81,7 +90,7 @@ impl AdminListener {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Somebody else may have taken it away.
-        _ = std::fs::remove_file(&self.0);
+        _ = fs::remove_file(&self.0);
     }
 }
 

@@ -392,16 +392,24 @@ async fn server_info_logging_and_memory_have_envoys_shape() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_is_served_and_a_stale_file_replaced() {
+async fn a_unix_socket_is_served_with_its_mode_and_nothing_but_a_stale_one_replaced() {
+    use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin");
+    let address = ListenAddress::Unix(tidegate_proxy::listener::settings::UnixAddress {
+        path: path.clone(),
+        mode: Some(0o600),
+    });
+    std::fs::write(&path, "somebody's").unwrap();
+    assert!(bind(&address).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
+    std::fs::remove_file(&path).unwrap();
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let listener = bind(&ListenAddress::Unix(
-        tidegate_proxy::listener::settings::UnixAddress {
-            path: path.clone(),
-            mode: None,
-        },
-    ));
+    let listener = bind(&address);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let (drain, watch) = Drain::new();
     let serving = Admin::new(settings(&Arc::default())).serve(listener.unwrap(), watch.clone());
     process::spawn("admin", watch.unguarded(), async move { serving.await.unwrap() });
