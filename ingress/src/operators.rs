@@ -7,11 +7,11 @@ use std::time::SystemTime;
 
 use tidegate_proxy::listener::ListenAddress;
 use tidegate_proxy::listener::settings::UnixAddress;
-use tidegate_xds::text::Json;
+use tidegate_xds::text::{Format, Json, Secrets, Unknown, parse};
 use tidegate_xds::translate::bootstrap::AdminAddress;
 
 use crate::admin::{self, Admin, Loggers};
-use crate::bootstrap::Loaded;
+use crate::bootstrap::{Loaded, MESSAGE};
 use crate::flags::Flags;
 use crate::lifecycle::Stage;
 use crate::listeners::reason;
@@ -105,7 +105,7 @@ fn options(flags: &Flags, workers: usize) -> Json {
         ("config_path", text(&flags.config_name())),
         (
             "config_yaml",
-            text(flags.config_yaml.as_deref().unwrap_or_default()),
+            Json::Text(without_keys(flags.config_yaml.as_deref().unwrap_or_default())),
         ),
         ("log_level", text(flags.log.level.name())),
         ("service_cluster", text(&flags.service_cluster)),
@@ -127,4 +127,38 @@ fn options(flags: &Flags, workers: usize) -> Json {
             .map(|(name, value)| (name.into(), value))
             .collect(),
     )
+}
+
+/// `--config-yaml` as it was given, unless there are keys in it: then as JSON, which is YAML too, without them.
+fn without_keys(yaml: &str) -> String {
+    // What is no configuration has not been started with.
+    let Ok(parsed) = parse(yaml.as_bytes(), Format::Yaml, MESSAGE, Unknown::Ignored) else {
+        return String::new();
+    };
+    let [shown, redacted] =
+        [Secrets::Shown, Secrets::Redacted].map(|secrets| parsed.to_json(secrets).compact());
+    if shown == redacted {
+        yaml.to_owned()
+    } else {
+        redacted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_shown_as_it_was_given_but_for_keys() {
+        let plain = "node: {id: a} # mine";
+        assert_eq!(without_keys(plain), plain);
+        let secret = "{static_resources: {secrets: [{name: s, tls_certificate: \
+            {private_key: {inline_string: hidden}, certificate_chain: {inline_string: shown}}}]}}";
+        let shown = without_keys(secret);
+        assert!(
+            !shown.contains("hidden") && shown.contains("[redacted]") && shown.contains("shown"),
+            "{shown}"
+        );
+        assert_eq!(without_keys(""), "");
+    }
 }
