@@ -58,31 +58,32 @@ pub(super) async fn look(request: &mut Request<Body>, asked: &AskedBody) -> Resu
         request.extensions_mut().insert(interim);
     }
     let mut rest = mem::take(request.body_mut());
-    let (mut kept, mut bytes) = (VecDeque::new(), BytesMut::new());
-    let mut left = asked.bytes_max;
+    let (mut bytes, mut behind) = (BytesMut::new(), None);
     let mut cut_off = false;
     while let Some(frame) = rest.frame().await {
-        let frame = frame?;
-        if let Some(data) = frame.data_ref() {
-            let taken = data.len().min(left);
-            cut_off = taken < data.len();
-            bytes.extend_from_slice(data.get(..taken).unwrap_or_default());
-            left -= taken;
+        match frame?.into_data() {
+            Ok(mut data) => {
+                let taken = data.len().min(asked.bytes_max - bytes.len());
+                // One piece for all of them: a client can send a body byte by byte, and a frame is much larger.
+                bytes.extend_from_slice(&data.split_to(taken));
+                cut_off = !data.is_empty();
+                behind = cut_off.then(|| Frame::data(data));
+            }
+            Err(trailers) => behind = Some(trailers),
         }
-        kept.push_back(frame);
         // A body that is exactly so long is not cut off: its end has to be seen.
-        if cut_off || rest.is_end_stream() {
+        if behind.is_some() || rest.is_end_stream() {
             break;
         }
     }
     if cut_off && asked.longer == Longer::Refused {
         return Err(Error::new(Kind::BodyTooLarge));
     }
+    let bytes = bytes.freeze();
+    let read = (!bytes.is_empty()).then(|| Frame::data(bytes.clone()));
+    let kept = read.into_iter().chain(behind).collect();
     *request.body_mut() = Body::new(Rewound { kept, rest });
-    Ok(Seen {
-        bytes: bytes.freeze(),
-        cut_off,
-    })
+    Ok(Seen { bytes, cut_off })
 }
 
 /// A body of which the first frames were read already.
@@ -154,6 +155,27 @@ mod tests {
             assert_eq!(found.cut_off, cut_off, "{bytes_max}");
             assert_eq!(request.into_body().collect().await.unwrap().to_bytes(), "abcdef");
         }
+    }
+
+    #[tokio::test]
+    async fn what_comes_byte_by_byte_is_kept_in_one_piece_and_trailers_behind_it() {
+        let parts = (0..100).map(|_| Ok::<_, Error>(Frame::data(Bytes::from_static(b"x"))));
+        let fields = http::HeaderMap::from_iter([(http::header::EXPIRES, "0".parse().unwrap())]);
+        let parts = parts.chain([Ok(Frame::trailers(fields.clone()))]);
+        let stream = futures_util::stream::iter(parts.collect::<Vec<_>>());
+        let mut request = Request::new(Body::new(http_body_util::StreamBody::new(stream)));
+        let asked = AskedBody {
+            bytes_max: 1000,
+            longer: Longer::Refused,
+            told_by: None,
+        };
+        assert!(!look(&mut request, &asked).await.unwrap().cut_off);
+        let mut body = request.into_body();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first, "x".repeat(100));
+        let last = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(last, fields);
+        assert!(body.frame().await.is_none());
     }
 
     #[tokio::test]
