@@ -42,7 +42,8 @@ impl HostPort {
             return None;
         }
         let (name, port) = split_port(authority.to_str().ok()?).ok()?;
-        let port: u16 = port?.parse().ok()?;
+        // A `+` is none of a port: it stays, to be refused.
+        let port: u16 = port.filter(|port| !port.starts_with('+'))?.parse().ok()?;
         let removed = self == Self::Remove || own == Some(port);
         removed.then(|| HeaderValue::from_str(name).ok()).flatten()
     }
