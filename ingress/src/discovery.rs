@@ -24,6 +24,7 @@ use tidegate_xds::wire::Node;
 use tokio::sync::{mpsc, watch};
 use tower::Service;
 
+use crate::lifecycle::{Lifecycle, Vital};
 use crate::limits::{CONTROL_PLANE_POLL, CONTROL_PLANE_WAIT};
 use crate::serve::Program;
 
@@ -137,15 +138,19 @@ impl Plan {
                 program.wanted.clone(),
                 program.deliveries.clone(),
             );
-            until_forced("control-plane", &program.watch, running);
+            until_forced(program.lifecycle.vital("control-plane"), &program.watch, running);
         }
         for file in self.files {
             follow(file, program, status);
         }
         let (files, over) = (program.files.clone(), program.watch.clone());
         let (deliveries, status) = (program.deliveries.clone(), Arc::clone(status));
-        until_forced("resource-files", &program.watch, async move {
-            follow_named(files, deliveries, status, over).await;
+        let (vital, lifecycle) = (
+            program.lifecycle.vital("resource-files"),
+            program.lifecycle.clone(),
+        );
+        until_forced(vital, &program.watch, async move {
+            follow_named(files, deliveries, status, lifecycle, over).await;
         });
     }
 
@@ -289,6 +294,7 @@ async fn follow_named(
     mut files: watch::Receiver<BTreeSet<(Kind, Arc<Path>)>>,
     deliveries: mpsc::Sender<Delivery>,
     status: Arc<Status>,
+    lifecycle: Lifecycle,
     watch: Watch,
 ) {
     let mut followed = BTreeSet::new();
@@ -298,7 +304,7 @@ async fn follow_named(
             // One that is not named any more brings what nobody wants: it is passed over.
             if followed.insert((kind, Arc::clone(&path))) {
                 let running = FileSource::new(kind, &*path).run(Arc::clone(&status), deliveries.clone());
-                until_forced("resource-file", &watch, running);
+                until_forced(lifecycle.vital("resource-file"), &watch, running);
             }
         }
         if files.changed().await.is_err() {
@@ -309,12 +315,13 @@ async fn follow_named(
 
 fn follow(file: FileSource, program: &Program, status: &Arc<Status>) {
     let running = file.run(Arc::clone(status), program.deliveries.clone());
-    until_forced("resource-file", &program.watch, running);
+    until_forced(program.lifecycle.vital("resource-file"), &program.watch, running);
 }
 
-fn until_forced(name: &'static str, watch: &Watch, task: impl Future<Output = ()> + Send + 'static) {
+fn until_forced(vital: Vital, watch: &Watch, task: impl Future<Output = ()> + Send + 'static) {
     let forced = watch.forced();
-    process::spawn(name, watch.unguarded(), async move {
+    process::spawn(vital.task(), watch.unguarded(), async move {
+        let _vital = vital;
         tokio::select! {
             () = task => {}
             () = forced => {}

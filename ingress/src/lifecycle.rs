@@ -100,6 +100,32 @@ pub enum End {
     Quit,
     /// SIGTERM: at once after a drain or a failed health check, else after the drain that `--drain-on-sigterm` asks for.
     Terminate,
+    /// Something without which it cannot go on has panicked: as [`End::Terminate`], and it ends with an error.
+    Broken,
+}
+
+/// Held by a task that the program cannot do without: its panic ends the program, which would else go on without it in silence.
+#[derive(Debug)]
+pub struct Vital {
+    lifecycle: Lifecycle,
+    task: &'static str,
+}
+
+impl Vital {
+    /// The name of the task.
+    #[must_use]
+    pub fn task(&self) -> &'static str {
+        self.task
+    }
+}
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = self.task, "the program ends, as a part of it has panicked");
+            self.lifecycle.end(End::Broken);
+        }
+    }
 }
 
 impl Lifecycle {
@@ -167,13 +193,22 @@ impl Lifecycle {
         self.end(End::Quit);
     }
 
-    /// Ends the program; whatever was said first stays, except that [`End::Quit`] hurries on.
+    /// Ends the program; [`End::Quit`] hurries on whatever was said before, and stays.
     pub fn end(&self, end: End) {
         self.shared.orders.send_modify(|orders| {
             if orders.end != Some(End::Quit) {
                 orders.end = Some(end);
             }
         });
+    }
+
+    /// What a task holds that the program cannot do without.
+    #[must_use]
+    pub fn vital(&self, task: &'static str) -> Vital {
+        Vital {
+            lifecycle: self.clone(),
+            task,
+        }
     }
 
     /// Follows how far the start has got.
@@ -245,5 +280,20 @@ mod tests {
         lifecycle.end(End::Terminate);
         assert_eq!(orders.borrow().drains, [order]);
         assert_eq!(orders.borrow().end, Some(End::Quit));
+    }
+
+    #[test]
+    fn a_vital_task_ends_the_program_by_its_panic_alone() {
+        let lifecycle = Lifecycle::new();
+        let orders = lifecycle.orders();
+        drop(lifecycle.vital("done"));
+        assert_eq!(orders.borrow().end, None);
+        let vital = lifecycle.vital("broken");
+        let ended = std::thread::spawn(move || {
+            let _vital = vital;
+            panic!("on purpose");
+        });
+        assert!(ended.join().is_err());
+        assert_eq!(orders.borrow().end, Some(End::Broken));
     }
 }

@@ -66,7 +66,7 @@ pub struct Program {
     pub watch: Watch,
 }
 
-/// Why the program could not start.
+/// Why the program could not start, or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The system refused threads or signals.
@@ -78,6 +78,9 @@ pub enum StartError {
     /// The directory for the last good configuration cannot be used.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// It had started, and a part of it has panicked since.
+    #[error("a part of the program has panicked: its lines above say where")]
+    Broken,
 }
 
 /// Serves until it is told to end. `attach` is called in the control runtime once all is set up: it starts what talks to
@@ -104,7 +107,7 @@ async fn serve(
     let lifecycle = Lifecycle::new();
     let (traffic, watch) = Drain::new();
     let config = Handle::default();
-    let (seats, workers) = workers::start(settings.workers, &config, &watch)?;
+    let (seats, workers) = workers::start(settings.workers, &config, &lifecycle, &watch)?;
     let control = runtime::Handle::current();
     let listeners = Listeners::new(seats, settings.manners, control, watch.clone());
     let mut store = Store::new(
@@ -132,7 +135,11 @@ async fn serve(
         watch: watch.clone(),
     };
     let over = watch.clone();
-    let keeping = on_a_thread("store", move || keeper.run(inbox, over))?;
+    let vital = lifecycle.vital("store");
+    let keeping = on_a_thread("store", move || async move {
+        let _vital = vital;
+        keeper.run(inbox, over).await;
+    })?;
     attach(program)?;
 
     let orders = lifecycle.orders();
@@ -147,7 +154,7 @@ async fn serve(
     };
     let grace = match (end, before) {
         (End::Quit, _) | (_, Before::Drained) => Duration::ZERO,
-        (End::Terminate, Before::Serving) => settings.drain_on_sigterm,
+        (End::Terminate | End::Broken, Before::Serving) => settings.drain_on_sigterm,
     };
     tracing::info!(?end, grace_s = grace.as_secs(), "the program ends");
     tokio::select! {
@@ -159,7 +166,10 @@ async fn serve(
     if panicked > 0 || keeping.join().is_err() {
         tracing::error!(panicked, "threads ended by a panic");
     }
-    Ok(())
+    match lifecycle.orders().borrow().end {
+        Some(End::Broken) => Err(StartError::Broken),
+        _ => Ok(()),
+    }
 }
 
 /// Reads the last good configuration, and starts to keep the next.

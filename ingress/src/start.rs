@@ -34,6 +34,9 @@ pub enum ServeError {
         /// Why.
         error: StartError,
     },
+    /// It served, and could not go on.
+    #[error(transparent)]
+    Broken(StartError),
 }
 
 /// Serves as the command line says, until the program is told to end.
@@ -64,9 +67,12 @@ pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError>
         plan.start(&program, &status);
         Ok(())
     });
-    ended.map_err(|error| ServeError::Start {
-        config: flags.config_name(),
-        error,
+    ended.map_err(|error| match error {
+        StartError::Broken => ServeError::Broken(error),
+        error => ServeError::Start {
+            config: flags.config_name(),
+            error,
+        },
     })
 }
 

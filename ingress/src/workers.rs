@@ -11,6 +11,7 @@ use tidegate_proxy::listener::Acceptor;
 use tidegate_proxy::process::{self, Workers};
 use tokio::sync::mpsc;
 
+use crate::lifecycle::Lifecycle;
 use crate::limits::SOCKETS_WAITING_MAX;
 
 /// Hands sockets to the workers. Clones hand them to the same ones.
@@ -28,15 +29,27 @@ pub struct NoSeat;
 ///
 /// # Errors
 /// When the system refuses a thread.
-pub fn start(count: NonZeroUsize, config: &Handle, drain: &Watch) -> io::Result<(Seats, Workers)> {
+pub fn start(
+    count: NonZeroUsize,
+    config: &Handle,
+    lifecycle: &Lifecycle,
+    drain: &Watch,
+) -> io::Result<(Seats, Workers)> {
     let (seats, inboxes): (Vec<_>, Vec<_>) = (0..count.get())
         .map(|_| mpsc::channel(SOCKETS_WAITING_MAX))
         .unzip();
     let inboxes = Arc::new(Mutex::new(inboxes));
-    let (config, drain) = (config.clone(), drain.clone());
+    let (config, lifecycle, drain) = (config.clone(), lifecycle.clone(), drain.clone());
     let workers = Workers::start(count, move |_index| {
         let inbox = inboxes.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        work(inbox, config.clone(), drain.clone())
+        let (vital, working) = (
+            lifecycle.vital("worker"),
+            work(inbox, config.clone(), drain.clone()),
+        );
+        async move {
+            let _vital = vital;
+            working.await;
+        }
     })?;
     Ok((Seats { seats: seats.into() }, workers))
 }
