@@ -121,10 +121,12 @@ impl Service {
         }
     }
 
-    /// The virtual host for one of its hosts: the copy that answers probes with the hash before the one for everybody.
-    fn virtual_host(&self, host: &str) -> route::VirtualHost {
-        let name = format!("({}/{}).Domain[{host}]", self.namespace, self.name);
-        let path = format!("{name}.Paths[/]");
+    /// The virtual host for one of its hosts: the copy that answers probes with the hash before the one for everybody. Routes are
+    /// called after the first host of their rule.
+    fn virtual_host(&self, host: &str, first: &str) -> route::VirtualHost {
+        let domain = |host| format!("({}/{}).Domain[{host}]", self.namespace, self.name);
+        let name = domain(host);
+        let path = format!("{}.Paths[/]", domain(first));
         let probed = self.route(
             &path,
             vec![exact("K-Network-Hash", "override")],
@@ -190,13 +192,17 @@ pub fn push(services: &[Service], ports: Ports) -> Push {
         resource(&cluster.name.clone(), &cluster)
     });
     let internal = services.iter().flat_map(|service| {
-        let hosts = [service.internal_hosts().as_slice(), &[service.external_host()]].concat();
-        let hosts: Vec<_> = hosts.iter().map(|host| service.virtual_host(host)).collect();
-        hosts
+        let (hosts, external) = (service.internal_hosts(), service.external_host());
+        let mut of_service: Vec<_> = hosts
+            .iter()
+            .map(|host| service.virtual_host(host, &hosts[0]))
+            .collect();
+        of_service.push(service.virtual_host(&external, &external));
+        of_service
     });
     let external = services
         .iter()
-        .map(|service| service.virtual_host(&service.external_host()));
+        .map(|service| service.virtual_host(&service.external_host(), &service.external_host()));
     Push {
         clusters: clusters.collect(),
         listeners: listeners(ports),

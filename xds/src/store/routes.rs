@@ -43,21 +43,22 @@ impl RouteBook {
         changes: &mut Changes,
     ) -> Result<Read, String> {
         let mut read = Read::default();
+        let before = self.known.values().filter_map(|known| known.accepted.as_ref());
+        let before: Vec<RoutesConfig> = before.map(|(_, config)| config.clone()).collect();
         for raw in update.resources.iter().filter(|raw| wanted.contains(&raw.name)) {
             let known = self.known.get_mut(&raw.name);
-            let before = known.and_then(|known| known.accepted.as_mut());
-            let before = match before {
-                Some((entry, _)) if entry.raw.hash == raw.hash => {
-                    if entry.error.is_some() {
-                        record::with_error(entry, None);
-                        changes.view.insert(Kind::Routes);
-                    }
-                    continue;
+            if let Some((entry, _)) = known.and_then(|known| known.accepted.as_mut())
+                && entry.raw.hash == raw.hash
+            {
+                if entry.error.is_some() {
+                    record::with_error(entry, None);
+                    changes.view.insert(Kind::Routes);
                 }
-                Some((_, config)) => Some(&*config),
-                None => None,
-            };
-            match translate::routes(&raw.body, before, context) {
+                continue;
+            }
+            let others = read.resources.iter().filter_map(|(_, read)| read.as_ref().ok());
+            let shared: Vec<&RoutesConfig> = before.iter().chain(others).collect();
+            match translate::routes(&raw.body, &shared, context) {
                 Ok(config) => read.resources.push((raw.clone(), Ok(config))),
                 Err(Reject::Message(why)) => return Err(why),
                 Err(Reject::Resource(why)) => read.resources.push((raw.clone(), Err(why))),

@@ -70,15 +70,11 @@ pub enum ClusterName {
     Mirror(Arc<str>),
 }
 
-/// Reads a route configuration. What is as in `before` is not read again.
+/// Reads a route configuration. What is as in one of `before`, the one that it replaces or another, is not read again but shared.
 ///
 /// # Errors
 /// When Envoy would refuse it, in Envoy's words.
-pub fn routes(
-    body: &Bytes,
-    before: Option<&RoutesConfig>,
-    context: &Context,
-) -> Result<RoutesConfig, Reject> {
+pub fn routes(body: &Bytes, before: &[&RoutesConfig], context: &Context) -> Result<RoutesConfig, Reject> {
     let parts = wire::split(body)?;
     let table = &parts.table;
     check::table(table)?;
@@ -109,9 +105,9 @@ pub fn routes(
 type Hosts = Vec<(u128, Arc<HostConfig>)>;
 
 /// The virtual hosts of a table: those of `before` that are the same, and the rest read.
-fn hosts(parts: &wire::Parts, before: Option<&RoutesConfig>, context: &Context) -> Result<Hosts, Reject> {
-    let before = before.map(|before| &*before.hosts).unwrap_or_default();
-    let known: HashMap<u128, &Arc<HostConfig>> = before.iter().map(|(hash, host)| (*hash, host)).collect();
+fn hosts(parts: &wire::Parts, before: &[&RoutesConfig], context: &Context) -> Result<Hosts, Reject> {
+    let before = before.iter().flat_map(|before| &*before.hosts);
+    let known: HashMap<u128, &Arc<HostConfig>> = before.map(|(hash, host)| (*hash, host)).collect();
     let mut reading = Reading::new(&parts.table, context);
     let mut hosts = Vec::with_capacity(parts.hosts.len());
     let mut refused = None;

@@ -183,7 +183,7 @@ fn route_source(
         }
         Some(RouteSpecifier::RouteConfig(inline)) => {
             let name: Arc<str> = format!("inline:{}:{hash:032x}", of.name).into();
-            let read = routes(&Bytes::from(inline.encode_to_vec()), None, of.context)?;
+            let read = routes(&Bytes::from(inline.encode_to_vec()), &[], of.context)?;
             notes.within("route_config", |notes| notes.extend(&read.notes));
             Ok((name, RouteSource::Inline(Arc::new(read))))
         }

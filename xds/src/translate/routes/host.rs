@@ -5,10 +5,12 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::virtual_host::TlsRequirementType;
+use prost::Message;
 use tidegate_proxy::route::{Domain, HeaderMatch, Matcher, Redirect, Route, TextMatch, VirtualHost};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::HostConfig;
 use super::reading::Reading;
+use super::{ClusterName, HostConfig};
 use crate::translate::any::unsupported_field;
 use crate::translate::headers::HeaderLists;
 use crate::translate::{Reject, unknown};
@@ -33,9 +35,10 @@ impl Reading<'_> {
         let overrides = self.overrides(&proto.typed_per_filter_config, cors_of_host(proto))?;
         let mut routes: Vec<Arc<Route>> = to_tls(proto)?.into_iter().map(Arc::new).collect();
         routes.reserve_exact(proto.routes.len());
+        let of_host = seed(proto);
         for (index, route) in proto.routes.iter().enumerate() {
             let place = self.notes.enter(&format!("routes[{index}]"));
-            routes.push(Arc::new(self.route(route, proto)?));
+            routes.push(self.shared_route(route, proto, of_host)?);
             self.notes.leave(place);
         }
         self.notes.leave(place);
@@ -70,6 +73,35 @@ impl Reading<'_> {
         ]);
     }
 
+    /// Reads a route, unless another host has the same. One of which something was noted is read for each.
+    fn shared_route(
+        &mut self,
+        proto: &pb::Route,
+        host: &pb::VirtualHost,
+        of_host: u64,
+    ) -> Result<Arc<Route>, Reject> {
+        let hash = self.shared.route_hash(proto, of_host);
+        if let Some((route, clusters)) = self.shared.route(hash) {
+            let new = clusters.iter().filter(|name| !self.clusters.contains(name));
+            let new: Vec<ClusterName> = new.cloned().collect();
+            self.clusters.extend(new);
+            return Ok(route);
+        }
+        let others = std::mem::take(&mut self.clusters);
+        let noted = self.notes.len();
+        let route = Arc::new(self.route(proto, host)?);
+        let own = std::mem::replace(&mut self.clusters, others);
+        if self.notes.len() == noted {
+            self.shared.keep_route(hash, &route, &own);
+        }
+        for name in own {
+            if !self.clusters.contains(&name) {
+                self.clusters.push(name);
+            }
+        }
+        Ok(route)
+    }
+
     fn route(&mut self, proto: &pb::Route, host: &pb::VirtualHost) -> Result<Route, Reject> {
         self.notes.add_set(&[
             ("decorator", proto.decorator.is_some()),
@@ -97,6 +129,18 @@ impl Reading<'_> {
         route.overrides = self.overrides(&proto.typed_per_filter_config, cors_of_route(proto))?;
         Ok(route)
     }
+}
+
+/// What the hash of a route starts from: what else its host says decides what becomes of it.
+fn seed(host: &pb::VirtualHost) -> u64 {
+    let decisive = pb::VirtualHost {
+        retry_policy: host.retry_policy.clone(),
+        request_mirror_policies: host.request_mirror_policies.clone(),
+        include_request_attempt_count: host.include_request_attempt_count,
+        include_attempt_count_in_response: host.include_attempt_count_in_response,
+        ..pb::VirtualHost::default()
+    };
+    xxh3_64(&decisive.encode_to_vec())
 }
 
 /// CORS as it was said before it was a filter's own.

@@ -4,11 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::route::v3 as pb;
 use prost::Message;
 use tidegate_proxy::cluster::breaker::RequestPriority;
-use tidegate_proxy::route::{ForwardPolicy, HeaderMutations, RouteTimeouts};
-use xxhash_rust::xxh3::xxh3_128;
+use tidegate_proxy::route::{ForwardPolicy, HeaderMutations, Route, RouteTimeouts};
+use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
+use super::ClusterName;
 use crate::translate::Reject;
 use crate::translate::headers::HeaderLists;
 use crate::translate::notes::Notes;
@@ -19,8 +21,12 @@ pub(super) struct Shared {
     names: HashSet<Arc<str>>,
     policies: HashMap<PolicyKey, Arc<ForwardPolicy>>,
     headers: HashMap<u128, HeaderMutations>,
+    routes: HashMap<u128, SharedRoute>,
     scratch: Vec<u8>,
 }
+
+/// A route with the clusters that it names.
+type SharedRoute = (Arc<Route>, Box<[ClusterName]>);
 
 /// What tells one policy without retries from another: the deadlines, the priority, and whom tries are counted for.
 type PolicyKey = ([Option<Duration>; 4], [bool; 3]);
@@ -56,6 +62,24 @@ impl Shared {
             ],
         );
         Arc::clone(self.policies.entry(key).or_insert_with(|| Arc::new(policy)))
+    }
+
+    /// What tells one route from another, in a virtual host of this seed.
+    pub(super) fn route_hash(&mut self, route: &pb::Route, of_host: u64) -> u128 {
+        self.scratch.clear();
+        // It fits: a vector grows.
+        _ = route.encode(&mut self.scratch);
+        xxh3_128_with_seed(&self.scratch, of_host)
+    }
+
+    /// A route that was kept, with the clusters that it names.
+    pub(super) fn route(&self, hash: u128) -> Option<SharedRoute> {
+        self.routes.get(&hash).cloned()
+    }
+
+    /// Keeps a route for others that are the same.
+    pub(super) fn keep_route(&mut self, hash: u128, route: &Arc<Route>, clusters: &[ClusterName]) {
+        self.routes.insert(hash, (Arc::clone(route), clusters.into()));
     }
 
     /// The mutations of a level. Those of which something was noted are made anew for each.

@@ -27,7 +27,7 @@ fn context() -> Context {
 }
 
 fn read(proto: &pb::RouteConfiguration) -> Result<RoutesConfig, Reject> {
-    routes(&proto.encode_to_vec().into(), None, &context())
+    routes(&proto.encode_to_vec().into(), &[], &context())
 }
 
 /// A route configuration of one virtual host for everything.

@@ -15,7 +15,7 @@ fn table(names: &[&str]) -> pb::RouteConfiguration {
 }
 
 fn after(before: &RoutesConfig, proto: &pb::RouteConfiguration) -> RoutesConfig {
-    routes(&proto.encode_to_vec().into(), Some(before), &context()).unwrap()
+    routes(&proto.encode_to_vec().into(), &[before], &context()).unwrap()
 }
 
 fn virtual_host<'a>(config: &'a RoutesConfig, name: &str) -> &'a Arc<VirtualHost> {
@@ -34,6 +34,40 @@ fn only_a_virtual_host_that_changed_is_read_again() {
     // And what is gone is gone.
     let third = after(&second, &table(&["a"]));
     assert_eq!(third.hosts.len(), 1);
+}
+
+#[test]
+fn another_table_shares_what_is_the_same() {
+    let first = read(&table(&["a", "b"])).unwrap();
+    let other = pb::RouteConfiguration {
+        name: "r2".into(),
+        ..table(&["b"])
+    };
+    let other = after(&first, &other);
+    assert!(Arc::ptr_eq(virtual_host(&first, "b"), virtual_host(&other, "b")));
+}
+
+#[test]
+fn hosts_share_routes_that_are_the_same_with_the_clusters_that_they_name() {
+    let mut proto = table(&["a", "b"]);
+    let same = route(prefix("/same"), weighted(&[("c", 100)]));
+    for host in &mut proto.virtual_hosts {
+        host.routes.push(same.clone());
+    }
+    let config = read(&proto).unwrap();
+    let [a, b] = ["a", "b"].map(|name| virtual_host(&config, name));
+    assert!(Arc::ptr_eq(&a.routes[1], &b.routes[1]) && !Arc::ptr_eq(&a.routes[0], &b.routes[0]));
+    for (_, host) in &*config.hosts {
+        assert_eq!(host.clusters.last().map(ClusterName::name), Some("c"));
+    }
+    // What a host says about its routes makes them others.
+    proto.virtual_hosts[1].retry_policy = Some(pb::RetryPolicy {
+        retry_on: "5xx".into(),
+        ..pb::RetryPolicy::default()
+    });
+    let config = read(&proto).unwrap();
+    let [a, b] = ["a", "b"].map(|name| virtual_host(&config, name));
+    assert!(!Arc::ptr_eq(&a.routes[1], &b.routes[1]));
 }
 
 #[test]
@@ -84,7 +118,7 @@ fn the_first_cluster_that_is_not_there_is_named_as_envoy_names_it() {
 #[test]
 fn bytes_that_are_no_route_configuration_are_refused_whole() {
     let check = |bytes: &[u8]| {
-        let refused = routes(&Bytes::copy_from_slice(bytes), None, &context()).unwrap_err();
+        let refused = routes(&Bytes::copy_from_slice(bytes), &[], &context()).unwrap_err();
         let text = "Unable to unpack as envoy.config.route.v3.RouteConfiguration: ";
         assert!(
             matches!(&refused, Reject::Message(why) if why.starts_with(text)),
@@ -105,11 +139,11 @@ fn unknown_fields_are_noted_or_refused() {
     let mut bytes = table(&["a"]).encode_to_vec();
     prost::encoding::uint32::encode(1000, &7, &mut bytes);
     let body = Bytes::from(bytes);
-    assert!(routes(&body, None, &context()).is_err());
+    assert!(routes(&body, &[], &context()).is_err());
     let lenient = Context {
         unknown_fields: UnknownFields::Ignored,
         ..context()
     };
-    let config = routes(&body, None, &lenient).unwrap();
+    let config = routes(&body, &[], &lenient).unwrap();
     assert_eq!(config.notes[0].what, unknown::UNKNOWN_FIELDS);
 }
