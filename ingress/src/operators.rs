@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tidegate_proxy::listener::ListenAddress;
 use tidegate_proxy::listener::settings::UnixAddress;
+use tidegate_xds::client::Status;
 use tidegate_xds::text::{Format, Json, Secrets, Unknown, parse};
 use tidegate_xds::translate::bootstrap::AdminAddress;
 
@@ -16,13 +17,14 @@ use crate::flags::Flags;
 use crate::lifecycle::Stage;
 use crate::listeners::reason;
 use crate::serve::{Program, StartError, on_a_thread};
-use crate::stats::{Recorder, Registry};
+use crate::stats::{Discovery, Recorder, Registry};
 
 /// What the endpoints show beside the running program.
 pub(crate) struct Shown<'a> {
     pub(crate) flags: &'a Flags,
     pub(crate) loaded: &'a Loaded,
     pub(crate) recorder: Recorder,
+    pub(crate) status: Arc<Status>,
     pub(crate) loggers: Arc<dyn Loggers>,
     pub(crate) workers: usize,
 }
@@ -42,10 +44,14 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
     if let (Some(path), Some(at)) = (&shown.flags.admin_address_path, listener.address()) {
         std::fs::write(path, at.to_string())?;
     }
+    let discovery = Discovery {
+        status: shown.status,
+        counts: Arc::clone(&program.counts),
+    };
     let pages = Admin::new(admin::Settings {
         lifecycle: program.lifecycle.clone(),
         proxy: program.config.clone(),
-        stats: Registry::new(program.config.clone(), shown.recorder),
+        stats: Registry::new(program.config.clone(), shown.recorder).with_discovery(discovery),
         view: Arc::clone(&program.view),
         bootstrap: admin::Bootstrap {
             message: shown.loaded.message.clone(),

@@ -14,6 +14,7 @@ use tidegate_proxy::drain::{Drain, Watch};
 use tidegate_proxy::process;
 use tidegate_xds::client::{Delivery, Wanted};
 use tidegate_xds::resource::{Kind, Raw, Update};
+use tidegate_xds::store::counts::Counts;
 use tidegate_xds::store::view::View;
 use tidegate_xds::store::{self, Now, Store};
 use tokio::runtime;
@@ -54,6 +55,8 @@ pub struct Program {
     pub listeners: Listeners,
     /// What it knows.
     pub view: Arc<ArcSwap<View>>,
+    /// What it has counted.
+    pub counts: Arc<Counts>,
     /// What is in force.
     pub config: Handle,
     /// Which names are to be subscribed to.
@@ -121,13 +124,14 @@ async fn serve(
         added.map_err(StartError::Resource)?;
     }
     let saved = restore(&mut store, settings.snapshot)?;
-    let view = Arc::clone(store.view());
+    let (view, counts) = (Arc::clone(store.view()), Arc::clone(store.counts()));
     let keeper = Keeper::new(store, lifecycle.clone(), saved);
     let (deliveries, inbox) = mpsc::channel(DELIVERIES_WAITING_MAX);
     let program = Program {
         lifecycle: lifecycle.clone(),
         listeners: listeners.clone(),
         view,
+        counts,
         config,
         wanted: keeper.wanted.subscribe(),
         files: keeper.files.subscribe(),

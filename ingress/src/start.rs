@@ -59,6 +59,7 @@ pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError>
         flags,
         loaded: &loaded,
         recorder,
+        status: Arc::clone(&status),
         loggers,
         workers: settings.workers.get(),
     };

@@ -5,6 +5,7 @@
 //! for Prometheus.
 
 mod cluster;
+mod discovery;
 mod flat;
 mod html;
 mod http;
@@ -19,6 +20,7 @@ mod section;
 mod server;
 mod text;
 
+pub use discovery::Discovery;
 pub(crate) use html::Escaped;
 pub(crate) use query::pattern;
 pub use query::{Buckets, Format, Query};

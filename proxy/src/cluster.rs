@@ -61,6 +61,8 @@ use self::transport::Transport;
 pub struct ClusterSettings {
     /// The name that routes refer to.
     pub name: Arc<str>,
+    /// The name that its numbers are shown under. Default: the same.
+    pub metrics_name: Option<Arc<str>>,
     /// How its endpoints are connected to. Default: HTTP/1.1 over TCP.
     pub transport: TransportSettings,
     /// How they are connected to for requests that came by HTTP/2, where that is different, as it is where endpoints speak what
@@ -88,6 +90,7 @@ impl ClusterSettings {
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
+            metrics_name: None,
             transport: TransportSettings::default(),
             transport_http2: None,
             balance: BalanceSettings::default(),

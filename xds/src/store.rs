@@ -17,6 +17,7 @@ use crate::translate::{self, Context};
 
 mod apply;
 mod clusters;
+pub mod counts;
 mod endpoints;
 mod held;
 mod init;
@@ -31,6 +32,7 @@ pub mod view;
 mod wording;
 
 use clusters::{Clusters, Parts};
+use counts::Counts;
 use endpoints::EndpointsBook;
 use held::Held;
 pub use held::Ticket;
@@ -103,6 +105,7 @@ struct Books {
 struct Changes {
     snapshot: bool,
     view: BTreeSet<Kind>,
+    counts: Arc<Counts>,
 }
 
 /// What a change needs beside its data.
@@ -268,13 +271,19 @@ impl<O: Outside> Store<O> {
             .filter(|(_, by_control_plane)| *by_control_plane);
         let of_control_plane = of_control_plane.map(|(name, _)| Arc::clone(name)).collect();
         let named: BTreeSet<_> = listeners.routes().cloned().collect();
+        let counts = &self.changes.counts;
+        counts.routes.keep(listeners.route_users());
+        counts.endpoints.keep(clusters.endpoint_users());
         endpoints.keep(&services, &mut self.changes);
         routes.keep(&named, &mut self.changes);
         let used = || clusters.secrets().chain(listeners.secrets());
         let all: BTreeSet<_> = used().map(|secret| Arc::clone(&secret.name)).collect();
         secrets.keep(&all, &mut self.changes);
         let by_ads = used().filter(|secret| secret.source == SecretSource::Ads);
-        let by_ads = by_ads.map(|secret| Arc::clone(&secret.name)).collect();
+        let by_ads: BTreeSet<_> = by_ads.map(|secret| Arc::clone(&secret.name)).collect();
+        let no_prefix = Arc::default();
+        let counted = by_ads.iter().map(|name| (name, &no_prefix));
+        self.changes.counts.secrets.keep(counted);
         let layers = self.settings.runtime_layers.clone();
         for (kind, names) in [
             (Kind::Endpoints, of_control_plane),

@@ -1,5 +1,6 @@
 //! What is shown of each cluster: `cluster.<name>.…`?
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_proxy::cluster::breaker::{RequestPriority, Usage, Used};
@@ -7,6 +8,7 @@ use tidegate_proxy::cluster::{Cluster, Health};
 use tidegate_proxy::observe::counts::cluster::{ClusterTotals, UpkeepTotals};
 use tidegate_proxy::observe::counts::times::Bin;
 
+use super::discovery::EndpointUpdates;
 use super::section::Read::{ClassesSeen, Codes, Counter, Gauge, Histogram, Set};
 use super::section::{Group, Row, Table, completed, row, row_if, sanitized};
 
@@ -25,6 +27,7 @@ pub(super) struct Reading {
     secure: bool,
     checked: bool,
     watched: bool,
+    discovered: Option<EndpointUpdates>,
 }
 
 /// How many endpoints there are, by health.
@@ -38,13 +41,17 @@ struct Members {
 }
 
 /// The clusters, read now.
-pub(super) fn table<'a>(clusters: impl Iterator<Item = &'a Arc<Cluster>>) -> Table<Reading> {
+pub(super) fn table<'a>(
+    clusters: impl Iterator<Item = &'a Arc<Cluster>>,
+    discovered: &BTreeMap<Arc<str>, EndpointUpdates>,
+) -> Table<Reading> {
     let group = |cluster: &Arc<Cluster>| {
-        let name = sanitized(cluster.name());
+        let settings = cluster.settings();
+        let name = sanitized(settings.metrics_name.as_ref().unwrap_or(&settings.name));
         Group {
             prefix: format!("cluster.{name}."),
             tags: vec![("envoy_cluster_name", name.into())],
-            reading: Reading::of(cluster),
+            reading: Reading::of(cluster, discovered.get(cluster.name()).cloned()),
         }
     };
     Table {
@@ -55,7 +62,7 @@ pub(super) fn table<'a>(clusters: impl Iterator<Item = &'a Arc<Cluster>>) -> Tab
 }
 
 impl Reading {
-    fn of(cluster: &Cluster) -> Self {
+    fn of(cluster: &Cluster, discovered: Option<EndpointUpdates>) -> Self {
         let (counts, settings) = (cluster.counts(), cluster.settings());
         Self {
             totals: counts.totals(),
@@ -71,6 +78,7 @@ impl Reading {
             secure: settings.transport.tls.is_some(),
             checked: settings.health_check.is_some(),
             watched: settings.outlier.is_some(),
+            discovered,
         }
     }
 }
@@ -122,6 +130,14 @@ fn none(_: &Reading) -> u64 {
 
 fn nothing(_: &Reading) -> &[Bin] {
     &[]
+}
+
+fn is_discovered(r: &Reading) -> bool {
+    r.discovered.is_some()
+}
+
+fn of_updates(r: &Reading, read: fn(&EndpointUpdates) -> u64) -> u64 {
+    r.discovered.as_ref().map_or(0, read)
 }
 
 fn answered(r: &Reading) -> bool {
@@ -214,6 +230,11 @@ const ROWS: &[Row<Reading>] = &[
         Counter(none),
     ),
     row("http1.response_flood", Counter(none)),
+    row_if(
+        is_discovered,
+        "init_fetch_timeout",
+        Counter(|r| of_updates(r, |all| all.timeouts)),
+    ),
     row("lb_healthy_panic", Counter(none)),
     row("lb_local_cluster_not_ok", Counter(none)),
     row("lb_recalculate_zone_structures", Counter(none)),
@@ -280,11 +301,22 @@ const ROWS: &[Row<Reading>] = &[
     row("retry_or_shadow_abandoned", Counter(none)),
     row_if(secure, "ssl.connection_error", Counter(|r| r.totals.tls_failures)),
     row_if(secure, "ssl.handshake", Counter(|r| r.totals.tls_handshakes)),
-    row("update_attempt", Counter(none)),
+    row(
+        "update_attempt",
+        Counter(|r| of_updates(r, EndpointUpdates::attempts)),
+    ),
     row("update_empty", Counter(none)),
-    row("update_failure", Counter(none)),
+    row("update_failure", Counter(|r| of_updates(r, |all| all.failure))),
     row("update_no_rebuild", Counter(none)),
-    row("update_success", Counter(none)),
+    row_if(
+        is_discovered,
+        "update_rejected",
+        Counter(|r| of_updates(r, |all| all.updates.rejected)),
+    ),
+    row(
+        "update_success",
+        Counter(|r| of_updates(r, |all| all.updates.success)),
+    ),
     row(
         "upstream_cx_active",
         Set(|r| connections(r).saturating_sub(r.totals.connections_ended)),
@@ -394,6 +426,6 @@ const ROWS: &[Row<Reading>] = &[
     row("upstream_rq_total", Counter(|r| r.totals.requests)),
     row("upstream_rq_tx_reset", Counter(none)),
     row("upstream_rq_xx", ClassesSeen(|r| &r.codes)),
-    row("version", Gauge(none)),
+    row("version", Gauge(|r| of_updates(r, EndpointUpdates::version))),
     row("warming_state", Set(none)),
 ];

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_proxy::config::Handle;
 
+use super::discovery::{self, Discovery};
 use super::flat::Flat;
 use super::query::{Format, Query};
 use super::recorder::Recorder;
@@ -18,6 +19,7 @@ use super::{cluster, html, http, json, listener, prometheus, server, text};
 pub struct Registry {
     proxy: Handle,
     recorder: Recorder,
+    discovery: Discovery,
     /// What counters had reached when they were last reset.
     baseline: Arc<Mutex<Arc<Baseline>>>,
 }
@@ -38,8 +40,15 @@ impl Registry {
         Self {
             proxy,
             recorder,
+            discovery: Discovery::default(),
             baseline: Arc::default(),
         }
+    }
+
+    /// The same, with what is counted as resources come.
+    #[must_use]
+    pub fn with_discovery(self, discovery: Discovery) -> Self {
+        Self { discovery, ..self }
     }
 
     /// Reads everything. With many clusters that takes a while: not for a thread that has other things to do.
@@ -48,11 +57,12 @@ impl Registry {
         let listeners = self.proxy.counts().listeners();
         let mut flat = Flat::default();
         server::tell(&mut flat, facts, &self.proxy, &listeners);
+        discovery::tell(&mut flat, &self.discovery);
         self.recorder.tell(&mut flat);
         let snapshot = self.proxy.load();
         Collected {
             sections: vec![
-                Box::new(cluster::table(snapshot.clusters())),
+                Box::new(cluster::table(snapshot.clusters(), &self.discovery.endpoints())),
                 Box::new(http::table(&listeners)),
                 Box::new(http::by_listener(&listeners)),
                 Box::new(listener::table(&listeners)),

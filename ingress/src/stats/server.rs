@@ -75,10 +75,12 @@ fn server(flat: &mut Flat, facts: &ServerFacts, listeners: &[Arc<ListenerCounts>
 
 fn clusters(flat: &mut Flat, facts: &ServerFacts, proxy: &Handle) {
     let view = &facts.view;
-    flat.gauge(
-        "cluster_manager.active_clusters",
-        proxy.load().clusters().count() as u64,
-    );
+    // What was removed a moment ago still takes requests, and is no cluster any more.
+    let active = match view.resources.get(&Kind::Cluster) {
+        Some(_) => in_state(view, Kind::Cluster, State::Active),
+        None => proxy.load().clusters().count() as u64,
+    };
+    flat.gauge("cluster_manager.active_clusters", active);
     flat.gauge(
         "cluster_manager.warming_clusters",
         in_state(view, Kind::Cluster, State::Warming),
@@ -127,7 +129,7 @@ fn version_of(flat: &mut Flat, source: &str, view: &View, kind: Kind) {
 }
 
 /// Envoy's hash of a version: xxHash64.
-fn hash(version: &str) -> u64 {
+pub(super) fn hash(version: &str) -> u64 {
     xxhash_rust::xxh64::xxh64(version.as_bytes(), 0)
 }
 

@@ -30,10 +30,31 @@ impl<O: Outside> Store<O> {
     }
 
     pub(super) fn note(&mut self, update: &Update, verdict: &Verdict) {
+        self.count(update, verdict);
         if *verdict == Verdict::Accepted {
             self.versions.insert(update.kind, Arc::clone(&update.version));
             self.unconfirmed.remove(&update.kind);
             self.changes.view.insert(update.kind);
+        }
+    }
+
+    /// Counts it for each name that is subscribed to.
+    fn count(&self, update: &Update, verdict: &Verdict) {
+        let counts = &self.changes.counts;
+        let named = match update.kind {
+            Kind::Routes => &counts.routes,
+            Kind::Endpoints => &counts.endpoints,
+            Kind::Secret => &counts.secrets,
+            Kind::Cluster | Kind::Listener | Kind::Runtime => return,
+        };
+        let names = update.resources.iter().map(|raw| &raw.name);
+        match verdict {
+            Verdict::Accepted if update.kind == Kind::Endpoints => {
+                let clusters = names.flat_map(|name| self.books.clusters.users_of(name));
+                named.succeeded(clusters, &update.version);
+            }
+            Verdict::Accepted => named.succeeded(names, &update.version),
+            Verdict::Rejected(_) => named.refused(),
         }
     }
 
@@ -156,7 +177,13 @@ impl<O: Outside> Store<O> {
             return;
         }
         if let Some(held) = self.held.take() {
+            let names: Vec<_> = held.read.names().cloned().collect();
             let verdict = self.take_routes(held.read, now);
+            let counted = &self.changes.counts.routes;
+            match &verdict {
+                Verdict::Accepted => counted.succeeded(names.iter(), &held.version),
+                Verdict::Rejected(_) => counted.refused(),
+            }
             if verdict == Verdict::Accepted {
                 self.versions.insert(Kind::Routes, held.version);
                 self.unconfirmed.remove(&Kind::Routes);

@@ -39,6 +39,7 @@ pub(super) struct Clusters {
     files: BTreeSet<Arc<Path>>,
     /// What was removed a moment ago: routes that go with it may still be on their way.
     lingering: Vec<(Arc<Cluster>, Instant)>,
+    no_prefix: Arc<str>,
 }
 
 /// Who uses the endpoints of a name.
@@ -137,6 +138,9 @@ impl Clusters {
     ) -> Result<(), String> {
         let name = Arc::clone(&raw.name);
         let notes = config.notes.clone();
+        if origin == Origin::Dynamic {
+            tools.changes.counts.noted(&notes);
+        }
         let entry = record::accepted(raw, origin, State::Warming, notes, tools.now);
         let mut version = Version {
             entry,
@@ -153,6 +157,7 @@ impl Clusters {
         } else {
             version.build(parts, tools)?;
         }
+        tools.changes.counts.clusters.came(self.knows(&name));
         self.place(&name, version, tools);
         Ok(())
     }
@@ -216,6 +221,9 @@ impl Clusters {
             return;
         };
         tools.changes.view.insert(Kind::Cluster);
+        if slot.versions().next().is_some() {
+            tools.changes.counts.clusters.removed.increment();
+        }
         self.warming.remove(name);
         if let Some(cluster) = slot.active.and_then(|active| active.cluster) {
             self.lingering
@@ -383,6 +391,21 @@ impl Clusters {
         self.users
             .iter()
             .map(|(name, users)| (name, users.by_control_plane))
+    }
+
+    /// The clusters that use the endpoints of this name.
+    pub(super) fn users_of(&self, service: &str) -> impl Iterator<Item = &Arc<str>> {
+        self.users
+            .get(service)
+            .into_iter()
+            .flat_map(|users| &users.clusters)
+    }
+
+    /// The clusters whose endpoints come apart from them; nothing of a connection manager is theirs.
+    pub(super) fn endpoint_users(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> + Clone {
+        self.users
+            .values()
+            .flat_map(|users| users.clusters.iter().map(|cluster| (cluster, &self.no_prefix)))
     }
 
     /// The files that endpoints come from.

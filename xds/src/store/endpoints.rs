@@ -56,6 +56,7 @@ impl EndpointsBook {
             came.push(Arc::clone(&raw.name));
             let known = self.known.entry(Arc::clone(&raw.name)).or_default();
             changes.view.insert(Kind::Endpoints);
+            changes.counts.noted(&config.notes);
             known.refused = None;
             let (raw, notes) = (raw.clone(), config.notes.clone());
             known.config = Some(config);

@@ -146,6 +146,9 @@ impl Listeners {
         let name = Arc::clone(&raw.name);
         let sockets = self.sockets(&name, &config, tools)?;
         let notes = config.notes.clone();
+        if origin == Origin::Dynamic {
+            tools.changes.counts.noted(&notes);
+        }
         let version = Version {
             entry: record::accepted(raw, origin, State::Warming, notes, tools.now),
             config: Arc::new(config),
@@ -156,6 +159,11 @@ impl Listeners {
         };
         let slot = self.slots.entry(Arc::clone(&name)).or_default();
         slot.refused = None;
+        tools
+            .changes
+            .counts
+            .listeners
+            .came(slot.versions().next().is_some());
         tools.changes.view.insert(Kind::Listener);
         let replaced = slot.warming.replace(version);
         slot.give_back(replaced.map(|replaced| replaced.sockets), tools);
@@ -265,6 +273,9 @@ impl Listeners {
             return;
         };
         tools.changes.view.insert(Kind::Listener);
+        if slot.versions().next().is_some() {
+            tools.changes.counts.listeners.removed.increment();
+        }
         let (active, warming) = (slot.active.take(), slot.warming.take());
         let sockets = active.iter().chain(&warming).flat_map(|version| &version.sockets);
         let ids: BTreeSet<_> = sockets.map(|socket| socket.id).collect();
@@ -302,6 +313,10 @@ impl Listeners {
                 let replaced = slot.active.replace(version);
                 slot.give_back(replaced.as_ref().map(|replaced| replaced.sockets.clone()), tools);
                 if let Some(replaced) = replaced {
+                    let now = self.slots.get(name).and_then(|slot| slot.active.as_ref());
+                    if now.is_some_and(|now| now.has_sockets_of(&replaced)) {
+                        tools.changes.counts.in_place.increment();
+                    }
                     self.leave_behind(&replaced, tools);
                 }
             } else {
@@ -369,7 +384,7 @@ impl Listeners {
             .min()
     }
 
-    fn configs(&self) -> impl Iterator<Item = &Arc<ListenerConfig>> {
+    fn configs(&self) -> impl Iterator<Item = &Arc<ListenerConfig>> + Clone {
         let versions = self.slots.values().flat_map(Slot::versions);
         let draining = self.draining.iter().map(|draining| &draining.config);
         versions.map(|version| &version.config).chain(draining)
@@ -380,6 +395,15 @@ impl Listeners {
         let chains = self.configs().flat_map(|config| config.chains());
         chains.filter_map(|chain| match &chain.routes {
             RouteSource::Rds { name, .. } => Some(name),
+            RouteSource::Inline(_) => None,
+        })
+    }
+
+    /// The names of all routes that are used, with the connection manager that uses them.
+    pub(super) fn route_users(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> + Clone {
+        let chains = self.configs().flat_map(|config| config.chains());
+        chains.filter_map(|chain| match &chain.routes {
+            RouteSource::Rds { name, .. } => Some((name, &chain.stat_prefix)),
             RouteSource::Inline(_) => None,
         })
     }

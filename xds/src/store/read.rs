@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::counts::Counts;
 use super::view::{Origin, State, View};
 use super::{Stage, Store, Ticket};
 use crate::client::Wanted;
@@ -43,6 +44,11 @@ impl<O> Store<O> {
     /// What operators may see; follows every change.
     pub fn view(&self) -> &Arc<ArcSwap<View>> {
         &self.view
+    }
+
+    /// What has been counted; goes on while the store does.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.changes.counts
     }
 
     /// Grows with each change of what operators may see.

@@ -86,6 +86,8 @@ impl RouteBook {
             match config {
                 Ok(config) => {
                     changes.snapshot = true;
+                    changes.counts.noted(&config.notes);
+                    changes.counts.routes.reloaded(&name);
                     known.refused = None;
                     let notes = config.notes.clone();
                     let entry = record::accepted(raw, Origin::Dynamic, State::Active, notes, now);
@@ -138,6 +140,11 @@ impl RouteBook {
 }
 
 impl Read {
+    /// What has changed.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.resources.iter().map(|(raw, _)| &raw.name)
+    }
+
     /// Whether a cluster that it needs is not there.
     pub(super) fn lacks(&self, unknown: impl Fn(&RoutesConfig) -> Option<String>) -> bool {
         let configs = self

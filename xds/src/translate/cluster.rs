@@ -84,10 +84,12 @@ pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject>
     settings.outlier = outlier::read(message.outlier_detection.as_ref(), &mut notes)?;
     settings.health_check = health::read(&message, settings.transport.protocol, &mut notes)?;
     settings.metadata = metadata(body);
+    settings.metrics_name =
+        (!message.alt_stat_name.is_empty()).then(|| message.alt_stat_name.as_str().into());
     ignored::read(&message, &mut notes)?;
     Ok(ClusterConfig {
         name: Arc::clone(&settings.name),
-        stat_name: (!message.alt_stat_name.is_empty()).then(|| message.alt_stat_name.as_str().into()),
+        stat_name: settings.metrics_name.clone(),
         settings,
         tls,
         endpoints,

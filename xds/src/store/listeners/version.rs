@@ -45,7 +45,7 @@ pub(super) struct Socket {
 }
 
 impl Slot {
-    pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Version> + Clone {
         self.active.iter().chain(&self.warming)
     }
 
@@ -63,6 +63,18 @@ impl Slot {
 }
 
 impl Version {
+    /// Whether all of its addresses were those of `before`.
+    pub(super) fn has_sockets_of(&self, before: &Self) -> bool {
+        let ids = |version: &Self| {
+            version
+                .sockets
+                .iter()
+                .map(|socket| socket.id)
+                .collect::<BTreeSet<_>>()
+        };
+        ids(self) == ids(before)
+    }
+
     /// Whether all that it waits for has come, or its time is over.
     pub(super) fn is_ready(&self, needs: &Needs<'_>, now: Instant) -> bool {
         let routes = self.config.chains().all(|chain| match &chain.routes {
@@ -128,7 +140,7 @@ impl Version {
 
 impl ListenerConfig {
     /// All its chains.
-    pub(super) fn chains(&self) -> impl Iterator<Item = &ChainConfig> {
+    pub(super) fn chains(&self) -> impl Iterator<Item = &ChainConfig> + Clone {
         self.chains.iter().chain(&self.default_chain)
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn read(
     let requests_max = common.and_then(|common| common.max_requests_per_connection);
     let http = HttpSettings {
         route_table,
+        metrics_name: manager.stat_prefix.as_str().into(),
         edge: identity::edge(of, &trust),
         underscores: identity::underscores(manager),
         host_port: paths::host_port(manager),
