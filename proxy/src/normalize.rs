@@ -98,6 +98,7 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Err
     let authority = authority(request)?;
     let own = peer.local().map(|local| local.port());
     let authority = settings.host_port.apply(&authority, own).unwrap_or(authority);
+    let authority = settings.host_dot.apply(&authority).unwrap_or(authority);
     let host = Host::parse(authority.as_bytes()).map_err(bad)?;
     if peer.is_misdirected(host.name()) {
         return Err(Error::new(Kind::Misdirected));
@@ -114,7 +115,12 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Err
     }
     settings.underscores.apply(request.headers_mut()).map_err(bad)?;
     settings.edge.apply(request.headers_mut());
-    let client = forwarded::apply(request.headers_mut(), peer, settings.forwarding);
+    let client = forwarded::apply(
+        request.headers_mut(),
+        peer,
+        settings.forwarding,
+        settings.separator,
+    );
     request.headers_mut().insert(HOST, authority);
     Ok(Head {
         host,

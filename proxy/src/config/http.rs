@@ -25,8 +25,8 @@ use crate::config::limits;
 use crate::config::manners::Manners;
 use crate::filter::NamedFilters;
 use crate::normalize::edge::{EdgePolicy, Underscores};
-use crate::normalize::forwarded::Forwarding;
-use crate::normalize::host::HostPort;
+use crate::normalize::forwarded::{Forwarding, Separator};
+use crate::normalize::host::{HostDot, HostPort};
 use crate::normalize::path::PathPolicy;
 use crate::observe::access_log::AccessLog;
 use crate::observe::request_id::RequestIdPolicy;
@@ -45,10 +45,14 @@ pub struct HttpSettings {
     pub underscores: Underscores,
     /// What becomes of the port in a request's host. Default: it stays.
     pub host_port: HostPort,
+    /// What becomes of a dot at the end of a request's host. Default: it stays, and routes are looked up without it.
+    pub host_dot: HostDot,
     /// What is done to a request's path before it is matched. Default: dot segments are resolved.
     pub path: PathPolicy,
     /// Who is believed about who the client is. Default: nobody.
     pub forwarding: Forwarding,
+    /// What stands between two addresses in `X-Forwarded-For`. Default: a comma and a blank.
+    pub separator: Separator,
     /// How long a client may take. Defaults: [`limits`].
     pub timeouts: DownstreamTimeouts,
     /// How large a head may be. Defaults: [`limits`].
@@ -174,8 +178,10 @@ impl Default for HttpSettings {
             edge: EdgePolicy::default(),
             underscores: Underscores::default(),
             host_port: HostPort::default(),
+            host_dot: HostDot::default(),
             path: PathPolicy::default(),
             forwarding: Forwarding::default(),
+            separator: Separator::default(),
             timeouts: DownstreamTimeouts::default(),
             head: HeadLimits::default(),
             http1: Http1Settings::default(),

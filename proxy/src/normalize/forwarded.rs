@@ -46,8 +46,23 @@ pub enum Forwarding {
     Remove,
 }
 
+/// What stands between two addresses in `X-Forwarded-For`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Separator {
+    /// A comma and a blank, as most proxies write it.
+    #[default]
+    CommaBlank,
+    /// A comma alone.
+    Comma,
+}
+
 /// Sets the fields as `policy` says. Returns the client's address where it is not the connection's.
-pub(super) fn apply(headers: &mut HeaderMap, peer: &Peer, policy: Forwarding) -> Option<HeaderValue> {
+pub(super) fn apply(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    policy: Forwarding,
+    separator: Separator,
+) -> Option<HeaderValue> {
     if !matches!(policy, Forwarding::Keep { .. }) {
         remove_twins(headers);
     }
@@ -75,7 +90,7 @@ pub(super) fn apply(headers: &mut HeaderMap, peer: &Peer, policy: Forwarding) ->
                 headers.entry(X_FORWARDED_PROTO).or_insert_with(|| scheme(peer));
                 append_forwarded(headers, peer);
             }
-            append_address(headers, peer);
+            append_address(headers, peer, separator);
             client
         }
         Forwarding::Keep { trusted_hops } => {
@@ -123,9 +138,9 @@ fn address_from_end(headers: &HeaderMap, place: u32) -> Option<HeaderValue> {
 }
 
 /// One line with all addresses, this connection's last.
-fn append_address(headers: &mut HeaderMap, peer: &Peer) {
+fn append_address(headers: &mut HeaderMap, peer: &Peer, separator: Separator) {
     let Some(ip) = peer.ip_text() else { return };
-    let joined = join(headers, &X_FORWARDED_FOR, ip.as_bytes());
+    let joined = join(headers, &X_FORWARDED_FOR, ip.as_bytes(), separator);
     headers.insert(X_FORWARDED_FOR, joined.unwrap_or_else(|| ip.clone()));
 }
 
@@ -145,17 +160,20 @@ fn append_forwarded(headers: &mut HeaderMap, peer: &Peer) {
     } else {
         format!("for={ip};proto={proto}")
     };
-    match join(headers, &FORWARDED, element.as_bytes()) {
+    match join(headers, &FORWARDED, element.as_bytes(), Separator::CommaBlank) {
         Some(joined) => _ = headers.insert(FORWARDED, joined),
         None => _ = headers.remove(FORWARDED),
     }
 }
 
-fn join(headers: &HeaderMap, name: &HeaderName, last: &[u8]) -> Option<HeaderValue> {
+fn join(headers: &HeaderMap, name: &HeaderName, last: &[u8], separator: Separator) -> Option<HeaderValue> {
     let mut joined = Vec::new();
     for value in headers.get_all(name) {
         joined.extend_from_slice(value.as_bytes());
-        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(match separator {
+            Separator::CommaBlank => b", ",
+            Separator::Comma => b",",
+        });
     }
     joined.extend_from_slice(last);
     HeaderValue::from_bytes(&joined).ok()
@@ -164,6 +182,19 @@ fn join(headers: &HeaderMap, name: &HeaderName, last: &[u8]) -> Option<HeaderVal
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_joined_as_it_is_said() {
+        let check = |separator, expected: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_static("192.0.2.1"));
+            let policy = Forwarding::Append { trusted_hops: 0 };
+            apply(&mut headers, &peer(), policy, separator);
+            assert_eq!(headers[X_FORWARDED_FOR], expected);
+        };
+        check(Separator::CommaBlank, "192.0.2.1, 10.0.0.9");
+        check(Separator::Comma, "192.0.2.1,10.0.0.9");
+    }
 
     fn peer() -> Peer {
         Peer::at("10.0.0.9:1".parse().unwrap())
@@ -175,7 +206,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         let mut headers: HeaderMap = fields.collect();
-        let client = apply(&mut headers, &peer(), policy);
+        let client = apply(&mut headers, &peer(), policy, Separator::default());
         let text = |value: HeaderValue| value.to_str().unwrap().to_owned();
         let lines = |name| {
             headers
@@ -243,7 +274,7 @@ mod tests {
                 .chain(&["x_forwarded_foo"])
                 .map(|name| (HeaderName::from_static(name), HTTPS))
                 .collect();
-            apply(&mut headers, &peer(), policy);
+            apply(&mut headers, &peer(), policy, Separator::default());
             let underscored = headers.keys().filter(|name| name.as_str().contains('_')).count();
             assert_eq!(underscored, left, "{policy:?}");
         };

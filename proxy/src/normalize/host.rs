@@ -35,6 +35,33 @@ pub enum HostPort {
     RemoveOwn,
 }
 
+/// What becomes of a dot at the end of a request's host, before a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostDot {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is taken off, also of what the upstream gets.
+    Remove,
+}
+
+impl HostDot {
+    /// The authority without its dot, where that is to be taken off.
+    pub(crate) fn apply(self, authority: &HeaderValue) -> Option<HeaderValue> {
+        if self == Self::Keep {
+            return None;
+        }
+        let (name, port) = split_port(authority.to_str().ok()?).ok()?;
+        // One of several dots would leave a host that the next hop reads in another way: it is refused as it is.
+        let name = name.strip_suffix('.').filter(|name| !name.ends_with('.'))?;
+        let without = match port {
+            Some(port) => format!("{name}:{port}"),
+            None => name.to_owned(),
+        };
+        HeaderValue::try_from(without).ok()
+    }
+}
+
 impl HostPort {
     /// The authority without its port, where that is to be taken off.
     pub(crate) fn apply(self, authority: &HeaderValue, own: Option<u16>) -> Option<HeaderValue> {

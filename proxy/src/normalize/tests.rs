@@ -188,6 +188,21 @@ fn a_path_becomes_what_its_policy_says() {
 }
 
 #[test]
+fn a_dot_at_the_end_of_a_host_is_taken_off_where_that_is_said() {
+    use crate::normalize::host::HostDot;
+    let check = |authority: &'static str, expected: Option<&str>| {
+        let removed = HostDot::Remove.apply(&HeaderValue::from_static(authority));
+        assert_eq!(removed.as_ref().and_then(|host| host.to_str().ok()), expected);
+    };
+    check("a.example.", Some("a.example"));
+    check("a.example.:80", Some("a.example:80"));
+    check("a.example", None);
+    check("a.example..", None);
+    check("[::1]:80", None);
+    assert_eq!(HostDot::Keep.apply(&HeaderValue::from_static("a.")), None);
+}
+
+#[test]
 fn a_port_is_taken_off_a_host_where_that_is_asked_for() {
     use crate::normalize::host::HostPort;
     let check = |policy: HostPort, host: &'static str, expected: Option<&str>| {

@@ -11,6 +11,7 @@ use pb::http_connection_manager::{CodecType, ForwardClientCertDetails, RouteSpec
 use pb::{HttpConnectionManager, Rds};
 use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::normalize::forwarded::Separator;
 
 use self::identity::Trust;
 use super::chain::OfListener;
@@ -53,8 +54,10 @@ pub(super) fn read(
         edge: identity::edge(of, &trust),
         underscores: identity::underscores(manager),
         host_port: paths::host_port(manager),
+        host_dot: paths::host_dot(manager),
         path: paths::policy(manager),
         forwarding: trust.forwarding,
+        separator: Separator::Comma,
         timeouts: timeouts::of_manager(manager, notes)?,
         head: protocol::head_limits(manager),
         http1: protocol::http1(manager, notes)?,
@@ -143,7 +146,6 @@ fn note_without_effect(manager: &HttpConnectionManager, notes: &mut Notes) {
     notes.add_set(&[
         ("codec_type", manager.codec_type() != CodecType::Auto),
         ("tracing", manager.tracing.is_some()),
-        ("strip_trailing_host_dot", manager.strip_trailing_host_dot),
         ("add_user_agent", truth(manager.add_user_agent)),
         (
             "scheme_header_transformation",

@@ -3,7 +3,7 @@
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction as Escaped;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::StripPortMode;
-use tidegate_proxy::normalize::host::HostPort;
+use tidegate_proxy::normalize::host::{HostDot, HostPort};
 use tidegate_proxy::normalize::path::{DotSegments, EscapedSlashes, PathPolicy, Slashes};
 
 use super::truth;
@@ -14,6 +14,15 @@ pub(super) fn host_port(manager: &HttpConnectionManager) -> HostPort {
         Some(StripPortMode::StripAnyHostPort(true)) => HostPort::Remove,
         _ if manager.strip_matching_host_port => HostPort::RemoveOwn,
         _ => HostPort::Keep,
+    }
+}
+
+/// What becomes of a dot at the end of a host.
+pub(super) fn host_dot(manager: &HttpConnectionManager) -> HostDot {
+    if manager.strip_trailing_host_dot {
+        HostDot::Remove
+    } else {
+        HostDot::Keep
     }
 }
 
