@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use tidegate_proxy::filter::probe::Readiness;
 use tokio::sync::watch;
 
 /// The state of the program and the orders given to it. Clones share both.
@@ -16,6 +17,7 @@ pub struct Lifecycle {
 struct Shared {
     stage: watch::Sender<Stage>,
     orders: watch::Sender<Orders>,
+    readiness: Readiness,
 }
 
 /// How far the start has got.
@@ -135,6 +137,7 @@ impl Lifecycle {
         let shared = Shared {
             stage: watch::Sender::new(Stage::default()),
             orders: watch::Sender::new(Orders::default()),
+            readiness: Readiness::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -176,6 +179,7 @@ impl Lifecycle {
 
     /// `/healthcheck/fail`: [`ServerState::Draining`], and every response ends its connection.
     pub fn health_fail(&self) {
+        self.shared.readiness.set_failing(true);
         self.shared
             .orders
             .send_modify(|orders| orders.health = HealthOrder::Fail);
@@ -183,9 +187,16 @@ impl Lifecycle {
 
     /// `/healthcheck/ok`: takes [`Lifecycle::health_fail`] back.
     pub fn health_ok(&self) {
+        self.shared.readiness.set_failing(false);
         self.shared
             .orders
             .send_modify(|orders| orders.health = HealthOrder::Ok);
+    }
+
+    /// What answers health checks goes by: the same as `/healthcheck/fail` has said.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.shared.readiness.clone()
     }
 
     /// `/quitquitquit`: the program ends at once.

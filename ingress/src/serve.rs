@@ -103,11 +103,12 @@ pub fn run(
 }
 
 async fn serve(
-    settings: Settings,
+    mut settings: Settings,
     attach: impl FnOnce(Program) -> Result<(), StartError>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
     let lifecycle = Lifecycle::new();
+    settings.store.context.readiness = lifecycle.readiness();
     let (traffic, watch) = Drain::new();
     let config = Handle::default();
     let (seats, workers) = workers::start(settings.workers, &config, &lifecycle, &watch)?;

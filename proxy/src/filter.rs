@@ -51,6 +51,7 @@ pub mod compression;
 pub mod cors;
 pub mod ext_authz;
 pub mod named;
+pub mod probe;
 pub mod rate_limit;
 
 #[cfg(feature = "compression")]
@@ -58,6 +59,7 @@ pub use compression::Compression;
 pub use cors::Cors;
 pub use ext_authz::ExtAuthz;
 pub use named::{FilterOverrides, NamedFilter, NamedFilters, Override, Switch};
+pub use probe::Probe;
 pub use rate_limit::RateLimit;
 
 /// One filter. A clone shares the state of the original, such as the tokens of a rate limit.
@@ -71,6 +73,8 @@ pub enum Filter {
     Cors(Arc<Cors>),
     /// Turns away what comes too fast.
     RateLimit(Arc<RateLimit>),
+    /// Answers health checks of this proxy.
+    Probe(Arc<Probe>),
     /// Asks another service whether a request may pass.
     ExtAuthz(Arc<ExtAuthz>),
     /// Compresses responses.
@@ -150,6 +154,7 @@ pub(crate) async fn run(
             Filter::Headers(mutations) => Verdict::Pass(headers(mutations, peer, found, request)),
             Filter::Cors(cors) => cors.on_request(request),
             Filter::RateLimit(limit) => limit.on_request()?,
+            Filter::Probe(probe) => probe.on_request(request),
             // Boxed, as the future of every request would have room for it.
             Filter::ExtAuthz(authz) => {
                 let route = OfRoute {

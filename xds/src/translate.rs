@@ -27,6 +27,7 @@ pub mod secret;
 pub mod text_match;
 pub mod unknown;
 
+use tidegate_proxy::filter::probe::Readiness;
 use tidegate_proxy::normalize::edge::EdgePolicy;
 
 use listener::access_log::Sinks;
@@ -44,6 +45,8 @@ pub struct Context {
     pub edge: EdgePolicy,
     /// The files of access logs.
     pub sinks: Sinks,
+    /// What health checks of this proxy are told.
+    pub readiness: Readiness,
 }
 
 /// What an unknown field does.

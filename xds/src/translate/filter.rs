@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::config::route::v3::FilterConfig;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType;
 use envoy_types::pb::google::protobuf::Any;
+use tidegate_proxy::filter::probe::Readiness;
 use tidegate_proxy::filter::{Filter, FilterOverrides, NamedFilter, NamedFilters, Override, Switch};
 
 use self::known::Effect;
@@ -16,6 +17,7 @@ use super::notes::Notes;
 mod compression;
 mod cors;
 mod ext_authz;
+mod health_check;
 mod known;
 mod rate_limit;
 mod rbac;
@@ -100,13 +102,17 @@ fn settings_of_route(name: &str, config: &Any, need: Need) -> Result<Option<Over
 ///
 /// # Errors
 /// As [`overrides`], and when the last of them is not the router, or another one is.
-pub fn http_filters(filters: &[HttpFilter], notes: &mut Notes) -> Result<HttpFilters, Reject> {
+pub fn http_filters(
+    filters: &[HttpFilter],
+    readiness: &Readiness,
+    notes: &mut Notes,
+) -> Result<HttpFilters, Reject> {
     let mut read = HttpFilters::default();
     let mut named = Vec::new();
     for (index, filter) in filters.iter().enumerate() {
         let last = index + 1 == filters.len();
         let one = notes.within(&format!("http_filters[{index}]"), |notes| {
-            http_filter(filter, last, notes)
+            http_filter(filter, last, readiness, notes)
         });
         match one? {
             Read::Filter(filter) => named.push(filter),
@@ -124,7 +130,12 @@ enum Read {
     Nothing,
 }
 
-fn http_filter(filter: &HttpFilter, last: bool, notes: &mut Notes) -> Result<Read, Reject> {
+fn http_filter(
+    filter: &HttpFilter,
+    last: bool,
+    readiness: &Readiness,
+    notes: &mut Notes,
+) -> Result<Read, Reject> {
     let config = typed_config(filter);
     if let Some(config) = config.filter(|config| type_name(config) == router::SETTINGS) {
         ends_chain(filter, last)?;
@@ -146,7 +157,10 @@ fn http_filter(filter: &HttpFilter, last: bool, notes: &mut Notes) -> Result<Rea
     }
     Ok(Read::Filter(NamedFilter {
         name: filter.name.as_str().into(),
-        filter: settings(filter, config, effect, notes)?,
+        filter: match type_name(config) {
+            health_check::SETTINGS => health_check::settings(&unpack(config)?, readiness, notes)?,
+            _ => settings(filter, config, effect, notes)?,
+        },
         initially: if filter.disabled { Switch::Off } else { Switch::On },
     }))
 }

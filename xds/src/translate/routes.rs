@@ -30,6 +30,7 @@ mod rewrite;
 mod shared;
 mod wire;
 
+pub(crate) use matching::header;
 use reading::Reading;
 
 /// A route configuration: its table, and what it needs of others.

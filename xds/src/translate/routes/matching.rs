@@ -90,7 +90,7 @@ fn invalid(error: InvalidField) -> Reject {
     deprecated,
     reason = "control planes still send the forms that Envoy has deprecated"
 )]
-pub(super) fn header(proto: &pb::HeaderMatcher) -> Result<HeaderMatch, Reject> {
+pub(crate) fn header(proto: &pb::HeaderMatcher) -> Result<HeaderMatch, Reject> {
     let name = &proto.name;
     let text = |condition| HeaderMatch::text(name, condition).map_err(invalid);
     let matcher = match &proto.header_match_specifier {
