@@ -16,6 +16,7 @@ pub mod serve;
 pub mod snapshot_file;
 pub mod start;
 pub mod stats;
+mod traces;
 pub mod workers;
 
 pub use bootstrap::{Report, validate};

@@ -27,7 +27,7 @@ use crate::lifecycle::{End, Lifecycle};
 use crate::limits::DELIVERIES_WAITING_MAX;
 use crate::listeners::{Listeners, Manners};
 use crate::snapshot_file::{self, Directory, DirectoryError};
-use crate::workers;
+use crate::{traces, workers};
 
 /// What the program is told.
 #[derive(Clone, Debug)]
@@ -113,6 +113,7 @@ async fn serve(
     let config = Handle::default();
     let (seats, workers) = workers::start(settings.workers, &config, &lifecycle, &watch)?;
     let control = runtime::Handle::current();
+    traces::start(&settings.store.context.traces, &config, &watch);
     let listeners = Listeners::new(seats, settings.manners, control, watch.clone());
     let mut store = Store::new(
         settings.store.clone(),

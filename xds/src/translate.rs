@@ -31,6 +31,7 @@ use tidegate_proxy::filter::probe::Readiness;
 use tidegate_proxy::normalize::edge::EdgePolicy;
 
 use listener::access_log::Sinks;
+use listener::traces::Traces;
 
 pub use reject::{Note, Reject};
 
@@ -47,6 +48,8 @@ pub struct Context {
     pub sinks: Sinks,
     /// What health checks of this proxy are told.
     pub readiness: Readiness,
+    /// Where spans go.
+    pub traces: Traces,
 }
 
 /// What an unknown field does.

@@ -173,6 +173,8 @@ pub const SPAN_BATCH: usize = 512;
 pub const SPAN_BATCH_DELAY: Duration = Duration::from_secs(1);
 /// How long one export may take, from the connection to the answer; then it is tried again.
 pub const SPAN_SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of a collector's answer; a longer one counts as none.
+pub const SPAN_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How often an export is tried; then its spans are dropped and counted.
 pub const SPAN_TRIES: u32 = 4;
 /// The pause before an export is tried again, doubled each time, unless the collector names another.

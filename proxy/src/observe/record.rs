@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::body::Body;
@@ -208,7 +208,7 @@ impl Record {
     fn note_fields(&self, headers: &HeaderMap) {
         let http = self.http();
         let logged = http.access_logs.iter().flat_map(|log| log.request_fields());
-        let wanted = logged.chain(http.tracing.as_ref().map(|_| &USER_AGENT));
+        let wanted = logged.chain(http.tracing.iter().flat_map(|tracing| tracing.fields()));
         let mut progress = self.progress();
         progress.request_fields = chosen(headers, wanted);
         progress.request_head_bytes = head_bytes(headers);

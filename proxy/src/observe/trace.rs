@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName, USER_AGENT};
 use metrics::counter;
 use tokio::sync::mpsc;
 
@@ -48,6 +48,31 @@ pub struct TracingSettings {
     pub sample_per_million: u32,
     /// What becomes of a client's context. Default: its trace goes on.
     pub client: ClientContext,
+    /// Attributes that the span of a request has beside its own. Default: none.
+    pub tags: Vec<Tag>,
+}
+
+/// An attribute of a request's span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Its key.
+    pub name: String,
+    /// Its value.
+    pub value: TagValue,
+}
+
+/// Where an attribute's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagValue {
+    /// It is always this one.
+    Text(String),
+    /// A field of the request as its client sent it.
+    Field {
+        /// The field.
+        name: HeaderName,
+        /// The value without the field; none leaves the attribute out.
+        default: Option<String>,
+    },
 }
 
 /// What becomes of a context that a client sends.
@@ -70,6 +95,7 @@ impl TracingSettings {
             service_name: service_name.into(),
             sample_per_million: MILLION,
             client: ClientContext::default(),
+            tags: Vec::new(),
         }
     }
 }
@@ -114,6 +140,22 @@ impl Tracing {
         (tracing, Exporter::new(spans, service_name))
     }
 
+    /// Whether anybody else makes spans with this: another clone of it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
+    /// The fields of requests that spans tell of.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &HeaderName> {
+        let tags = self.shared.settings.tags.iter();
+        let named = tags.filter_map(|tag| match &tag.value {
+            TagValue::Field { name, .. } => Some(name),
+            TagValue::Text(_) => None,
+        });
+        std::iter::once(&USER_AGENT).chain(named)
+    }
+
     /// How many spans found no room in the queue.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -152,7 +194,7 @@ impl Tracing {
         if !part.context.sampled {
             return;
         }
-        for span in span::of(part, entry) {
+        for span in span::of(part, entry, &self.shared.settings.tags) {
             if self.shared.queue.try_send(span).is_err() {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
                 counter!(SPANS_DROPPED).increment(1);

@@ -26,6 +26,7 @@ mod connection_manager;
 mod matching;
 mod network;
 mod sockets;
+pub mod traces;
 
 /// A listener as its resource describes it, its routes and secrets apart.
 #[derive(Clone, Debug)]

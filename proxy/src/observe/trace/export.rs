@@ -120,7 +120,7 @@ impl Exporter {
 async fn send(collector: &Collector, message: &[u8]) -> bool {
     let mut pause = limits::SPAN_RETRY_PAUSE;
     for left in (0..limits::SPAN_TRIES).rev() {
-        let outcome = timeout(limits::SPAN_SEND_TIMEOUT, collector.send(message)).await;
+        let outcome = timeout(collector.timeout, collector.send(message)).await;
         let wanted = match outcome {
             Ok(Outcome::Taken) => return true,
             Ok(Outcome::Refused(why)) => {

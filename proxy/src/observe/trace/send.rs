@@ -3,24 +3,39 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE};
 use http::{Method, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tower::ServiceExt;
 
+use crate::body::Body;
+use crate::config::limits;
 use crate::error::BoxError;
+use crate::upstream::Direct;
+use crate::worker::Proxy;
 
-/// Where spans go. A connection is made for each batch; TLS is not spoken: a collector is a neighbour.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where spans go. To an address, a connection is made for each batch, and TLS is not spoken: a collector is a neighbour. A
+/// cluster's connections are as the cluster says.
+#[derive(Clone, Debug)]
 pub struct Collector {
     protocol: Protocol,
     uri: Uri,
-    host: Box<str>,
-    port: u16,
+    place: Place,
+    /// How long one export may take. Default: [`limits::SPAN_SEND_TIMEOUT`].
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Address(Box<str>, u16),
+    /// In whichever version is in force.
+    Cluster(Proxy, Arc<str>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +85,27 @@ impl Collector {
         Self::parse(url, Protocol::Grpc, "")
     }
 
+    /// OTLP over HTTP with protobuf, through a cluster of `proxy`; the URI says its `Host` and path.
+    #[must_use]
+    pub fn http_through(proxy: &Proxy, cluster: impl Into<Arc<str>>, uri: Uri) -> Self {
+        Self::through(proxy, cluster.into(), uri, Protocol::Http)
+    }
+
+    /// OTLP over gRPC, through a cluster of `proxy` that speaks HTTP/2; the URI says the authority.
+    #[must_use]
+    pub fn grpc_through(proxy: &Proxy, cluster: impl Into<Arc<str>>, uri: Uri) -> Self {
+        Self::through(proxy, cluster.into(), uri, Protocol::Grpc)
+    }
+
+    fn through(proxy: &Proxy, cluster: Arc<str>, uri: Uri, protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            uri,
+            place: Place::Cluster(proxy.clone(), cluster),
+            timeout: limits::SPAN_SEND_TIMEOUT,
+        }
+    }
+
     fn parse(url: &str, protocol: Protocol, path: &'static str) -> Result<Self, CollectorError> {
         let wrong = || CollectorError {
             url: url.to_owned(),
@@ -88,22 +124,26 @@ impl Collector {
         Ok(Self {
             protocol,
             uri,
-            host,
-            port,
+            place: Place::Address(host, port),
+            timeout: limits::SPAN_SEND_TIMEOUT,
         })
     }
 
     /// Sends one encoded batch. The caller bounds the time.
     pub(super) async fn send(&self, message: &[u8]) -> Outcome {
         let sent = async {
-            let stream = TcpStream::connect((&*self.host, self.port)).await?;
+            let (host, port) = match &self.place {
+                Place::Address(host, port) => (host, *port),
+                Place::Cluster(proxy, name) => return self.direct(proxy, name, message).await,
+            };
+            let stream = TcpStream::connect((&**host, port)).await?;
             match self.protocol {
                 Protocol::Http => self.post(stream, message).await,
                 Protocol::Grpc => self.call(stream, message).await,
             }
         };
         sent.await.unwrap_or_else(|error: BoxError| {
-            tracing::debug!(%error, host = %self.host, port = self.port, "spans could not be sent");
+            tracing::debug!(%error, uri = %self.uri, "spans could not be sent");
             Outcome::Busy(None)
         })
     }
@@ -131,14 +171,45 @@ impl Collector {
                 return Err("the collector closed the connection".into());
             }
         };
-        Ok(match response.status() {
-            status if status.is_success() => Outcome::Taken,
-            StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Outcome::Busy(retry_after(response.headers())),
-            status => Outcome::Refused(status.to_string()),
-        })
+        Ok(by_status(response.status(), response.headers()))
+    }
+
+    async fn direct(&self, proxy: &Proxy, cluster: &str, message: &[u8]) -> Result<Outcome, BoxError> {
+        let Some(cluster) = proxy.worker().config.load().cluster(cluster).cloned() else {
+            return Err(format!("there is no cluster '{cluster}'").into());
+        };
+        let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
+        let request = Request::builder().method(Method::POST).header(HOST, authority);
+        let (request, message) = match self.protocol {
+            Protocol::Http => {
+                let path = self
+                    .uri
+                    .path_and_query()
+                    .map_or("/", http::uri::PathAndQuery::as_str);
+                let request = request.uri(path).header(CONTENT_TYPE, "application/x-protobuf");
+                (request, Bytes::copy_from_slice(message))
+            }
+            Protocol::Grpc => {
+                let request = request
+                    .uri(GRPC_PATH)
+                    .header(CONTENT_TYPE, "application/grpc")
+                    .header(TE, HeaderValue::from_static("trailers"));
+                (request, framed(message)?)
+            }
+        };
+        let request = request.body(Body::new(Full::new(message)))?;
+        let response = Direct::new(proxy, cluster).oneshot(request).await?;
+        let (head, body) = response.into_parts();
+        let outcome = by_status(head.status, &head.headers);
+        if self.protocol == Protocol::Http || !matches!(outcome, Outcome::Taken) {
+            return Ok(outcome);
+        }
+        let body = Limited::new(body, limits::SPAN_ANSWER_BYTES_MAX)
+            .collect()
+            .await?;
+        let trailers = body.trailers().and_then(|trailers| trailers.get(GRPC_STATUS));
+        let status = trailers.or_else(|| head.headers.get(GRPC_STATUS));
+        Ok(by_grpc_status(status.ok_or("the collector sent no grpc-status")?))
     }
 
     /// One unary call: a message of five bytes and the batch, then trailers.
@@ -150,15 +221,12 @@ impl Collector {
             .header(CONTENT_TYPE, "application/grpc")
             .header(TE, HeaderValue::from_static("trailers"))
             .body(())?;
-        let mut framed = BytesMut::with_capacity(message.len() + 5);
-        framed.put_u8(0);
-        framed.put_u32(u32::try_from(message.len())?);
-        framed.put_slice(message);
+        let message = framed(message)?;
         let (client, connection) = h2::client::handshake(stream).await?;
         let mut connection = pin!(connection);
         tokio::select! {
             biased;
-            outcome = unary(client, request, framed.freeze()) => outcome,
+            outcome = unary(client, request, message) => outcome,
             ended = &mut connection => {
                 ended?;
                 Err("the collector closed the connection".into())
@@ -195,11 +263,35 @@ async fn unary(
         status = trailers.get(GRPC_STATUS).cloned().or(status);
     }
     let status = status.ok_or("the collector sent no grpc-status")?;
-    Ok(match status.as_bytes() {
+    Ok(by_grpc_status(&status))
+}
+
+/// A message of gRPC: five bytes, and the batch.
+fn framed(message: &[u8]) -> Result<Bytes, BoxError> {
+    let mut framed = BytesMut::with_capacity(message.len() + 5);
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(message.len())?);
+    framed.put_slice(message);
+    Ok(framed.freeze())
+}
+
+fn by_status(status: StatusCode, headers: &HeaderMap) -> Outcome {
+    match status {
+        status if status.is_success() => Outcome::Taken,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Outcome::Busy(retry_after(headers)),
+        status => Outcome::Refused(status.to_string()),
+    }
+}
+
+fn by_grpc_status(status: &HeaderValue) -> Outcome {
+    match status.as_bytes() {
         b"0" => Outcome::Taken,
         code if GRPC_RETRYABLE.contains(&code) => Outcome::Busy(None),
         code => Outcome::Refused(format!("grpc-status {}", String::from_utf8_lossy(code))),
-    })
+    }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -6,7 +6,7 @@ use http::header::USER_AGENT;
 use http::{Method, StatusCode, Version};
 
 use super::otlp::{CLIENT, ERROR, KeyValue, SERVER, Span, Status, attribute};
-use super::{Context, Part};
+use super::{Context, Part, Tag, TagValue};
 use crate::cluster::Address;
 use crate::connection::Scheme;
 use crate::error::Kind;
@@ -14,10 +14,24 @@ use crate::observe::ledger::Ending;
 use crate::observe::record::{Entry, Try};
 
 /// The span of the request, and one for each try.
-pub(super) fn of(part: Part, entry: &Entry<'_>) -> impl Iterator<Item = Span> {
-    let request = request(part, entry);
+pub(super) fn of(part: Part, entry: &Entry<'_>, tags: &[Tag]) -> impl Iterator<Item = Span> {
+    let mut request = request(part, entry);
+    request
+        .attributes
+        .extend(tags.iter().filter_map(|one| tag(one, entry)));
     let tries = entry.progress.tries.iter().enumerate();
     std::iter::once(request).chain(tries.map(move |(count, one)| upstream(part, entry, count as u64, one)))
+}
+
+fn tag(tag: &Tag, entry: &Entry<'_>) -> Option<KeyValue> {
+    let value = match &tag.value {
+        TagValue::Text(text) => text.clone(),
+        TagValue::Field { name, default } => match entry.progress.request_fields.get(name) {
+            Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            None => default.clone()?,
+        },
+    };
+    Some(attribute(&tag.name, value))
 }
 
 fn request(part: Part, entry: &Entry<'_>) -> Span {

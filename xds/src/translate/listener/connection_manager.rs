@@ -31,6 +31,7 @@ mod paths;
 mod protocol;
 mod replies;
 mod timeouts;
+mod tracing;
 
 /// How the chain with this hash speaks HTTP, its `stat_prefix`, and where its routes come from.
 pub(super) fn read(
@@ -73,6 +74,7 @@ pub(super) fn read(
             notes,
         )?)),
         request_id: identity::request_id(manager, &trust),
+        tracing: tracing::read(manager.tracing.as_ref(), of.context, notes)?,
         access_logs: access_log::logs(&manager.access_log, of.context, notes)?,
         ..HttpSettings::default()
     };
@@ -145,7 +147,6 @@ fn refuse_contradictions(manager: &HttpConnectionManager) -> Result<(), Reject> 
 fn note_without_effect(manager: &HttpConnectionManager, notes: &mut Notes) {
     notes.add_set(&[
         ("codec_type", manager.codec_type() != CodecType::Auto),
-        ("tracing", manager.tracing.is_some()),
         ("add_user_agent", truth(manager.add_user_agent)),
         (
             "scheme_header_transformation",
