@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use tidegate_proxy::listener::ListenAddress;
 use tidegate_proxy::listener::settings::UnixAddress;
 use tidegate_xds::client::Status;
+use tidegate_xds::resource::Kind;
 use tidegate_xds::text::{Format, Json, Secrets, Unknown, parse};
-use tidegate_xds::translate::bootstrap::AdminAddress;
+use tidegate_xds::translate::bootstrap::{AdminAddress, ConfigSource, Source};
 
 use crate::admin::{self, Admin, Loggers};
 use crate::bootstrap::{Loaded, MESSAGE};
@@ -44,9 +45,16 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
     if let (Some(path), Some(at)) = (&shown.flags.admin_address_path, listener.address()) {
         std::fs::write(path, at.to_string())?;
     }
+    let bootstrap = &shown.loaded.bootstrap;
+    let kinds = [
+        bootstrap.clusters.as_ref().map(|_| Kind::Cluster),
+        bootstrap.listeners.as_ref().map(|_| Kind::Listener),
+    ];
     let discovery = Discovery {
         status: shown.status,
         counts: Arc::clone(&program.counts),
+        kinds: kinds.into_iter().flatten().collect(),
+        control_plane: bootstrap.ads.is_some() || asks(&bootstrap.clusters) || asks(&bootstrap.listeners),
     };
     let pages = Admin::new(admin::Settings {
         lifecycle: program.lifecycle.clone(),
@@ -79,6 +87,12 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
         }
     })?);
     Ok(())
+}
+
+/// Whether a control plane is asked, and not a file read.
+fn asks(config: &Option<ConfigSource>) -> bool {
+    let source = config.as_ref().map(|config| &config.source);
+    source.is_some_and(|source| !matches!(source, Source::Path { .. }))
 }
 
 fn listen_address(address: &AdminAddress) -> Result<ListenAddress, StartError> {

@@ -1,6 +1,6 @@
 //! What is shown of control planes and of what they say: `control_plane.…`, `….cds.…`, `….lds.…`, `http.<prefix>.rds.<name>.…`?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_xds::client::Status;
@@ -18,6 +18,10 @@ pub struct Discovery {
     pub status: Arc<Status>,
     /// What the store counts.
     pub counts: Arc<Counts>,
+    /// The kinds of which all resources are asked for.
+    pub kinds: BTreeSet<Kind>,
+    /// Whether there is a control plane to ask.
+    pub control_plane: bool,
 }
 
 /// What of a cluster's endpoints has come by themselves.
@@ -57,19 +61,27 @@ impl EndpointUpdates {
 
 pub(super) fn tell(flat: &mut Flat, discovery: &Discovery) {
     let (status, counts) = (&discovery.status, &discovery.counts);
-    flat.gauge(
-        "control_plane.connected_state",
-        u64::from(status.connected.get() > 0),
-    );
-    flat.gauge("control_plane.pending_requests", status.pending_requests.get());
-    flat.counter(
-        "control_plane.rate_limit_enforced",
-        status.rate_limit_enforced.get(),
-    );
+    if discovery.control_plane {
+        flat.gauge(
+            "control_plane.connected_state",
+            u64::from(status.connected.get() > 0),
+        );
+        flat.gauge("control_plane.pending_requests", status.pending_requests.get());
+        flat.counter(
+            "control_plane.rate_limit_enforced",
+            status.rate_limit_enforced.get(),
+        );
+    }
     flat.counter("server.dynamic_unknown_fields", counts.unknown_fields.get());
     flat.counter("server.static_unknown_fields", 0);
-    subscription(flat, "cluster_manager.cds", status, Kind::Cluster);
-    subscription(flat, "listener_manager.lds", status, Kind::Listener);
+    for (prefix, kind) in [
+        ("cluster_manager.cds", Kind::Cluster),
+        ("listener_manager.lds", Kind::Listener),
+    ] {
+        if discovery.kinds.contains(&kind) {
+            subscription(flat, prefix, status, kind);
+        }
+    }
     changed(flat, "cluster_manager.cluster", &counts.clusters);
     changed(flat, "listener_manager.listener", &counts.listeners);
     flat.counter(
@@ -86,14 +98,13 @@ pub(super) fn tell(flat: &mut Flat, discovery: &Discovery) {
     }
 }
 
-/// A subscription to all of a kind, where anybody was ever asked for it.
+/// A subscription to all of a kind.
 fn subscription(flat: &mut Flat, prefix: &str, status: &Status, kind: Kind) {
     let of = status.of(kind);
-    // Envoy counts the question, too.
-    let attempts = of.update_attempt.get();
     for (what, value) in [
         ("init_fetch_timeout", of.init_fetch_timeout.get()),
-        ("update_attempt", attempts + u64::from(attempts > 0)),
+        // Envoy counts the question, too.
+        ("update_attempt", 1 + of.update_attempt.get()),
         ("update_failure", of.update_failure.get()),
         ("update_rejected", of.update_rejected.get()),
         ("update_success", of.update_success.get()),
