@@ -92,6 +92,8 @@ pub mod error;
 pub mod observe;
 pub mod overload;
 
+pub mod rehearsal;
+
 pub mod admin;
 pub mod drain;
 pub mod process;

@@ -92,7 +92,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn with_tls(self, facts: TlsFacts) -> Self {
+    pub(crate) fn with_tls(self, facts: TlsFacts) -> Self {
         Self {
             tls: Some(Box::new(facts)),
             ..self
@@ -187,6 +187,16 @@ impl fmt::Debug for Peer {
 }
 
 impl TlsFacts {
+    /// Of a handshake that told nothing.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            server_name: None,
+            alpn: None,
+            version: None,
+            certificate: None,
+        }
+    }
+
     pub(super) fn of(session: &ServerConnection) -> Self {
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         Self {

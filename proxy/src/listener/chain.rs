@@ -27,6 +27,7 @@ use crate::drain::{Drain, Watch};
 use crate::observe::counts::{HttpCounts, ListenerCounts};
 use crate::tls::server::ServerTls;
 
+pub mod explain;
 mod names;
 mod prefix;
 mod select;
@@ -34,6 +35,7 @@ mod select;
 pub(crate) use names::Names;
 pub use prefix::{InvalidPrefix, Prefix};
 pub(crate) use select::Arrival;
+pub use select::Criterion;
 
 /// What happens with the connections that a match selects.
 #[derive(Clone, Debug)]
@@ -388,7 +390,12 @@ impl Chain {
 
     /// The chain of a request that came by no listener.
     pub(crate) fn nobody() -> Self {
-        Self::checked(FilterChain::plain(HttpSettings::default()), Names::default())
+        Self::speaking(HttpSettings::default())
+    }
+
+    /// A chain for every connection that speaks HTTP like this.
+    pub(crate) fn speaking(http: impl Into<Arc<HttpSettings>>) -> Self {
+        Self::checked(FilterChain::plain(http), Names::default())
     }
 }
 

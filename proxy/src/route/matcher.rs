@@ -24,6 +24,7 @@ use super::hash::cookie;
 use super::{InvalidField, PathMatch, TextMatch};
 use crate::respond::Dialect;
 
+pub mod explain;
 pub mod path;
 
 /// The requests that a route takes: every condition has to hold. The default takes all.
@@ -142,15 +143,23 @@ impl Matcher {
     #[must_use]
     pub fn matches<B>(&self, request: &Request<B>) -> bool {
         self.path.matches(request.uri().path())
-            && (self.methods.is_empty() || self.methods.contains(request.method()))
+            && self.takes_method(request.method())
             && self.headers.iter().all(|header| header.matches(request))
             && (self.query.is_empty() || self.matches_query(request.uri().query().unwrap_or_default()))
             && self
                 .cookies
                 .iter()
                 .all(|cookie| cookie.matches(request.headers()))
-            && (self.protocol == ProtocolMatch::Any || Dialect::of(request.headers()) == Dialect::Grpc)
+            && self.takes_protocol(request.headers())
             && self.fraction.is_none_or(Fraction::takes_this_one)
+    }
+
+    fn takes_method(&self, method: &Method) -> bool {
+        self.methods.is_empty() || self.methods.contains(method)
+    }
+
+    fn takes_protocol(&self, headers: &HeaderMap) -> bool {
+        self.protocol == ProtocolMatch::Any || Dialect::of(headers) == Dialect::Grpc
     }
 
     fn matches_query(&self, query: &str) -> bool {

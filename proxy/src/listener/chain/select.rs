@@ -22,6 +22,43 @@ pub(crate) struct Arrival<'a> {
     pub(crate) application_protocols: &'a [&'a [u8]],
 }
 
+/// What chains are told apart by, in the order in which it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Criterion {
+    /// The port that the client connected to.
+    DestinationPort,
+    /// The address that the client connected to.
+    Destination,
+    /// The name that the client asked for.
+    ServerName,
+    /// Whether it speaks TLS.
+    Transport,
+    /// What it offers by ALPN.
+    ApplicationProtocol,
+    /// The address that the connection comes from.
+    DirectSource,
+    /// Whether the client is on this machine.
+    SourceType,
+    /// The address of the client.
+    Source,
+    /// The port of the client.
+    SourcePort,
+}
+
+impl Criterion {
+    /// Those that come before the server name's, and it.
+    pub(super) const FIRST: [Self; 3] = [Self::DestinationPort, Self::Destination, Self::ServerName];
+    /// Those behind it.
+    pub(super) const LATER: [Self; 6] = [
+        Self::Transport,
+        Self::ApplicationProtocol,
+        Self::DirectSource,
+        Self::SourceType,
+        Self::Source,
+        Self::SourcePort,
+    ];
+}
+
 impl FilterChains {
     /// The chain for a connection; none where it has to be closed.
     pub(crate) fn select(&self, arrival: &Arrival<'_>) -> Option<&Arc<Chain>> {
@@ -33,28 +70,15 @@ impl FilterChains {
                 .collect(),
             None => {
                 let mut left: Vec<_> = self.chains.iter().collect();
-                keep_best(&mut left, |chain| arrival.port_rank(chain));
-                let destination = arrival.destination.map(|destination| destination.ip());
-                keep_best(&mut left, |chain| {
-                    prefix_rank(&chain.matches.destinations, destination)
-                });
-                keep_best(&mut left, |chain| name_rank(&chain.names, arrival.server_name));
+                for criterion in Criterion::FIRST {
+                    keep_best(&mut left, |chain| arrival.rank(criterion, chain));
+                }
                 left
             }
         };
-        keep_best(&mut left, |chain| {
-            equal_rank(chain.matches.transport, arrival.transport)
-        });
-        keep_best(&mut left, |chain| arrival.protocol_rank(chain));
-        keep_best(&mut left, |chain| {
-            prefix_rank(&chain.matches.direct_sources, arrival.direct)
-        });
-        keep_best(&mut left, |chain| {
-            equal_rank(chain.matches.source_type, arrival.source_type())
-        });
-        let source = arrival.source.map(|source| source.ip());
-        keep_best(&mut left, |chain| prefix_rank(&chain.matches.sources, source));
-        keep_best(&mut left, |chain| arrival.source_port_rank(chain));
+        for criterion in Criterion::LATER {
+            keep_best(&mut left, |chain| arrival.rank(criterion, chain));
+        }
         left.first().copied().or(self.default.as_ref())
     }
 }
@@ -70,6 +94,25 @@ fn keep_best(left: &mut Vec<&Arc<Chain>>, rank: impl Fn(&Chain) -> Option<usize>
 }
 
 impl Arrival<'_> {
+    /// How specifically a chain matches by one criterion; none where it does not.
+    pub(super) fn rank(&self, criterion: Criterion, chain: &Chain) -> Option<usize> {
+        let matches = &chain.matches;
+        match criterion {
+            Criterion::DestinationPort => self.port_rank(chain),
+            Criterion::Destination => {
+                let destination = self.destination.map(|destination| destination.ip());
+                prefix_rank(&matches.destinations, destination)
+            }
+            Criterion::ServerName => name_rank(&chain.names, self.server_name),
+            Criterion::Transport => equal_rank(matches.transport, self.transport),
+            Criterion::ApplicationProtocol => self.protocol_rank(chain),
+            Criterion::DirectSource => prefix_rank(&matches.direct_sources, self.direct),
+            Criterion::SourceType => equal_rank(matches.source_type, self.source_type()),
+            Criterion::Source => prefix_rank(&matches.sources, self.source.map(|source| source.ip())),
+            Criterion::SourcePort => self.source_port_rank(chain),
+        }
+    }
+
     fn port_rank(&self, chain: &Chain) -> Option<usize> {
         match chain.matches.destination_port {
             None => Some(0),
