@@ -2,9 +2,11 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod diff;
 pub mod discovery;
 mod drain;
 pub mod edge;
+pub mod explain;
 pub mod flags;
 mod keeper;
 pub mod lifecycle;
@@ -12,6 +14,8 @@ pub mod limits;
 pub mod listeners;
 pub mod logging;
 mod operators;
+pub mod page;
+pub mod resources;
 pub mod serve;
 pub mod snapshot_file;
 pub mod start;

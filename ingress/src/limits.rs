@@ -63,3 +63,24 @@ pub const CONTROL_PLANE_WAIT: Duration = Duration::from_secs(5);
 
 /// How often is looked whether it is.
 pub const CONTROL_PLANE_POLL: Duration = Duration::from_millis(20);
+
+/// How wide a line of `tidegate explain` and `tidegate diff` gets, in columns; above it it is broken at a space.
+pub const PAGE_COLUMNS: usize = 100;
+
+/// How much of such a line its key has, in columns; a longer one shifts what stands beside it.
+pub const PAGE_KEY_COLUMNS: usize = 18;
+
+/// How many candidates of a kind `tidegate explain` shows that did not match; above it it says how many more there are.
+pub const CANDIDATES_SHOWN_MAX: usize = 40;
+
+/// How many changed fields `tidegate diff` shows of one resource; above it it says how many more there are.
+pub const FIELDS_SHOWN_MAX: usize = 40;
+
+/// How much of a value `tidegate diff` shows, in characters; above it it is cut.
+pub const VALUE_SHOWN_MAX: usize = 120;
+
+/// How large a configuration dump may be that is read, in bytes. Above it it is refused.
+pub const DUMP_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// How long a program that is asked for its configuration may take for all of it.
+pub const DUMP_TIMEOUT: Duration = Duration::from_secs(60);
