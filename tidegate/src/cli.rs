@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tidegate_local::instance::Instance;
 
+#[cfg(feature = "xds")]
+use crate::{diff, explain};
 use crate::{logging, sample, up};
 
 /// Runs Knative Services: as local processes with `up`, scaled from zero and back.
@@ -39,6 +41,14 @@ enum Command {
     Up(Box<up::UpArgs>),
     /// Runs one of the small servers that the examples use; it listens on $PORT.
     Sample(sample::SampleArgs),
+    /// Says what an ingress would do with a request, and why not something else. Sends nothing.
+    #[cfg(feature = "xds")]
+    #[command(after_help = explain::EXIT_CODES)]
+    Explain(explain::ExplainArgs),
+    /// Says what one configuration of an ingress changes of another.
+    #[cfg(feature = "xds")]
+    #[command(after_help = diff::EXIT_CODES)]
+    Diff(diff::DiffArgs),
     /// Ends what a killed `up` left behind. Started by `up`, not by people.
     #[command(name = tidegate_local::names::GUARDIAN_COMMAND, hide = true)]
     Guardian {
@@ -61,6 +71,10 @@ pub(crate) fn main() -> ExitCode {
             Err(error) => up::usage_error(&error),
         },
         Command::Sample(args) => sample::main(args),
+        #[cfg(feature = "xds")]
+        Command::Explain(args) => explain::main(&args),
+        #[cfg(feature = "xds")]
+        Command::Diff(args) => diff::main(&args),
     }
 }
 

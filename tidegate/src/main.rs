@@ -3,6 +3,12 @@
 use std::process::ExitCode;
 
 mod cli;
+#[cfg(feature = "xds")]
+mod diff;
+#[cfg(feature = "xds")]
+mod explain;
+#[cfg(feature = "xds")]
+mod inspect;
 mod logging;
 mod sample;
 mod up;
