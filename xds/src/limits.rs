@@ -129,6 +129,10 @@ pub const TEXT_NODES_MAX: usize = 4_000_000;
 /// is in force stays. A full push for 10 000 services is 37.5 MB.
 pub const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Up to how many bytes an accepted resource is copied out of the response that it came in, so that the response can be freed.
+/// Above it the resource is kept where it is, and holds its response.
+pub const RESOURCE_BYTES_COPIED_MAX: usize = 1024 * 1024;
+
 /// How many requests a stream may have that its connection has not taken yet. Above it the next ones wait in the session, which
 /// needs no more than one for each kind.
 pub const REQUESTS_QUEUED_MAX: usize = 16;

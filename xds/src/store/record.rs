@@ -10,7 +10,7 @@ use crate::translate::Note;
 /// The entry of a resource that was accepted.
 pub(super) fn accepted(raw: Raw, origin: Origin, state: State, notes: Vec<Note>, now: Now) -> Arc<Entry> {
     Arc::new(Entry {
-        raw,
+        raw: raw.detached(),
         origin,
         state,
         updated: now.wall,
@@ -35,7 +35,7 @@ pub(super) fn refused(attempt: Raw, details: String, now: Now) -> Arc<Entry> {
 
 pub(super) fn failure(attempt: Raw, details: String, now: Now) -> Arc<Failure> {
     Arc::new(Failure {
-        attempt,
+        attempt: attempt.detached(),
         details,
         at: now.wall,
     })

@@ -123,7 +123,8 @@ fn metadata(body: &Bytes) -> Extensions {
     let mut extensions = Extensions::new();
     let found = fields(body).into_iter().rfind(|(tag, _)| *tag == METADATA);
     if let Some((_, encoded)) = found {
-        extensions.insert(Metadata::read(encoded));
+        // Bytes of its own: a slice would hold the response that the cluster came in for as long as the cluster is there.
+        extensions.insert(Metadata::read(Bytes::copy_from_slice(&encoded)));
     }
     extensions
 }

@@ -7,7 +7,7 @@ use prost::bytes::Buf;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 /// `envoy.config.core.v3.Metadata` of a cluster or an endpoint, found in their `metadata` extensions by this type. The parts
-/// share the bytes of the resource.
+/// share the bytes of the whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// All of it, encoded.

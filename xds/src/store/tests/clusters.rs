@@ -59,6 +59,36 @@ fn one_bad_cluster_leaves_the_others_in_force_and_the_version_behind() {
 }
 
 #[test]
+fn what_is_kept_of_a_response_does_not_hold_the_rest_of_it() {
+    let mut rig = Rig::new();
+    let good = cluster::Cluster {
+        name: "a".to_owned(),
+        metadata: Some(core::Metadata {
+            filter_metadata: [("tidegate.activation".to_owned(), Default::default())].into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let bodies = [("a", good.encode_to_vec()), ("b", bad_cluster("b"))];
+    let response = bytes::Bytes::from(
+        bodies
+            .iter()
+            .flat_map(|(_, body)| body.clone())
+            .collect::<Vec<u8>>(),
+    );
+    let mut update = clusters("1", &bodies);
+    let mut at = 0;
+    for raw in &mut update.resources {
+        raw.body = response.slice(at..at + raw.body.len());
+        at += raw.body.len();
+    }
+    assert_eq!(rig.refuses(&update).failed, ["b".into()]);
+    drop(update);
+    assert_eq!(rig.states(Kind::Cluster).len(), 2);
+    assert!(response.is_unique());
+}
+
+#[test]
 fn what_cannot_be_decoded_refuses_all() {
     let mut rig = Rig::new();
     let rejection = rig.refuses(&clusters(
