@@ -143,6 +143,10 @@ pub const RESPONSES_WAITING_MAX: usize = 16;
 /// How many answers a stream may owe for one kind. Above it the oldest are not sent: servers wait for the newest.
 pub const ANSWERS_OWED_MAX: usize = 64;
 
+/// How many names of resources that came are remembered of one kind on one stream, wanted or not (state of the world). Above it
+/// whatever is wanted anew is asked for as if it had come before: without a version, so that all is sent.
+pub const NAMES_REMEMBERED_MAX: usize = 256 * 1024;
+
 /// How many requests may go out in a burst, where a rate limit is asked for without a number (`rate_limit_settings.max_tokens`).
 pub const REQUEST_TOKENS_MAX: u32 = 100;
 

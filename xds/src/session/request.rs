@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::Variant;
 use super::subscription::{Answer, Subscription, WILDCARD};
+use crate::limits;
 use crate::wire::{DeltaDiscoveryRequest, DiscoveryRequest, Node, Status};
 
 /// A request.
@@ -88,7 +89,9 @@ impl Subscription {
             return names.iter().any(|name| !self.known.contains_key(name));
         }
         let mut added = names.difference(&self.stream.asked);
-        added.any(|name| self.stream.came.contains(name))
+        // Of what was not remembered any more it may be any.
+        let forgot = self.stream.came.len() >= limits::NAMES_REMEMBERED_MAX;
+        added.any(|name| forgot || self.stream.came.contains(name))
     }
 
     fn changes(

@@ -177,8 +177,9 @@ impl Subscription {
             self.stream.nonce.clone_from(&nonce);
             self.answers.clear();
             if let (Ok(update), Some(_)) = (&content.update, self.filter()) {
+                let room = limits::NAMES_REMEMBERED_MAX.saturating_sub(self.stream.came.len());
                 let names = update.resources.iter().map(|raw| Arc::clone(&raw.name));
-                self.stream.came.extend(names);
+                self.stream.came.extend(names.take(room));
             }
         }
         let nonce = Nonce { stream, value: nonce };

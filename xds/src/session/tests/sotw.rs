@@ -283,3 +283,18 @@ fn what_is_no_message_ends_the_stream_and_unknown_types_are_ignored() {
     assert_eq!(talk.status.unknown_types.get(), 1);
     assert!(talk.ask().is_empty() && !talk.session.has_delivery());
 }
+
+#[test]
+fn names_that_nobody_wants_are_not_remembered_without_end() {
+    let mut talk = Talk::begun(StateOfTheWorld, &[(Kind::Routes, &["r"])]);
+    let many: Vec<String> = (0..crate::limits::NAMES_REMEMBERED_MAX)
+        .map(|n| n.to_string())
+        .collect();
+    let names: Vec<&str> = many.iter().map(String::as_str).chain(["r", "last"]).collect();
+    talk.hear(Kind::Routes, "1", "n", &names);
+    talk.accept();
+    assert_eq!(talk.ask(), ["Routes r v'1' n'n'"]);
+    // It came, and is forgotten: the server has to send it again.
+    talk.want(&[(Kind::Routes, &["r", "last"])]);
+    assert_eq!(talk.ask(), ["Routes last,r v'' n'n'"]);
+}
