@@ -91,13 +91,14 @@ impl Listeners {
                 Err(Reject::Resource(why)) => self.refuse(raw, why, &mut failed, tools),
             }
         }
+        // As Envoy: removals first, so that a listener may have the address of one that is gone.
+        for name in self.removed_by(update, &seen) {
+            self.remove(&name, tools);
+        }
         for (raw, config) in read {
             if let Err(why) = self.install(raw.clone(), config, Origin::Dynamic, needs, tools) {
                 self.refuse(raw, why, &mut failed, tools);
             }
-        }
-        for name in self.removed_by(update, &seen) {
-            self.remove(&name, tools);
         }
         Ok(failed)
     }

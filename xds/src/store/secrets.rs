@@ -31,8 +31,16 @@ impl SecretBook {
     ) -> Result<(BTreeSet<Arc<str>>, Vec<Failed>), String> {
         let (mut read, mut failed) = (Vec::new(), Vec::new());
         let wanted = update.resources.iter().filter(|raw| wanted.contains(&raw.name));
-        for raw in wanted.filter(|raw| !self.is_static(&raw.name)) {
+        for raw in wanted {
+            if self.is_static(&raw.name) {
+                continue;
+            }
             if self.is_as_before(raw) {
+                let entry = self.entries.get_mut(&raw.name);
+                if let Some(entry) = entry.filter(|entry| entry.error.is_some()) {
+                    record::with_error(entry, None);
+                    changes.view.insert(Kind::Secret);
+                }
                 continue;
             }
             match translate::secret(&raw.body, context) {

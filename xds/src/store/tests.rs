@@ -17,6 +17,7 @@ use crate::resource::Rejection;
 use crate::translate::UnknownFields;
 
 mod clusters;
+mod renamed;
 
 /// A world that takes notes.
 #[derive(Default)]
