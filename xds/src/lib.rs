@@ -6,6 +6,7 @@
 pub mod client;
 pub mod encode;
 pub mod limits;
+mod regular_file;
 pub mod resource;
 pub mod server;
 pub mod session;

@@ -1,7 +1,6 @@
 //! Resources in a file: a `DiscoveryResponse` that somebody else replaces.
 
 use std::fs::{self, Metadata};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Delivery, Status};
 use crate::limits;
+use crate::regular_file;
 use crate::resource::{Kind, Verdict};
 use crate::session::parse::{self, Content};
 use crate::session::{KindStatus, Variant};
@@ -100,12 +100,8 @@ impl FileSource {
     }
 
     fn read(&self) -> Result<Content, Fault> {
-        let unread = |error: io::Error| Fault::Unread(error.to_string());
-        if fs::metadata(&self.path).map_err(unread)?.len() > limits::FILE_BYTES_MAX {
-            let why = format!("it has more than {} bytes", limits::FILE_BYTES_MAX);
-            return Err(Fault::Unread(why));
-        }
-        let text = fs::read(&self.path).map_err(unread)?;
+        let text = regular_file::read(&self.path, limits::FILE_BYTES_MAX)
+            .map_err(|error| Fault::Unread(error.to_string()))?;
         let format = Format::of_file(&self.path.to_string_lossy());
         let read = text::parse(&text, format, RESPONSE, Unknown::Ignored);
         let message = read

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode};
 use tidegate_proxy::route::DirectResponse;
 
 use super::reading::Reading;
+use crate::regular_file;
 use crate::translate::Reject;
 
 impl Reading<'_> {
@@ -50,11 +51,16 @@ fn read(source: &DataSource, bytes_max: u64) -> Result<Bytes, Reject> {
 }
 
 fn file(path: &str, bytes_max: u64) -> Result<Bytes, Reject> {
-    let missing = |_| Reject::Resource(format!("file {path} does not exist"));
-    let size = std::fs::metadata(Path::new(path)).map_err(missing)?.len();
-    within(size, bytes_max)?;
-    let bytes = std::fs::read(path)
-        .map_err(|error| Reject::Resource(format!("unable to read file: {path}: {error}")))?;
+    let path = Path::new(path);
+    let size = std::fs::metadata(path).map_err(|_| {
+        let path = path.display();
+        Reject::Resource(format!("file {path} does not exist"))
+    })?;
+    within(size.len(), bytes_max)?;
+    let bytes = regular_file::read(path, bytes_max).map_err(|error| {
+        let path = path.display();
+        Reject::Resource(format!("unable to read file: {path}: {error}"))
+    })?;
     Ok(bytes.into())
 }
 

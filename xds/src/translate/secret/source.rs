@@ -1,6 +1,6 @@
 //! What does a data source hold: bytes of its own, a file, a variable of the environment?
 
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::config::core::v3::DataSource;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
 
 use crate::limits;
+use crate::regular_file;
 use crate::translate::Reject;
 
 /// What was read, and where.
@@ -57,17 +58,14 @@ pub(super) fn read(source: &DataSource) -> Result<Content, Reject> {
 }
 
 fn of_file(path: &Path) -> Result<Bytes, Reject> {
-    let Ok(file) = std::fs::File::open(path) else {
-        return Ok(Bytes::new());
-    };
-    let mut bytes = Vec::new();
-    let refuse = |why: String| Reject::Resource(format!("unable to read file: {}: {why}", path.display()));
-    let most = limits::SECRET_FILE_BYTES_MAX;
-    file.take(most + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| refuse(error.to_string()))?;
-    if bytes.len() as u64 > most {
-        return Err(refuse(format!("it has more than {most} bytes")));
+    match regular_file::read(path, limits::SECRET_FILE_BYTES_MAX) {
+        Ok(bytes) => Ok(Bytes::from(bytes)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+            Ok(Bytes::new())
+        }
+        Err(error) => Err(Reject::Resource(format!(
+            "unable to read file: {}: {error}",
+            path.display()
+        ))),
     }
-    Ok(Bytes::from(bytes))
 }
