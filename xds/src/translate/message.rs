@@ -7,6 +7,7 @@ use envoy_types::pb::google::protobuf;
 use prost::{Message, Name};
 
 use super::Reject;
+pub(crate) use super::duration::duration;
 
 /// A resource as its message.
 pub(crate) fn decode<M: Message + Name + Default>(body: &Bytes) -> Result<M, Reject> {
@@ -18,27 +19,9 @@ pub(crate) fn unpack<M: Message + Name + Default>(packed: &protobuf::Any) -> Res
     M::decode(&*packed.value).map_err(|_| Reject::Resource(format!("Unable to unpack as {}", M::full_name())))
 }
 
-/// A duration, which Envoy refuses where it is negative.
-pub(crate) fn duration(time: Option<&protobuf::Duration>) -> Result<Option<Duration>, Reject> {
-    let Some(time) = time else {
-        return Ok(None);
-    };
-    match (u64::try_from(time.seconds), u32::try_from(time.nanos)) {
-        (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 => Ok(Some(Duration::new(seconds, nanos))),
-        _ => Err(Reject::Resource(format!(
-            "Invalid duration: Expected positive duration: seconds: {} nanos: {}",
-            time.seconds, time.nanos
-        ))),
-    }
-}
-
-/// A duration that held its constraints.
+/// A duration that held its constraints; one that is no duration is none.
 pub(crate) fn positive(time: Option<&protobuf::Duration>) -> Option<Duration> {
-    let time = time?;
-    Some(Duration::new(
-        time.seconds.try_into().ok()?,
-        time.nanos.try_into().ok()?,
-    ))
+    duration(time).ok().flatten()
 }
 
 /// The number in a wrapper.
