@@ -109,13 +109,24 @@ fn list(
             continue;
         };
         match (mutation, write) {
-            (Err(why), _) => notes.add(&format!("{what}_to_add"), why),
+            (Err(why), write) => {
+                notes.add(&format!("{what}_to_add"), why);
+                mutations.extend(in_its_place(option, write));
+            }
             (Ok(mutation), Write::Append | Write::AddIfAbsent) => appended.push(mutation),
             (Ok(mutation), Write::Overwrite | Write::OverwriteIfPresent) => mutations.push(mutation),
         }
     }
     mutations.append(&mut appended);
     Ok(mutations)
+}
+
+/// What becomes of a field that cannot be written: one that was to replace what the other side says is taken away, or clients
+/// could say themselves what only this proxy is to say, such as whose certificate they have.
+fn in_its_place(option: &HeaderValueOption, write: Write) -> Option<Mutation> {
+    let replaces = matches!(write, Write::Overwrite | Write::OverwriteIfPresent);
+    let header = option.header.as_ref().filter(|_| replaces)?;
+    Mutation::remove(&header.key).ok()
 }
 
 /// A field that is added; the inner error is why that has no effect. `None` where Envoy writes nothing either.

@@ -1,5 +1,6 @@
 use envoy_types::pb::envoy::config::core::v3::HeaderValue as Pair;
 use envoy_types::pb::google::protobuf::BoolValue;
+use tidegate_proxy::route::MutationRule;
 
 use super::*;
 
@@ -78,4 +79,29 @@ fn what_cannot_be_written_is_noted_and_what_is_empty_is_left_out() {
         ..added("a", "")
     };
     check(kept, 1, 0);
+}
+
+#[test]
+fn what_was_to_replace_a_field_and_cannot_be_written_takes_it_away() {
+    let removed = |action: HeaderAppendAction, name: &str| {
+        let option = HeaderValueOption {
+            append_action: action.into(),
+            ..added(name, "%DOWNSTREAM_PEER_SUBJECT%")
+        };
+        let (mutations, notes) = read(&[option], &[]);
+        assert_eq!(notes, 1);
+        let mutations = mutations.unwrap();
+        let rules = mutations.request().iter().map(Mutation::rule);
+        rules.filter(|rule| matches!(rule, MutationRule::Remove)).count()
+    };
+    assert_eq!(
+        removed(HeaderAppendAction::OverwriteIfExistsOrAdd, "x-subject"),
+        1
+    );
+    assert_eq!(removed(HeaderAppendAction::OverwriteIfExists, "x-subject"), 1);
+    assert_eq!(removed(HeaderAppendAction::AppendIfExistsOrAdd, "x-subject"), 0);
+    assert_eq!(
+        removed(HeaderAppendAction::OverwriteIfExistsOrAdd, "connection"),
+        0
+    );
 }
