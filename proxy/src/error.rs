@@ -106,6 +106,9 @@ kinds! {
     /// The authorization service that the route asks did not say whether the request may pass.
     AuthorizationFailed = "authorization_failed":
         403, UNAVAILABLE, "UAEX", "ext_authz_error", Upstream, Never, "authorization failed";
+    /// The route needs a filter that is not there, and that no request may go without.
+    FilterMissing = "filter_missing":
+        503, UNAVAILABLE, "-", "filter_missing", Config, Never, "a filter that this route needs is not there";
     /// The client used CONNECT, which no route allows.
     ConnectRefused = "connect_refused":
         405, UNIMPLEMENTED, "DPE", "connect_refused", Client, Never, "CONNECT is not allowed here";

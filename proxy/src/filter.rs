@@ -41,7 +41,7 @@ use http::{Request, Response};
 use self::ext_authz::OfRoute;
 use crate::body::Body;
 use crate::connection::Peer;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::route::apply::ResponseEdits;
 use crate::route::{Found, HeaderMutations};
 use crate::worker::Worker;
@@ -67,6 +67,8 @@ pub use rate_limit::RateLimit;
 pub enum Filter {
     /// Does nothing: keeps the place of one that only some routes have.
     Nothing,
+    /// Turns every request away: stands for one that is not there, and that no request may go without.
+    Missing,
     /// Changes the fields of requests and responses.
     Headers(HeaderMutations),
     /// Lets browsers use a service from other origins.
@@ -151,6 +153,7 @@ pub(crate) async fn run(
     for (name, filter) in common.chain(own.map(|filter| (None, filter))) {
         let verdict = match filter {
             Filter::Nothing => Verdict::Pass(Note::None),
+            Filter::Missing => return Err(Error::new(Kind::FilterMissing)),
             Filter::Headers(mutations) => Verdict::Pass(headers(mutations, peer, found, request)),
             Filter::Cors(cors) => cors.on_request(request),
             Filter::RateLimit(limit) => limit.on_request()?,

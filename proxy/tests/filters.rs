@@ -103,6 +103,14 @@ async fn what_comes_too_fast_gets_429_and_when_to_try_again() {
 }
 
 #[tokio::test]
+async fn a_route_that_needs_a_filter_that_is_not_there_takes_no_request() {
+    let app = Upstream::echo().await;
+    let front = filtered(&[Filter::Missing], app.address(), nobody().await);
+    assert_eq!(get(front.address, HOST, "/").await.status, 503);
+    assert_eq!(app.counts().requests(), 0);
+}
+
+#[tokio::test]
 async fn filters_see_the_request_in_order_and_the_response_in_reverse() {
     let app = Upstream::echo().await;
     let append = |value: &str| Mutation::write("x-seen", value, Write::Append).unwrap();

@@ -11,7 +11,7 @@ use tidegate_proxy::filter::{Filter, FilterOverrides, NamedFilter, NamedFilters,
 
 use self::known::Effect;
 use super::Reject;
-use super::any::{is, type_name, unpack, unregistered, unsupported};
+use super::any::{is, type_name, unpack, unregistered, unsupported, unsupported_field};
 use super::notes::Notes;
 
 mod compression;
@@ -64,7 +64,11 @@ fn override_of(name: &str, config: &Any) -> Result<Option<Override>, Reject> {
     };
     match &wrapped.config {
         _ if wrapped.disabled => Ok(Some(Override::Disabled)),
-        None => Ok(Some(Override::Enabled)),
+        None => Err(Reject::Resource(format!(
+            "Empty route/virtual host per filter configuration for {name} filter"
+        ))),
+        // It runs as its listener has it: so control planes switch filters on that are off for most routes.
+        Some(config) if config.type_url.is_empty() => Ok(Some(Override::Enabled)),
         Some(config) => settings_of_route(name, config, need),
     }
 }
@@ -122,6 +126,25 @@ pub fn http_filters(
     }
     read.filters = named.into_iter().collect();
     Ok(read)
+}
+
+/// Looks at the filters that a kind of upgrade has in place of `common`, those of every request. It gets the common ones here.
+///
+/// # Errors
+/// As [`http_filters`], and where one of them restricts requests and is not among the common ones: upgrades would go without it.
+pub fn of_upgrade(filters: &[HttpFilter], common: &[HttpFilter], notes: &mut Notes) -> Result<(), Reject> {
+    // What comes of them is dropped: any readiness will do.
+    http_filters(filters, &Readiness::default(), notes)?;
+    for (index, filter) in filters.iter().enumerate() {
+        let effect = typed_config(filter).and_then(known::filter);
+        if effect == Some(Effect::Restricts) && !filter.disabled && !common.contains(filter) {
+            return Err(unsupported_field(
+                notes.place(),
+                &format!("http_filters[{index}]"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 enum Read {
@@ -200,6 +223,10 @@ fn settings(filter: &HttpFilter, config: &Any, effect: Effect, notes: &mut Notes
         scripts::LUA => scripts::settings(config, notes),
         _ if effect == Effect::Restricts && !filter.disabled && !filter.is_optional => {
             Err(unsupported(notes.place(), config))
+        }
+        of if effect == Effect::Restricts && filter.disabled => {
+            notes.add("", format!("{of}: a route that switches it on takes no request"));
+            Ok(Filter::Missing)
         }
         of => {
             notes.add("", format!("{of} has no effect"));

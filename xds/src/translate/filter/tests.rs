@@ -96,6 +96,24 @@ fn what_restricts_and_is_not_here_is_refused_unless_it_is_off_or_optional() {
 }
 
 #[test]
+fn what_restricts_and_is_not_here_lets_nothing_pass_where_a_route_switches_it_on() {
+    let jwt = HttpFilter {
+        disabled: true,
+        ..filter("jwt", pack_any(pb::jwt_authn::v3::JwtAuthentication::default()))
+    };
+    let fault = HttpFilter {
+        disabled: true,
+        ..filter("fault", pack_any(pb::fault::v3::HttpFault::default()))
+    };
+    let read = read(&[jwt, fault, router()]).0.unwrap();
+    let [jwt, fault] = read.filters.as_slice() else {
+        panic!("{:?}", read.filters);
+    };
+    assert!(matches!(jwt.filter, Filter::Missing) && jwt.initially == Switch::Off);
+    assert!(matches!(fault.filter, Filter::Nothing));
+}
+
+#[test]
 fn routes_switch_filters_off_and_on_and_replace_them() {
     let of = |config: Any| overrides(&HashMap::from([("x".to_owned(), config)]));
     let wrapped = |config: Option<Any>, disabled, is_optional| {
@@ -118,7 +136,10 @@ fn routes_switch_filters_off_and_on_and_replace_them() {
     check(of(policy()), "Replaced(Cors");
     check(wrapped(Some(policy()), false, false), "Replaced(Cors");
     check(wrapped(Some(policy()), true, false), "Disabled");
-    check(wrapped(None, false, false), "Enabled");
+    check(wrapped(Some(Any::default()), false, false), "Enabled");
+    let empty = "Empty route/virtual host per filter configuration for x filter";
+    check(wrapped(None, false, false), empty);
+    check(wrapped(None, false, true), empty);
     check(wrapped(Some(unknown()), false, true), "none");
     let nobody = "Didn't find a registered implementation for 'x' with type URL: 'google.protobuf.Struct'";
     check(wrapped(Some(unknown()), false, false), nobody);

@@ -166,6 +166,16 @@ fn note_without_effect(manager: &HttpConnectionManager, notes: &mut Notes) {
         ("forward_proto_config", manager.forward_proto_config.is_some()),
         ("http3_protocol_options", manager.http3_protocol_options.is_some()),
         ("access_log_options", manager.access_log_options.is_some()),
+        ("request_id_extension", manager.request_id_extension.is_some()),
+        (
+            "stream_error_on_invalid_http_message",
+            manager.stream_error_on_invalid_http_message.is_some(),
+        ),
+        ("proxy_100_continue", manager.proxy_100_continue),
+        (
+            "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
+            manager.represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
+        ),
     ]);
 }
 

@@ -273,6 +273,17 @@ fn what_envoy_refuses_of_filters_is_refused_in_its_words() {
         json!([manager(json!({"upgrade_configs": twice}))]),
         "Error: multiple upgrade configs with the same name: 'WebSocket'",
     );
+    let authz = any(
+        "authz",
+        "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+        json!({"http_service": {"server_uri": {"uri": "http://a", "cluster": "a", "timeout": "1s"}}}),
+    );
+    let end = any("r", "envoy.extensions.filters.http.router.v3.Router", json!({}));
+    let asked = json!([{"upgrade_type": "websocket", "filters": [authz, end]}]);
+    check(
+        json!([manager(json!({"upgrade_configs": asked}))]),
+        "filter_chains[0].http_connection_manager.upgrade_configs[0].http_filters[0] is not supported here",
+    );
     check(
         json!([manager(
             json!({"strip_any_host_port": true, "strip_matching_host_port": true})

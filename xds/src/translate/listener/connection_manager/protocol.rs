@@ -7,6 +7,7 @@ use tidegate_proxy::config::http::{HeadLimits, Http1Settings, Http2KeepAlive, Ht
 use crate::limits;
 use crate::translate::Reject;
 use crate::translate::duration::duration;
+use crate::translate::filter;
 use crate::translate::notes::Notes;
 
 const WEBSOCKET: &str = "websocket";
@@ -46,6 +47,7 @@ pub(super) fn http1(manager: &HttpConnectionManager, notes: &mut Notes) -> Resul
                 options.allow_absolute_url.is_some_and(|allowed| !allowed.value),
             ),
             ("send_fully_qualified_url", options.send_fully_qualified_url),
+            ("enable_trailers", options.enable_trailers),
             (
                 "ignore_http_11_upgrade",
                 !options.ignore_http_11_upgrade.is_empty(),
@@ -131,6 +133,9 @@ pub(super) fn upgrades(manager: &HttpConnectionManager, notes: &mut Notes) -> Re
         }
         let field = format!("upgrade_configs[{index}]");
         if !config.filters.is_empty() {
+            notes.within(&field, |notes| {
+                filter::of_upgrade(&config.filters, &manager.http_filters, notes)
+            })?;
             notes.add(&field, "the filters of an upgrade are those of every request");
         }
         let enabled = config.enabled.is_none_or(|enabled| enabled.value);
