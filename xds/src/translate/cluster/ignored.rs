@@ -10,6 +10,10 @@ pub(super) fn read(message: &envoy::Cluster, notes: &mut Notes) -> Result<(), Re
     if !message.filters.is_empty() {
         return Err(Reject::unsupported("filters"));
     }
+    // Whoever authenticates connections, not requests, must not get those of one client from another.
+    if message.connection_pool_per_downstream_connection {
+        return Err(Reject::unsupported("connection_pool_per_downstream_connection"));
+    }
     if let Some(upstream) = &message.upstream_config {
         let url = upstream
             .typed_config
@@ -44,10 +48,6 @@ pub(super) fn read(message: &envoy::Cluster, notes: &mut Notes) -> Result<(), Re
         ("track_cluster_stats", message.track_cluster_stats.is_some()),
         ("preconnect_policy", message.preconnect_policy.is_some()),
         ("queuing_policies", message.queuing_policies.is_some()),
-        (
-            "connection_pool_per_downstream_connection",
-            message.connection_pool_per_downstream_connection,
-        ),
         (
             "upstream_connection_options.happy_eyeballs_config",
             message

@@ -183,6 +183,10 @@ fn what_envoy_refuses_is_refused_in_its_words() {
         &kind(DiscoveryType::OriginalDst),
         "type: ORIGINAL_DST: it is not supported, and traffic would go otherwise without it",
     );
+    refused(
+        &with(|cluster| cluster.connection_pool_per_downstream_connection = true),
+        "connection_pool_per_downstream_connection: it is not supported, and traffic would go otherwise without it",
+    );
     assert!(read(&kind(DiscoveryType::StrictDns)).is_ok());
 }
 

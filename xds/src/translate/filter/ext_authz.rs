@@ -97,6 +97,11 @@ fn note_without_effect(config: &pb::ExtAuthz, notes: &mut Notes) {
         ),
         ("encode_raw_headers", config.encode_raw_headers),
         ("shadow_mode", config.shadow_mode),
+        ("validate_mutations", config.validate_mutations),
+        (
+            "max_denied_response_body_bytes",
+            config.max_denied_response_body_bytes != 0,
+        ),
         (
             "bootstrap_metadata_labels_key",
             !config.bootstrap_metadata_labels_key.is_empty(),

@@ -46,8 +46,8 @@ fn source_is_inert(source: &DataSource) -> bool {
     }
 }
 
-/// Whether a script has nothing but comments.
+/// Whether a script has nothing but comments to the end of a line: a long one (`--[[`, `--[=[`) may end before something.
 fn is_inert(code: &str) -> bool {
     let mut lines = code.lines().map(str::trim);
-    lines.all(|line| line.is_empty() || line.starts_with("--") && !line.starts_with("--[["))
+    lines.all(|line| line.is_empty() || line.starts_with("--") && !line.starts_with("--["))
 }
