@@ -114,39 +114,57 @@ fn prefix(range: &CidrRange) -> Result<Prefix, Reject> {
     Prefix::new(address, u8::try_from(bits).unwrap_or(u8::MAX)).map_err(|_| malformed())
 }
 
-/// Refuses two chains for the same connections.
+/// Refuses two chains for the same connections, and one for connections that it does not speak.
 pub(super) fn refuse_overlap(
     shown: &str,
     sources: &[FilterChain],
     chains: &[ChainConfig],
 ) -> Result<(), Reject> {
+    let http = Arc::new(HttpSettings::default());
+    // Chains for different transports never meet. Those of each are compared without it, as nothing here speaks TLS yet.
+    for transport in [None, Some(Transport::Tls), Some(Transport::Raw)] {
+        let alike = chains.iter().filter(|chain| chain.matches.transport == transport);
+        let plain = alike.map(|chain| Chain {
+            matches: ChainMatch {
+                transport: None,
+                ..chain.matches.clone()
+            },
+            ..Chain::plain(Arc::clone(&http)).named(Arc::clone(&chain.name))
+        });
+        match FilterChains::new(plain.collect(), Some(Chain::plain(Arc::clone(&http)))) {
+            Ok(_) => {}
+            Err(ChainError::Overlap { .. }) => return Err(overlap(shown, sources, chains)),
+            Err(error) => return Err(adding(shown, &error.to_string())),
+        }
+    }
+    let speaks_another = |chain: &&ChainConfig| {
+        let wanted = chain.matches.transport;
+        wanted.is_some_and(|wanted| (wanted == Transport::Tls) != chain.tls.is_some())
+    };
+    if let Some(chain) = chains.iter().find(speaks_another) {
+        let error = ChainError::Transport(Arc::clone(&chain.name));
+        return Err(adding(shown, &error.to_string()));
+    }
+    Ok(())
+}
+
+/// How Envoy refuses chains of which two are for the same connections.
+fn overlap(shown: &str, sources: &[FilterChain], chains: &[ChainConfig]) -> Reject {
     for (index, (source, chain)) in sources.iter().zip(chains).enumerate() {
         let mut before = sources.iter().zip(chains).take(index);
         if let Some((twin, _)) = before.find(|(_, other)| other.matches == chain.matches) {
             let matcher = shown_match(twin.filter_chain_match.as_ref());
-            return Err(adding(
+            return adding(
                 shown,
                 &format!(
                     "filter chain '{}' has the same matching rules defined as '{}'. duplicate matcher is: {matcher}",
                     source.name, twin.name
                 ),
-            ));
+            );
         }
     }
-    let http = Arc::new(HttpSettings::default());
-    let plain = chains.iter().map(|chain| Chain {
-        matches: chain.matches.clone(),
-        ..Chain::plain(Arc::clone(&http)).named(Arc::clone(&chain.name))
-    });
-    match FilterChains::new(plain.collect(), Some(Chain::plain(Arc::clone(&http)))) {
-        Err(ChainError::Overlap { .. }) => Err(adding(
-            shown,
-            "multiple filter chains with overlapping matching rules are defined",
-        )),
-        // A chain that matches TLS speaks it in fact.
-        Ok(_) | Err(ChainError::Transport(_)) => Ok(()),
-        Err(error) => Err(adding(shown, &error.to_string())),
-    }
+    let why = "multiple filter chains with overlapping matching rules are defined";
+    adding(shown, why)
 }
 
 /// A match as protobuf's JSON with its original names has it: the fields in the order of their numbers.

@@ -233,6 +233,17 @@ fn what_envoy_refuses_is_refused_in_its_words() {
         &adding("multiple filter chains with overlapping matching rules are defined"),
     );
     check(
+        chains(&[
+            json!({"transport_protocol": "tls", "server_names": ["a.com"]}),
+            json!({"transport_protocol": "tls", "server_names": ["b.com", "a.com"]}),
+        ]),
+        &adding("multiple filter chains with overlapping matching rules are defined"),
+    );
+    check(
+        chains(&[json!({"transport_protocol": "tls"})]),
+        &adding("filter chain 'c0' matches a transport protocol that it does not speak"),
+    );
+    check(
         chains(&[json!({"address_suffix": "1.1"})]),
         &adding("filter chain 'c0' contains unimplemented fields"),
     );
