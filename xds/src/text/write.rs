@@ -148,9 +148,14 @@ impl<'s> Writer<'s> {
                 fields.push(("value".into(), self.message(&content, hidden)));
             }
             Some(content) => fields.extend(self.fields(&content, hidden)),
+            // Nobody knows what of it is secret.
             None => fields.push((
                 "value".into(),
-                self.value(&Field::Bytes(bytes), &Kind::Bytes, hidden),
+                self.value(
+                    &Field::Bytes(bytes),
+                    &Kind::Bytes,
+                    hidden || self.secrets == Secrets::Redacted,
+                ),
             )),
         }
         Json::Map(fields)

@@ -175,6 +175,23 @@ tls_certificate:
 }
 
 #[test]
+fn what_is_in_an_any_of_an_unknown_type_is_redacted_whole() {
+    use envoy_types::pb::google::protobuf::Any;
+    use prost::{Message as _, Name as _};
+    let any = Any {
+        type_url: "type.googleapis.com/example.Mine".to_owned(),
+        value: b"key".to_vec(),
+    };
+    let check = |secrets, expected: &str| {
+        let shown = to_json(&Any::type_url(), &any.encode_to_vec(), secrets);
+        let expected = format!(r#"{{"@type":"{}","value":"{expected}"}}"#, any.type_url);
+        assert_eq!(shown.unwrap().compact(), expected);
+    };
+    check(Secrets::Shown, "a2V5");
+    check(Secrets::Redacted, "W3JlZGFjdGVkXQ==");
+}
+
+#[test]
 fn an_any_without_content_is_found_whatever_byte_follows_it() {
     // `typed_config` without content ends right before `transport_socket_matches` (43), whose tag begins with `Z`.
     let yaml = "
