@@ -104,8 +104,7 @@ pub struct Upstream {
 /// Sends requests to one cluster outside of any route: what a process asks for itself, such as its own configuration.
 ///
 /// Always ready; boxes its future. Nothing bounds how long a request takes but what the cluster says of its connections.
-/// A request without a `Host` is for the authority of its URI. An exchange under way holds the drain of `proxy` open: streams
-/// that never end need a proxy, and a drain, of their own.
+/// A request without a `Host` is for the authority of its URI. An exchange under way does not hold the drain of `proxy` open.
 ///
 /// ```
 /// use http::{Request, StatusCode};
