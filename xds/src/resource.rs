@@ -1,5 +1,6 @@
 //! What travels by xDS: kinds of resources, and one resource as it came, encoded.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -63,7 +64,7 @@ impl Kind {
 }
 
 /// One resource as it came: its name, and its bytes, which a response and all who keep a part of it share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Raw {
     /// Its name: the wrapper's where it has one, else the field of the message that names it.
     pub name: Arc<str>,
@@ -96,6 +97,17 @@ impl Raw {
             self.body = Bytes::copy_from_slice(&self.body);
         }
         self
+    }
+}
+
+/// Without its bytes: there may be keys in them.
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Raw")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 
