@@ -13,7 +13,9 @@ use crate::config::{Handle, Snapshot};
 use crate::drain::Drain;
 use crate::error::BoxError;
 use crate::layers::Layers;
-use crate::route::{Action, Domain, HostRewrite, Mutation, PathMatch, PathRewrite, Split, Write};
+use crate::route::{
+    Action, Domain, HeaderMutations, HostRewrite, Mutation, PathMatch, PathRewrite, Split, Write,
+};
 use crate::upstream::Upstream;
 
 fn asked() -> Request<Body> {
