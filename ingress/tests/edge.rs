@@ -1,5 +1,7 @@
 //! Is what Knative's programs say to each other believed of nobody outside, and of everybody inside?
 
+#![expect(clippy::expect_used, reason = "a test says what it waited for")]
+
 mod support;
 
 use std::net::SocketAddr;
