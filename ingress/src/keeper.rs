@@ -15,6 +15,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::limits::DELIVERIES_WAITING_MAX;
 
+mod refusals;
+
+use refusals::{Refusals, Subject};
+
 /// The store and who hears of it.
 pub(crate) struct Keeper<O> {
     pub(crate) store: Store<O>,
@@ -25,7 +29,8 @@ pub(crate) struct Keeper<O> {
     pub(crate) files: watch::Sender<BTreeSet<(Kind, Arc<Path>)>>,
     /// What outlives a restart; none where nothing does.
     pub(crate) saved: Option<watch::Sender<Arc<Vec<Update>>>>,
-    waiting: HashMap<Ticket, oneshot::Sender<Verdict>>,
+    waiting: HashMap<Ticket, (Subject, oneshot::Sender<Verdict>)>,
+    refusals: Refusals,
     generation: u64,
 }
 
@@ -44,6 +49,7 @@ impl<O: Outside> Keeper<O> {
             lifecycle,
             saved,
             waiting: HashMap::new(),
+            refusals: Refusals::default(),
         };
         keeper.tell();
         keeper
@@ -77,17 +83,18 @@ impl<O: Outside> Keeper<O> {
     }
 
     fn take(&mut self, delivery: Delivery) {
+        let subject = Subject::of(&delivery.update);
         match self.store.apply(&delivery.update, Now::read()) {
-            Answer::Now(verdict) => answer(delivery.verdict, verdict),
-            Answer::Later(ticket) => _ = self.waiting.insert(ticket, delivery.verdict),
+            Answer::Now(verdict) => self.answer(subject, delivery.verdict, verdict),
+            Answer::Later(ticket) => _ = self.waiting.insert(ticket, (subject, delivery.verdict)),
         }
         self.settle();
     }
 
     fn settle(&mut self) {
         for (ticket, verdict) in self.store.decided() {
-            if let Some(waiting) = self.waiting.remove(&ticket) {
-                answer(waiting, verdict);
+            if let Some((subject, waiting)) = self.waiting.remove(&ticket) {
+                self.answer(subject, waiting, verdict);
             }
         }
         // A response that was overtaken is answered by nobody.
@@ -102,6 +109,12 @@ impl<O: Outside> Keeper<O> {
         }
     }
 
+    fn answer(&mut self, subject: Subject, sender: oneshot::Sender<Verdict>, verdict: Verdict) {
+        self.refusals.log(subject, &verdict);
+        // Whoever asked may be gone; then its stream is, too.
+        _ = sender.send(verdict);
+    }
+
     fn tell(&self) {
         self.lifecycle.reached(match self.store.stage() {
             tidegate_xds::store::Stage::PreInitializing => Stage::PreInitializing,
@@ -111,18 +124,6 @@ impl<O: Outside> Keeper<O> {
         send_if_new(&self.wanted, self.store.wanted());
         send_if_new(&self.files, &self.store.files());
     }
-}
-
-fn answer(sender: oneshot::Sender<Verdict>, verdict: Verdict) {
-    if let Verdict::Rejected(rejection) = &verdict {
-        tracing::warn!(
-            message = rejection.message,
-            whole = rejection.whole,
-            "an update is refused"
-        );
-    }
-    // Whoever asked may be gone; then its stream is, too.
-    _ = sender.send(verdict);
 }
 
 fn send_if_new<T: Clone + PartialEq>(sender: &watch::Sender<T>, value: &T) {
