@@ -17,7 +17,7 @@ use crate::bootstrap::{Loaded, MESSAGE};
 use crate::flags::Flags;
 use crate::lifecycle::Stage;
 use crate::listeners::reason;
-use crate::serve::{Program, StartError, on_a_thread};
+use crate::serve::{Program, StartError, on_a_thread, reopen};
 use crate::stats::{Discovery, Recorder, Registry};
 
 /// What the endpoints show beside the running program.
@@ -56,6 +56,7 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
         kinds: kinds.into_iter().flatten().collect(),
         control_plane: bootstrap.ads.is_some() || asks(&bootstrap.clusters) || asks(&bootstrap.listeners),
     };
+    let sinks = program.sinks.clone();
     let pages = Admin::new(admin::Settings {
         lifecycle: program.lifecycle.clone(),
         proxy: program.config.clone(),
@@ -69,7 +70,7 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
         concurrency: shown.workers,
         restart_epoch: shown.flags.hot_restart.epoch,
         logging: shown.loggers,
-        reopen_logs: Arc::new(|| {}),
+        reopen_logs: Arc::new(move || reopen(&sinks)),
         access_log: None,
     });
     let (watch, mut stages) = (program.watch.clone(), program.lifecycle.stages());

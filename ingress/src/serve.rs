@@ -17,6 +17,7 @@ use tidegate_xds::resource::{Kind, Raw, Update};
 use tidegate_xds::store::counts::Counts;
 use tidegate_xds::store::view::View;
 use tidegate_xds::store::{self, Now, Store};
+use tidegate_xds::translate::listener::access_log::Sinks;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -63,6 +64,8 @@ pub struct Program {
     pub wanted: watch::Receiver<Wanted>,
     /// Which files resources are to be read from.
     pub files: watch::Receiver<BTreeSet<(Kind, Arc<Path>)>>,
+    /// The files that access logs write to.
+    pub sinks: Sinks,
     /// Takes what control planes and files say.
     pub deliveries: mpsc::Sender<Delivery>,
     /// Ends with the traffic.
@@ -106,7 +109,7 @@ async fn serve(
     mut settings: Settings,
     attach: impl FnOnce(Program) -> Result<(), StartError>,
 ) -> Result<(), StartError> {
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(settings.store.context.sinks.clone())?;
     let lifecycle = Lifecycle::new();
     settings.store.context.readiness = lifecycle.readiness();
     let (traffic, watch) = Drain::new();
@@ -137,6 +140,7 @@ async fn serve(
         config,
         wanted: keeper.wanted.subscribe(),
         files: keeper.files.subscribe(),
+        sinks: settings.store.context.sinks.clone(),
         deliveries,
         watch: watch.clone(),
     };
@@ -148,16 +152,8 @@ async fn serve(
     })?;
     attach(program)?;
 
-    let orders = lifecycle.orders();
-    let (end, before) = {
-        let mut following = std::pin::pin!(drain::follow(orders, &listeners, &traffic, &watch));
-        loop {
-            tokio::select! {
-                ended = &mut following => break ended,
-                () = signals.next() => lifecycle.end(End::Terminate),
-            }
-        }
-    };
+    let following = drain::follow(lifecycle.orders(), &listeners, &traffic, &watch);
+    let (end, before) = until_told(&mut signals, &lifecycle, following).await;
     let grace = match (end, before) {
         (End::Quit, _) | (_, Before::Drained) => Duration::ZERO,
         (End::Terminate | End::Broken, Before::Serving) => settings.drain_on_sigterm,
@@ -175,6 +171,21 @@ async fn serve(
     match lifecycle.orders().borrow().end {
         Some(End::Broken) => Err(StartError::Broken),
         _ => Ok(()),
+    }
+}
+
+/// Follows what the program is told until it is to end; a signal tells it so.
+async fn until_told(
+    signals: &mut Signals,
+    lifecycle: &Lifecycle,
+    following: impl Future<Output = (End, Before)>,
+) -> (End, Before) {
+    let mut following = std::pin::pin!(following);
+    loop {
+        tokio::select! {
+            ended = &mut following => return ended,
+            () = signals.next() => lifecycle.end(End::Terminate),
+        }
     }
 }
 
@@ -219,19 +230,30 @@ pub(crate) fn on_a_thread<F: Future<Output = ()>>(
     process::start_thread(name, move || runtime.block_on(make()))
 }
 
-/// SIGTERM and SIGINT. SIGHUP changes nothing, as with Envoy.
+/// Opens the files of access logs anew: after they were renamed, the next line goes to one of the old name.
+pub(crate) fn reopen(sinks: &Sinks) {
+    for sink in sinks.all() {
+        sink.reopen();
+    }
+}
+
+/// SIGTERM and SIGINT. SIGUSR1 opens access logs anew and SIGHUP changes nothing, as with Envoy.
 struct Signals {
+    sinks: Sinks,
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    reopen: Signal,
 }
 
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(sinks: Sinks) -> io::Result<Self> {
         Ok(Self {
+            sinks,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -241,6 +263,7 @@ impl Signals {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => {}
+                _ = self.reopen.recv() => reopen(&self.sinks),
             }
         }
     }

@@ -15,9 +15,13 @@ use tidegate_testkit::client::{Answer, Client, get, get_request, post_request};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::Item;
 use tidegate_testkit::kourier::{self, Ports, Push, Service};
-use tidegate_testkit::program::Program;
+use tidegate_testkit::program::{Program, Start};
 use tidegate_testkit::wait::eventually;
 use tokio::net::TcpStream;
+
+pub(crate) mod load;
+pub(crate) mod managers;
+pub(crate) mod secrets;
 
 /// An ingress and where it listens.
 pub(crate) struct Gateway {
@@ -121,16 +125,35 @@ impl Gateway {
     /// Starts it with further flags.
     pub(crate) fn start_with(control_plane: SocketAddr, ports: Ports, flags: &[&str]) -> Self {
         let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
-        let config = start.file("envoy-bootstrap.yaml", bootstrap(control_plane));
+        Self::of(start, &bootstrap(control_plane), ports, flags)
+    }
+
+    /// Starts this program, by any name or user, with this bootstrap.
+    pub(crate) fn of(start: Start, bootstrap: &str, ports: Ports, flags: &[&str]) -> Self {
+        let admin_file = start.folder().join("admin-address");
+        let start = start.arg(format!("--admin-address-path {}", admin_file.display()));
+        Self::started(start, bootstrap, ports, flags)
+    }
+
+    /// Starts this program where it cannot write a file; so nobody knows where its admin endpoints are.
+    pub(crate) fn without_admin_file(start: Start, bootstrap: &str, ports: Ports) -> Self {
+        Self::started(start, bootstrap, ports, &[])
+    }
+
+    fn started(start: Start, bootstrap: &str, ports: Ports, flags: &[&str]) -> Self {
+        let config = start.file("envoy-bootstrap.yaml", bootstrap);
         let admin_file = start.folder().join("admin-address");
         let start = start
             .arg("--base-id 1")
-            .arg(format!("--admin-address-path {}", admin_file.display()))
             .arg(format!("-c {}", config.display()))
             .arg("--log-level info")
-            .arg("--drain-strategy immediate")
             .args(["--concurrency", "2"])
             .args(flags);
+        let start = if flags.contains(&"--drain-strategy") {
+            start
+        } else {
+            start.arg("--drain-strategy immediate")
+        };
         Self {
             program: start.start(),
             admin_file,
@@ -155,6 +178,23 @@ impl Gateway {
         get(self.admin().await, "localhost", path).await
     }
 
+    /// A number of its statistics; 0 where there is none of this name.
+    pub(crate) async fn stat(&self, name: &str) -> u64 {
+        let text = self.asks(&format!("/stats?filter=^{name}$")).await.text();
+        let value = text.trim().strip_prefix(&format!("{name}: "));
+        value.and_then(|value| value.parse().ok()).unwrap_or_default()
+    }
+
+    /// What `/config_dump` shows of a repeated field, such as `dynamic_route_configs`; nothing where it is empty.
+    pub(crate) async fn dump(&self, resource: &str) -> Vec<serde_json::Value> {
+        let text = self
+            .asks(&format!("/config_dump?resource={resource}"))
+            .await
+            .text();
+        let dump: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        dump["configs"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Tells it something by an admin endpoint.
     pub(crate) async fn tells(&self, path: &str) {
         let mut client = Client::http1(self.admin().await).await;
@@ -172,6 +212,20 @@ impl Gateway {
         })
         .await
     }
+}
+
+/// Changes the one resource of this type and name.
+pub(crate) fn edit<M: prost::Message + Default>(
+    items: &mut [Item],
+    (kind, name): (&str, &str),
+    change: impl FnOnce(&mut M),
+) {
+    let mut found = items.iter_mut();
+    let item = found.find(|item| item.type_url == kind && item.name == name);
+    let item = item.expect("Kourier pushes it");
+    let mut message = M::decode(item.body.clone()).expect("what was encoded");
+    change(&mut message);
+    item.body = message.encode_to_vec().into();
 }
 
 /// A directory for snapshots that only we can read.
