@@ -2,8 +2,9 @@
 
 mod support;
 
+use support::load::Load;
 use support::{Gateway, free_ports, items};
-use tidegate_testkit::client::Client;
+use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::kourier::Service;
@@ -99,6 +100,67 @@ async fn sigterm_after_a_drain_ends_at_once_whatever_it_was_told_before() {
     wire.send(format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
     upstream.runs(1).await;
     gateway.tells("/drain_listeners?graceful").await;
+    assert!(gateway.program.stop().await.success());
+    wire.ends().await;
+}
+
+#[tokio::test]
+async fn a_gradual_drain_asks_more_and_more_clients_to_close() {
+    let (gateway, _control_plane) = gateway(&["--drain-strategy", "gradual", "--drain-time-s", "4"]).await;
+    gateway.tells("/drain_listeners?graceful&skip_exit").await;
+    // Everybody is asked in the end; until then each answer says how far it has got.
+    let mut asked = Vec::new();
+    eventually("an end", async || {
+        let answer = get(gateway.external(), NOBODY, "/").await;
+        asked.push(answer.header("connection") == Some("close"));
+        asked.iter().rev().take(50).filter(|closes| **closes).count() == 50
+    })
+    .await;
+    let (early, late) = asked.split_at(asked.len() / 2);
+    let share = |part: &[bool]| part.iter().filter(|closes| **closes).count() * 100 / part.len();
+    assert!(asked.contains(&false) && share(early) < share(late), "{asked:?}");
+    assert_eq!(gateway.asks("/ready").await.text(), "LIVE\n");
+}
+
+#[tokio::test]
+async fn an_immediate_drain_fails_no_request_while_it_accepts() {
+    let upstream = Upstream::fixed(http::StatusCode::OK, "hello").await;
+    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let service = Service::numbered(1, vec![upstream.address()]);
+    control_plane.set(&items(std::slice::from_ref(&service), ports));
+    let gateway = Gateway::start(&control_plane, ports);
+    let host = service.external_host();
+    gateway.answers(&host, 200).await;
+    let mut load = Load::start(gateway.external(), std::slice::from_ref(&host));
+    load.goes_on(50).await;
+    gateway.tells("/drain_listeners?graceful&skip_exit").await;
+    load.goes_on(200).await;
+    gateway.tells("/healthcheck/fail").await;
+    load.goes_on(200).await;
+    gateway.tells("/healthcheck/ok").await;
+    assert!(load.ends().await > 400);
+}
+
+#[tokio::test]
+async fn what_a_client_still_sends_does_not_turn_the_end_after_a_drain_into_a_reset() {
+    let gate = Gate::closed();
+    let upstream = Upstream::held(&gate).await;
+    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let service = Service::numbered(1, vec![upstream.address()]);
+    control_plane.set(&items(std::slice::from_ref(&service), ports));
+    let mut gateway = Gateway::start_with(control_plane.address(), ports, &["--drain-on-sigterm", "600"]);
+    gateway.answers(NOBODY, 404).await;
+    let mut wire = Wire::connect(gateway.external()).await;
+    let host = service.external_host();
+    wire.send(format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
+    upstream.runs(1).await;
+    // Requests behind the one that is not answered: nobody reads them.
+    let next = format!(
+        "GET / HTTP/1.1\r\nhost: {host}\r\nx-padding: {}\r\n\r\n",
+        "x".repeat(8000)
+    );
+    wire.send(next.repeat(40)).await;
+    gateway.tells("/healthcheck/fail").await;
     assert!(gateway.program.stop().await.success());
     wire.ends().await;
 }
