@@ -53,6 +53,8 @@ fn clippy() -> anyhow::Result<()> {
         "--workspace",
         "--all-targets",
         "--locked",
+        "--features",
+        crate::test::FEATURES,
         "--",
         "-D",
         "warnings",

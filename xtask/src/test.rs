@@ -11,6 +11,9 @@ use crate::{command, peers};
 /// The programs that tests speak with. The load comparison is not a test: see `cargo xtask peers`.
 const PEERS_OF_TESTS: &[peers::Peer] = &[peers::Peer::Python, peers::Peer::Envoy];
 
+/// What is off by default and tested all the same.
+pub(crate) const FEATURES: &str = "tidegate/xds";
+
 /// Runs unit, behaviour, program and doc tests of the whole workspace, and ends with one line that adds them up; nothing is
 /// said after it. Failure when a test failed, or none ran.
 ///
@@ -18,7 +21,14 @@ const PEERS_OF_TESTS: &[peers::Peer] = &[peers::Peer::Python, peers::Peer::Envoy
 /// When what the tests need cannot be had.
 pub(crate) fn run(arguments: &[&str]) -> anyhow::Result<ExitCode> {
     peers::install(PEERS_OF_TESTS)?;
-    let mut cargo = command::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])?;
+    let mut cargo = command::cargo(&[
+        "test",
+        "--workspace",
+        "--locked",
+        "--no-fail-fast",
+        "--features",
+        FEATURES,
+    ])?;
     let mut child = cargo
         .args(arguments)
         .stdout(Stdio::piped())
