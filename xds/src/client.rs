@@ -60,7 +60,7 @@ pub struct Delivery {
 }
 
 /// Which names are subscribed to, the union of all who need them; followed by streams through a
-/// [`watch`](tokio::sync::watch). Of wildcard kinds it has the empty set where all are wanted, and no entry where none is.
+/// [`watch`]. Of wildcard kinds it has the empty set where all are wanted, and no entry where none is.
 pub type Wanted = BTreeMap<Kind, BTreeSet<Arc<str>>>;
 
 /// How many streams there are to a control plane.
