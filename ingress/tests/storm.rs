@@ -78,12 +78,15 @@ fn snapshot(chance: &mut Chance, services: &[Service], upstreams: &[Upstream], p
     all
 }
 
-/// Nothing was refused; and there was an answer to each response, a first request of each kind, more where names change.
+/// Nothing was refused but routes whose clusters a later snapshot had taken away before they came, which happens as kinds travel in
+/// any order; and there was an answer to each response, a first request of each kind, more where names change.
 fn asked_no_more_than_told(control_plane: &ControlPlane) {
     let requests = control_plane.requests();
+    let overtaken = |text: &str| text.starts_with("route: unknown weighted cluster '");
     let refused: Vec<_> = requests
         .iter()
         .filter_map(|request| request.error.as_ref())
+        .filter(|(_, text)| !overtaken(text))
         .collect();
     assert_eq!(refused, Vec::<&(i32, String)>::new());
     let (asked, told) = (requests.len(), control_plane.responses_sent());
