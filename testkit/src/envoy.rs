@@ -32,7 +32,7 @@ impl Envoy {
     /// Starts `envoy` with a bootstrap in YAML, whose `admin` may be left out, and waits until its administration answers; it may
     /// still be waiting for its configuration: see [`Self::live`].
     ///
-    /// ```
+    /// ```no_run
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// use tidegate_testkit::{envoy::Envoy, peers};
