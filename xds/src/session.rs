@@ -33,6 +33,7 @@ use crate::client::Wanted;
 use crate::resource::{Kind, Update, Verdict};
 
 mod batch;
+mod lifetimes;
 mod pace;
 pub mod parse;
 mod request;
@@ -141,7 +142,7 @@ impl Session {
     ///
     /// # Errors
     /// When it cannot be read: the stream has to be ended.
-    pub fn receive(&mut self, message: Bytes) -> Result<(), DecodeError> {
+    pub fn receive(&mut self, message: Bytes, now: Instant) -> Result<(), DecodeError> {
         let parsed = parse::parse(self.settings.variant, message)?;
         self.retreat.reset();
         let kind = Kind::of_url(&parsed.type_url);
@@ -156,7 +157,7 @@ impl Session {
         };
         let status = self.status.of(content.kind);
         status.update_attempt.increment();
-        match subscription.receive(content, parsed.nonce) {
+        match subscription.receive(content, parsed.nonce, now) {
             Outcome::Refused => status.update_rejected.increment(),
             Outcome::Unchanged => {
                 status.heartbeats.increment();
@@ -227,7 +228,15 @@ impl Session {
         Some(subscription.request(node, now))
     }
 
-    /// When to look again though nothing has happened: for a request that waits, or a fetch that takes too long.
+    /// Removes the resources that were not renewed in time: an update without a response, which is judged and not answered.
+    pub fn end_lifetimes(&mut self, now: Instant) {
+        self.subscriptions
+            .values_mut()
+            .for_each(|subscription| subscription.end(now));
+    }
+
+    /// When to look again though nothing has happened: for a request that waits, a fetch that takes too long, or a resource
+    /// that ends.
     #[must_use]
     pub fn wake(&self, now: Instant) -> Option<Instant> {
         let fetches = self.subscriptions.values().filter_map(Subscription::fetch_by);
@@ -238,7 +247,8 @@ impl Session {
                 Due::At(at) => Some(self.blocked_until.map_or(at, |until| at.max(until))),
             }
         });
-        fetches.chain(requests).min()
+        let ends = self.subscriptions.values().filter_map(Subscription::ends);
+        fetches.chain(requests).chain(ends).min()
     }
 
     /// The kinds whose first resources have not come in time, each once.

@@ -43,6 +43,7 @@ where
         self.want(&mut link);
         loop {
             let now = Instant::now();
+            self.session.end_lifetimes(now.into_std());
             self.tell_late(now);
             let room = match self.flush(&link, now) {
                 Flow::Done => None,
@@ -106,7 +107,7 @@ where
                 self.status.connected.increment();
                 link.opened(responses)
             }
-            Event::Message(message) => match self.session.receive(message) {
+            Event::Message(message) => match self.session.receive(message, Instant::now().into_std()) {
                 Ok(()) => link,
                 Err(error) => self.ended(&link, &format!("a response cannot be read: {error}")),
             },

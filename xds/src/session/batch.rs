@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::parse::Content;
-use crate::resource::{Gone, Raw, Update};
+use crate::resource::{Gone, Kind, Raw, Update};
 
 /// One response, or several that nobody had time for one by one.
 #[derive(Clone, Debug)]
@@ -68,8 +68,31 @@ impl Batch {
         })
     }
 
+    /// Resources whose time is over: no response says so, so there is nothing to answer, and no version of its own.
+    pub(super) fn ended(kind: Kind, names: Vec<Arc<str>>) -> Self {
+        Self {
+            update: Update {
+                kind,
+                version: "".into(),
+                resources: Vec::new(),
+                gone: Gone::Named(names),
+            },
+            nonces: Vec::new(),
+            hash: 0,
+        }
+    }
+
+    /// Whether time alone made it.
+    pub(super) fn is_of_time(&self) -> bool {
+        self.nonces.is_empty()
+    }
+
     /// Both in one, as if `newer` had said it all.
-    pub(super) fn merge(self, newer: Self) -> Self {
+    pub(super) fn merge(self, mut newer: Self) -> Self {
+        if newer.is_of_time() {
+            newer.update.version = Arc::clone(&self.update.version);
+            newer.hash = self.hash;
+        }
         let Self {
             update, mut nonces, ..
         } = self;

@@ -1,7 +1,8 @@
 //! A response as it came, as an update; or why it is refused before anybody looks into its resources.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use prost::{DecodeError, Message};
@@ -31,6 +32,8 @@ pub struct Content {
     pub update: Result<Update, String>,
     /// Resources that are as they were (heartbeats).
     pub unchanged: BTreeSet<Arc<str>>,
+    /// How long resources live that are not renewed, of those that say it (`ttl`); the others live until they are removed.
+    pub lives: BTreeMap<Arc<str>, Duration>,
     /// Tells one content from another, whatever its version.
     pub hash: u128,
 }
@@ -84,6 +87,7 @@ struct Collected {
     version: Arc<str>,
     resources: Vec<Raw>,
     unchanged: BTreeSet<Arc<str>>,
+    lives: BTreeMap<Arc<str>, Duration>,
     hash: Xxh3,
 }
 
@@ -94,6 +98,7 @@ impl Collected {
             version: version.into(),
             resources: Vec::new(),
             unchanged: BTreeSet::new(),
+            lives: BTreeMap::new(),
             hash: Xxh3::new(),
         }
     }
@@ -104,6 +109,7 @@ impl Collected {
             version,
             resources,
             unchanged,
+            lives,
             mut hash,
         } = self;
         if let Gone::Named(names) = &gone {
@@ -119,6 +125,7 @@ impl Collected {
             kind,
             update,
             unchanged,
+            lives,
             hash: hash.digest128(),
         }
     }
@@ -170,10 +177,13 @@ impl Collected {
     }
 
     fn wrapped(&mut self, resource: wire::Resource, type_url: &str, message: &str) -> Result<(), String> {
+        let lives = resource.ttl.map(lifetime).transpose()?;
         let Some(any) = resource.resource else {
             // Without a body it says that a resource lives on; with aliases and no body it answers for a name on demand.
             if resource.aliases.is_empty() {
-                self.unchanged.insert(resource.name.into());
+                let name: Arc<str> = resource.name.into();
+                self.lives.extend(lives.map(|lives| (Arc::clone(&name), lives)));
+                self.unchanged.insert(name);
             }
             return Ok(());
         };
@@ -193,6 +203,9 @@ impl Collected {
             "" => Arc::clone(&self.version),
             version => version.into(),
         };
+        if let Some(lives) = lives {
+            self.lives.insert(name.as_str().into(), lives);
+        }
         self.add(name, version, any.value);
         Ok(())
     }
@@ -212,6 +225,18 @@ impl Collected {
     fn add(&mut self, name: String, version: Arc<str>, body: Bytes) {
         self.resources.push(Raw::new(name, version, body));
     }
+}
+
+fn lifetime(ttl: wire::Duration) -> Result<Duration, String> {
+    let seconds = u64::try_from(ttl.seconds);
+    let nanos = u32::try_from(ttl.nanos);
+    let (Ok(seconds), Ok(nanos)) = (seconds, nanos) else {
+        let wire::Duration { seconds, nanos } = ttl;
+        return Err(format!(
+            "Invalid duration: Expected positive duration: seconds: {seconds}, nanos: {nanos}"
+        ));
+    };
+    Ok(Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos.into())))
 }
 
 fn unpack(name: &str, any: &Any, error: &DecodeError) -> String {

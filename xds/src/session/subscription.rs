@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Batch, Nonce, Settled};
+use super::lifetimes::Lifetimes;
 use super::pace::Refusals;
 use super::parse::Content;
 use super::{Token, Variant};
@@ -31,6 +32,8 @@ pub(super) struct Subscription {
     held: Option<Batch>,
     pub(super) answers: VecDeque<Answer>,
     pub(super) refusals: Refusals,
+    /// What ends unless it is renewed.
+    lifetimes: Lifetimes,
     /// By when the first resources should be there.
     fetch_by: Option<Instant>,
     fetched: bool,
@@ -99,6 +102,7 @@ impl Subscription {
             held: None,
             answers: VecDeque::new(),
             refusals: Refusals::default(),
+            lifetimes: Lifetimes::default(),
             fetch_by: None,
             fetched: false,
         }
@@ -119,6 +123,7 @@ impl Subscription {
             self.fetch_by = timeout.map(|timeout| now + timeout);
         }
         self.forget_unwanted();
+        self.forget_ended();
         self.stream.changed = self.stream.begun && self.names() != self.stream.asked;
     }
 
@@ -166,7 +171,7 @@ impl Subscription {
     }
 
     /// Takes a response in.
-    pub(super) fn receive(&mut self, content: Content, nonce: String) -> Outcome {
+    pub(super) fn receive(&mut self, content: Content, nonce: String, now: Instant) -> Outcome {
         if self.wanted.is_none() {
             self.stream.nonce = nonce;
             return Outcome::Ignored;
@@ -183,6 +188,7 @@ impl Subscription {
             }
         }
         let nonce = Nonce { stream, value: nonce };
+        self.renew(&content, now);
         match Batch::of(content, nonce.clone(), self.filter(), &self.known) {
             Ok(batch) => {
                 self.queue(batch);
@@ -199,6 +205,55 @@ impl Subscription {
                 Outcome::Unchanged
             }
         }
+    }
+
+    /// What a response brings, and what it says lives on, does so from now on for as long as it says.
+    fn renew(&mut self, content: &Content, now: Instant) {
+        let Ok(update) = &content.update else {
+            return;
+        };
+        if content.lives.is_empty() && self.lifetimes.is_empty() {
+            return;
+        }
+        let mut lifetimes = mem::take(&mut self.lifetimes);
+        let wanted = self.filter();
+        let came = update.resources.iter().map(|raw| &raw.name);
+        let came = came.filter(|name| wanted.is_none_or(|wanted| wanted.contains(*name)));
+        // A heartbeat of what is not there means nothing.
+        let there = |name: &str| lifetimes.knows(name) || self.known.contains_key(name);
+        let beats: Vec<_> = content.unchanged.iter().filter(|name| there(name)).collect();
+        for name in came.chain(beats) {
+            lifetimes.renew(name, content.lives.get(name).copied(), now);
+        }
+        self.lifetimes = lifetimes;
+    }
+
+    /// Removes what was not renewed in time, as if the control plane had.
+    pub(super) fn end(&mut self, now: Instant) {
+        let ended = self.lifetimes.ended(now);
+        if !ended.is_empty() {
+            tracing::info!(kind = ?self.kind, names = ?ended, "resources were not renewed in time: they are removed");
+            self.queue(Batch::ended(self.kind, ended));
+        }
+    }
+
+    /// When the next resource ends that nobody renews.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        self.lifetimes.next()
+    }
+
+    /// What is neither there nor on its way has no end either.
+    fn forget_ended(&mut self) {
+        if self.lifetimes.is_empty() {
+            return;
+        }
+        let (mut lifetimes, known) = (mem::take(&mut self.lifetimes), &self.known);
+        let in_hand = self.in_hand.iter().map(|(_, batch)| batch);
+        let waiting = self.held.iter().chain(in_hand).chain(&self.waiting);
+        let waiting = waiting.flat_map(|batch| &batch.update.resources);
+        let waiting: BTreeSet<&str> = waiting.map(|raw| &*raw.name).collect();
+        lifetimes.retain(|name| known.contains_key(name) || waiting.contains(name));
+        self.lifetimes = lifetimes;
     }
 
     fn queue(&mut self, newer: Batch) {
@@ -227,10 +282,13 @@ impl Subscription {
             return None;
         }
         let next = self.waiting.pop_front()?;
-        let batch = match self.held.take() {
+        let mut batch = match self.held.take() {
             Some(held) => held.merge(next),
             None => next,
         };
+        if batch.is_of_time() {
+            batch.update.version = Arc::clone(&self.version);
+        }
         let update = batch.update.clone();
         self.in_hand = Some((token, batch));
         Some(update)
@@ -276,6 +334,7 @@ impl Subscription {
             }
         }
         self.forget_unwanted();
+        self.forget_ended();
         true
     }
 

@@ -14,6 +14,7 @@ use crate::wire::{self, Any, DeltaDiscoveryResponse, DiscoveryResponse, Node, Re
 
 mod convergence;
 mod delta;
+mod lifetimes;
 mod rate;
 mod sotw;
 
@@ -96,7 +97,7 @@ impl Talk {
 
     pub(super) fn receive(&mut self, response: &impl Message) {
         let message = response.encode_to_vec().into();
-        self.session.receive(message).expect("it can be read");
+        self.session.receive(message, self.now).expect("it can be read");
     }
 
     /// What is delivered next, in words, and its token.

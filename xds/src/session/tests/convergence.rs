@@ -178,7 +178,10 @@ impl World {
             return;
         };
         self.received += 1;
-        self.talk.session.receive(response).expect("a response");
+        self.talk
+            .session
+            .receive(response, self.talk.now)
+            .expect("a response");
     }
 
     fn judge(&mut self) {

@@ -275,7 +275,11 @@ fn heartbeats_are_accepted_and_change_nothing() {
 #[test]
 fn what_is_no_message_ends_the_stream_and_unknown_types_are_ignored() {
     let mut talk = Talk::begun(StateOfTheWorld, &[(Kind::Cluster, ALL)]);
-    assert!(talk.session.receive(Bytes::from_static(b"\x0a\x09")).is_err());
+    assert!(
+        talk.session
+            .receive(Bytes::from_static(b"\x0a\x09"), talk.now)
+            .is_err()
+    );
     talk.receive(&DiscoveryResponse {
         type_url: "type.googleapis.com/nobody".into(),
         ..DiscoveryResponse::default()
