@@ -9,8 +9,8 @@ use prost::Message;
 use tidegate_proxy::route::{Domain, HeaderMatch, Matcher, Redirect, Route, TextMatch, VirtualHost};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::HostConfig;
 use super::reading::Reading;
-use super::{ClusterName, HostConfig};
 use crate::translate::any::unsupported_field;
 use crate::translate::headers::HeaderLists;
 use crate::translate::{Reject, unknown};
@@ -18,7 +18,8 @@ use crate::translate::{Reject, unknown};
 impl Reading<'_> {
     /// Reads a virtual host, whose constraints hold, of so many bytes.
     pub(super) fn host(&mut self, proto: &pb::VirtualHost, bytes: usize) -> Result<HostConfig, Reject> {
-        self.clusters.clear();
+        // Of a host that was refused in the middle nothing is left.
+        drop(self.clusters.take());
         self.notes.clear();
         let place = self.notes.enter(&format!("virtual_hosts[{}]", proto.name));
         unknown::check(proto, bytes, self.context, &mut self.notes)?;
@@ -48,7 +49,7 @@ impl Reading<'_> {
         host.overrides = overrides;
         Ok(HostConfig {
             host: Arc::new(host),
-            clusters: self.clusters.clone(),
+            clusters: self.clusters.take(),
             notes: self.notes.take(),
         })
     }
@@ -82,23 +83,17 @@ impl Reading<'_> {
     ) -> Result<Arc<Route>, Reject> {
         let hash = self.shared.route_hash(proto, of_host);
         if let Some((route, clusters)) = self.shared.route(hash) {
-            let new = clusters.iter().filter(|name| !self.clusters.contains(name));
-            let new: Vec<ClusterName> = new.cloned().collect();
-            self.clusters.extend(new);
+            clusters.into_iter().for_each(|name| self.clusters.add(name));
             return Ok(route);
         }
         let others = std::mem::take(&mut self.clusters);
         let noted = self.notes.len();
         let route = Arc::new(self.route(proto, host)?);
-        let own = std::mem::replace(&mut self.clusters, others);
+        let mut own = std::mem::replace(&mut self.clusters, others);
         if self.notes.len() == noted {
-            self.shared.keep_route(hash, &route, &own);
+            self.shared.keep_route(hash, &route, own.all());
         }
-        for name in own {
-            if !self.clusters.contains(&name) {
-                self.clusters.push(name);
-            }
-        }
+        own.take().into_iter().for_each(|name| self.clusters.add(name));
         Ok(route)
     }
 

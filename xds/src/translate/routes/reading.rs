@@ -16,6 +16,7 @@ use tidegate_proxy::route::HeaderMutations;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::ClusterName;
+use super::named::Named;
 use super::shared::Shared;
 use crate::limits;
 use crate::translate::headers::HeaderLists;
@@ -30,7 +31,7 @@ pub(super) struct Reading<'a> {
     /// What of the virtual host under way has no effect.
     pub(super) notes: Notes,
     /// The clusters that it names.
-    pub(super) clusters: Vec<ClusterName>,
+    pub(super) clusters: Named,
 }
 
 impl<'a> Reading<'a> {
@@ -40,7 +41,7 @@ impl<'a> Reading<'a> {
             table,
             shared: Shared::default(),
             notes: Notes::default(),
-            clusters: Vec::new(),
+            clusters: Named::default(),
         }
     }
 
@@ -82,10 +83,7 @@ impl<'a> Reading<'a> {
     /// Takes note of a cluster that has to be there.
     pub(super) fn cluster(&mut self, name: &str, of: fn(Arc<str>) -> ClusterName) -> Arc<str> {
         let name = self.shared.name(name);
-        let named = of(Arc::clone(&name));
-        if !self.clusters.contains(&named) {
-            self.clusters.push(named);
-        }
+        self.clusters.add(of(Arc::clone(&name)));
         name
     }
 
