@@ -1,6 +1,7 @@
 //! How the program asks its control planes: the streams that the bootstrap says, through its static clusters, and files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{Request, Response};
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Discovery, Protocol};
 use tidegate_proxy::config::Handle;
 use tidegate_proxy::drain::Watch;
@@ -21,7 +22,7 @@ use tidegate_xds::resource::Kind;
 use tidegate_xds::session::{self, Backoff, NodeOn, RateLimit};
 use tidegate_xds::translate::bootstrap::{ApiSource, Bootstrap, LayerSource, Source, Target, Variant};
 use tidegate_xds::wire::Node;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tower::Service;
 
 use crate::lifecycle::{Lifecycle, Vital};
@@ -132,7 +133,7 @@ impl Plan {
                 authority => authority.to_owned(),
             };
             let mut client = Client::new(service, &authority, settings, Arc::clone(status));
-            client.metadata = metadata(&planned.api);
+            client.metadata = planned.api.initial_metadata.clone();
             let running = client.run(
                 planned.streams,
                 program.wanted.clone(),
@@ -187,15 +188,6 @@ fn named(mut node: Node) -> Node {
         env!("CARGO_PKG_VERSION").clone_into(&mut node.user_agent_version);
     }
     node
-}
-
-/// What each stream's request says beside its own.
-fn metadata(api: &ApiSource) -> HeaderMap {
-    let fields = api.initial_metadata.iter().filter_map(|(name, value)| {
-        let name = HeaderName::try_from(name).ok()?;
-        Some((name, HeaderValue::try_from(value).ok()?))
-    });
-    fields.collect()
 }
 
 /// Sends requests to a control plane; and what it is called.
@@ -289,7 +281,7 @@ where
     }
 }
 
-/// Follows the files that resources name, as they come to name them.
+/// Follows the files that resources name, for as long as they name them.
 async fn follow_named(
     mut files: watch::Receiver<BTreeSet<(Kind, Arc<Path>)>>,
     deliveries: mpsc::Sender<Delivery>,
@@ -297,15 +289,23 @@ async fn follow_named(
     lifecycle: Lifecycle,
     watch: Watch,
 ) {
-    let mut followed = BTreeSet::new();
+    let mut followed = BTreeMap::new();
     loop {
         let named = files.borrow_and_update().clone();
+        followed.retain(|file, _| named.contains(file));
         for (kind, path) in named {
-            // One that is not named any more brings what nobody wants: it is passed over.
-            if followed.insert((kind, Arc::clone(&path))) {
+            followed.entry((kind, Arc::clone(&path))).or_insert_with(|| {
                 let running = FileSource::new(kind, &*path).run(Arc::clone(&status), deliveries.clone());
-                until_forced(lifecycle.vital("resource-file"), &watch, running);
-            }
+                let (named, mut unnamed) = oneshot::channel::<Infallible>();
+                until_forced(lifecycle.vital("resource-file"), &watch, async move {
+                    tokio::select! {
+                        () = running => {}
+                        // Its other end is dropped.
+                        _ = &mut unnamed => {}
+                    }
+                });
+                named
+            });
         }
         if files.changed().await.is_err() {
             return;

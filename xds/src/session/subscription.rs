@@ -72,6 +72,18 @@ pub(super) struct Refusal {
     pub(super) hash: u128,
 }
 
+impl Refusal {
+    /// A NACK whose text ends, as Envoy's does.
+    fn new(message: &str, hash: u128) -> Self {
+        let mut message = message.to_owned();
+        if message.len() > limits::NACK_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(limits::NACK_BYTES_MAX));
+            message.push_str("...(truncated)");
+        }
+        Self { message, hash }
+    }
+}
+
 /// When there is something to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -196,7 +208,7 @@ impl Subscription {
             }
             Err(Settled::Refused { message, hash }) => {
                 self.fetch_ends();
-                self.answer(&[nonce], Some(&Refusal { message, hash }));
+                self.answer(&[nonce], Some(&Refusal::new(&message, hash)));
                 Outcome::Refused
             }
             Err(Settled::Unchanged { version }) => {
@@ -329,8 +341,8 @@ impl Subscription {
                     self.known.retain(|name, _| !rejection.failed.contains(name));
                     self.known.extend(had);
                 }
-                let (message, hash) = (rejection.message.clone(), batch.hash);
-                self.answer(&batch.nonces, Some(&Refusal { message, hash }));
+                let refusal = Refusal::new(&rejection.message, batch.hash);
+                self.answer(&batch.nonces, Some(&refusal));
             }
         }
         self.forget_unwanted();

@@ -302,3 +302,17 @@ fn names_that_nobody_wants_are_not_remembered_without_end() {
     talk.want(&[(Kind::Routes, &["r", "last"])]);
     assert_eq!(talk.ask(), ["Routes last,r v'' n'n'"]);
 }
+
+#[test]
+fn a_nack_is_cut_where_envoys_is() {
+    let mut talk = Talk::begun(StateOfTheWorld, &[(Kind::Cluster, ALL)]);
+    talk.hear(Kind::Cluster, "1", "n", &["a"]);
+    // A letter of two bytes stands where it is cut.
+    let said = format!("{}\u{e4}and more", "x".repeat(crate::limits::NACK_BYTES_MAX - 1));
+    talk.reject(&said, &["a"]);
+    let expected = format!(
+        "Cluster  v'' n'n' !13 {}...(truncated)",
+        "x".repeat(crate::limits::NACK_BYTES_MAX - 1)
+    );
+    assert_eq!(talk.ask(), [expected]);
+}

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as pb;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pb::api_config_source::ApiType;
 use pb::config_source::ConfigSourceSpecifier;
 use pb::grpc_service::TargetSpecifier;
@@ -50,7 +51,7 @@ pub struct ApiSource {
     /// `:authority`, where it is not the cluster's name; empty for that.
     pub authority: String,
     /// Headers of each stream.
-    pub initial_metadata: Vec<(String, String)>,
+    pub initial_metadata: HeaderMap,
     /// Between two attempts at a stream: the first pause, and the longest.
     pub backoff: Option<(Duration, Duration)>,
     /// Requests: how many at once, and how many a second after those. Without it nothing holds them back.
@@ -196,15 +197,12 @@ fn api(message: &pb::ApiConfigSource) -> Result<ApiSource, Reject> {
             (Target::Uri(google.target_uri.clone()), String::new(), None)
         }
     };
-    let metadata = service.initial_metadata.iter();
     let limit = message.rate_limit_settings.as_ref();
     Ok(ApiSource {
         variant,
         target,
         authority,
-        initial_metadata: metadata
-            .map(|pair| (pair.key.clone(), pair.value.clone()))
-            .collect(),
+        initial_metadata: metadata(&service.initial_metadata)?,
         backoff: backoff(retry)?,
         rate_limit: limit.map(|limit| {
             (
@@ -220,6 +218,30 @@ fn api(message: &pb::ApiConfigSource) -> Result<ApiSource, Reject> {
         }),
         node_on_first_message_only: message.set_node_on_first_message_only,
     })
+}
+
+/// The headers of each stream. One that cannot be sent is said at once: a control plane would let nobody in without it.
+fn metadata(pairs: &[pb::HeaderValue]) -> Result<HeaderMap, Reject> {
+    let mut fields = HeaderMap::new();
+    for pair in pairs {
+        if pair.key.starts_with(':') || pair.key.eq_ignore_ascii_case("host") {
+            let why = ":-prefixed or host headers may not be modified";
+            return Err(Reject::Resource(why.to_owned()));
+        }
+        let name = HeaderName::try_from(&pair.key);
+        let name = name.map_err(|_| no_field("name", &pair.key))?;
+        // What is in a value may be a secret.
+        let value = HeaderValue::try_from(&pair.value).map_err(|_| no_field("value", &pair.key))?;
+        fields.append(name, value);
+    }
+    Ok(fields)
+}
+
+fn no_field(what: &str, name: &str) -> Reject {
+    Reject::Resource(format!(
+        "grpc_services.initial_metadata: '{}' has no {what} that a request can carry",
+        name.escape_debug()
+    ))
 }
 
 /// The defaults of `rate_limit_settings`.

@@ -201,3 +201,26 @@ fn overload_managers_are_checked_as_envoy_does() {
         "Didn't find a registered implementation for 'a' with type URL: 'google.protobuf.Struct'",
     );
 }
+
+#[test]
+fn headers_of_streams_that_no_request_can_carry_are_refused() {
+    #[track_caller]
+    fn check(pair: &str, expected: Result<&str, &str>) {
+        let ads = format!("envoy_grpc: {{cluster_name: xds_cluster}}\n      initial_metadata: [{{{pair}}}]");
+        let read = read(&KOURIER.replace("envoy_grpc: {cluster_name: xds_cluster}", &ads));
+        let said = read.map(|bootstrap| format!("{:?}", bootstrap.ads.unwrap().initial_metadata));
+        assert_eq!(said.as_deref().map_err(String::as_str), expected);
+    }
+    check(
+        "key: Authorization, value: it is me",
+        Ok("{\"authorization\": \"it is me\"}"),
+    );
+    let none = "grpc_services.initial_metadata: 'a b' has no name that a request can carry";
+    check("key: a b, value: c", Err(none));
+    let none = "grpc_services.initial_metadata: 'token' has no value that a request can carry";
+    check("key: token, value: \"a\\nb\"", Err(none));
+    check(
+        "key: ':path', value: /",
+        Err(":-prefixed or host headers may not be modified"),
+    );
+}
