@@ -156,6 +156,9 @@ pub const REQUEST_TOKENS_PER_SECOND: f64 = 10.0;
 /// The time between two NACKs of the same content. Some control planes answer a NACK with what was refused, at once.
 pub const EQUAL_NACK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long the text of a NACK is, in bytes, as Envoy has it. Above it `...(truncated)` stands for the rest.
+pub const NACK_BYTES_MAX: usize = 4096;
+
 /// How many refused contents of a kind are remembered for that. Above it the oldest is forgotten, and may be refused again at once.
 pub const REFUSALS_REMEMBERED_MAX: usize = 16;
 
@@ -179,6 +182,10 @@ pub const WARMING_POLL: Duration = Duration::from_millis(20);
 
 /// For how much longer than it drains the routes of a listener are kept; above it its connections have been cut.
 pub const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// How many versions of listeners are kept for connections that drain, of those that need other routes than the listeners that
+/// came after them. Above it the oldest is forgotten: requests on its connections find no route.
+pub const DRAINING_LISTENERS_MAX: usize = 256;
 
 /// How long the exchange of a route may take that does not say it (`timeout`), from the end of the request to the end of the
 /// response. Above it the client gets 504.

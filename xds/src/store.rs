@@ -86,6 +86,8 @@ pub struct Store<O> {
     decided: Vec<(Ticket, Verdict)>,
     changes: Changes,
     wanted: Wanted,
+    /// Which kinds were wanted at all when that was last said; none before the first time.
+    wanted_for: Option<[bool; 2]>,
     /// What was read from disk and not confirmed by a control plane since.
     unconfirmed: BTreeSet<Kind>,
     generation: u64,
@@ -148,6 +150,7 @@ impl<O: Outside> Store<O> {
             decided: Vec::new(),
             changes: Changes::default(),
             wanted: Wanted::new(),
+            wanted_for: None,
             unconfirmed: BTreeSet::new(),
             generation: 0,
         };
@@ -249,14 +252,19 @@ impl<O: Outside> Store<O> {
         }
     }
 
-    /// Says anew which names are wanted, and forgets what is not.
+    /// Says anew which names are wanted, and forgets what is not, where clusters or listeners have changed: they name the rest.
     fn want(&mut self) {
-        let mut wanted = Wanted::new();
-        if self.init.wants_clusters() {
-            wanted.insert(Kind::Cluster, BTreeSet::new());
+        let wildcards = [self.init.wants_clusters(), self.init.wants_listeners()];
+        let changed = |kind| self.changes.view.contains(&kind);
+        if self.wanted_for == Some(wildcards) && !changed(Kind::Cluster) && !changed(Kind::Listener) {
+            return;
         }
-        if self.init.wants_listeners() {
-            wanted.insert(Kind::Listener, BTreeSet::new());
+        self.wanted_for = Some(wildcards);
+        let mut wanted = Wanted::new();
+        for (kind, is_wanted) in [Kind::Cluster, Kind::Listener].into_iter().zip(wildcards) {
+            if is_wanted {
+                wanted.insert(kind, BTreeSet::new());
+            }
         }
         let Books {
             clusters,

@@ -146,6 +146,7 @@ impl Clusters {
             entry,
             config: Arc::new(config),
             cluster: None,
+            unfit: false,
             overprovisioning_percent: None,
             awaits_endpoints: None,
             holds_start: tools.now.at + limits::INITIAL_FETCH_TIMEOUT,
@@ -317,6 +318,9 @@ impl Clusters {
             Err(why) => {
                 let raw = newest.entry.raw.clone();
                 tracing::warn!(cluster = %name, why, "a changed secret does not fit: the cluster stays as it is");
+                if let Some(warming) = &mut slot.warming {
+                    warming.unfit = true;
+                }
                 self.refuse(&raw, why, &mut Vec::new(), tools);
             }
         }
@@ -340,9 +344,11 @@ impl Clusters {
             return;
         };
         if version.cluster.is_none()
+            && !version.unfit
             && let Err(why) = version.build(parts, tools)
         {
             tracing::warn!(cluster = %name, why, "a cluster cannot be put into force");
+            version.is_unfit(why, tools);
         }
         if version.is_ready(tools.now) {
             self.place(name, version, tools);

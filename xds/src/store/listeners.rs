@@ -49,6 +49,16 @@ struct Draining {
     until: Instant,
 }
 
+impl Draining {
+    /// The tables that its connections find their routes in.
+    fn tables(&self) -> BTreeSet<&str> {
+        self.config
+            .chains()
+            .map(|chain| &*chain.http.route_table)
+            .collect()
+    }
+}
+
 impl Listeners {
     pub(super) fn new(drain_time: Duration) -> Self {
         Self {
@@ -291,11 +301,23 @@ impl Listeners {
         if version.served {
             let mut entry = Arc::clone(&version.entry);
             record::in_state(&mut entry, State::Draining);
-            self.draining.push(Draining {
+            let draining = Draining {
                 entry,
                 config: Arc::clone(&version.config),
                 until: tools.now.at + self.drain_time + limits::DRAIN_MARGIN,
-            });
+            };
+            // A control plane may change a listener as often as it likes: what a later one keeps is not kept twice.
+            let (name, kept) = (&draining.entry.raw.name, draining.tables());
+            self.draining
+                .retain(|earlier| earlier.entry.raw.name != *name || !earlier.tables().is_subset(&kept));
+            if self.draining.len() >= limits::DRAINING_LISTENERS_MAX {
+                let earlier = self.draining.remove(0);
+                tracing::warn!(
+                    listener = %earlier.entry.raw.name,
+                    "too many versions of listeners drain: requests on connections of the oldest find no route"
+                );
+            }
+            self.draining.push(draining);
             tools.changes.view.insert(Kind::Listener);
         }
         tools.changes.snapshot = true;

@@ -17,7 +17,9 @@ use crate::resource::Rejection;
 use crate::translate::UnknownFields;
 
 mod clusters;
+mod listeners;
 mod renamed;
+mod secrets;
 
 /// A world that takes notes.
 #[derive(Default)]

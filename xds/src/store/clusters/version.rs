@@ -7,6 +7,7 @@ use tidegate_proxy::cluster::Cluster;
 
 use super::Parts;
 use crate::limits;
+use crate::resource::Kind;
 use crate::store::outside::Outside;
 use crate::store::view::{Entry, State};
 use crate::store::{Now, Tools, record};
@@ -26,6 +27,8 @@ pub(super) struct Version {
     pub(super) config: Arc<ClusterConfig>,
     /// None while a secret is missing.
     pub(super) cluster: Option<Arc<Cluster>>,
+    /// Whether its secrets are there and do not fit: only other secrets, or another version, can help.
+    pub(super) unfit: bool,
     /// What its endpoints said about balancing when it was made.
     pub(super) overprovisioning_percent: Option<u32>,
     /// Until when it waits for endpoints; `None` does not wait, `Some(None)` for ever.
@@ -97,6 +100,14 @@ impl Version {
         Ok(())
     }
 
+    /// Notes that its secrets do not fit, until others come.
+    pub(super) fn is_unfit<O>(&mut self, why: String, tools: &mut Tools<'_, O>) {
+        self.unfit = true;
+        let failure = record::failure(self.entry.raw.clone(), why, tools.now);
+        record::with_error(&mut self.entry, Some(failure));
+        tools.changes.view.insert(Kind::Cluster);
+    }
+
     pub(super) fn is_ready(&self, now: Now) -> bool {
         let waits = match self.awaits_endpoints {
             None => false,
@@ -122,6 +133,7 @@ impl Version {
             entry,
             config: Arc::clone(&self.config),
             cluster: None,
+            unfit: false,
             overprovisioning_percent: None,
             awaits_endpoints: None,
             holds_start: now.at + limits::INITIAL_FETCH_TIMEOUT,
