@@ -133,7 +133,7 @@ impl Plan {
                 authority => authority.to_owned(),
             };
             let mut client = Client::new(service, &authority, settings, Arc::clone(status));
-            client.metadata = planned.api.initial_metadata.clone();
+            client.metadata = planned.api.initial_metadata.iter().cloned().collect();
             let running = client.run(
                 planned.streams,
                 program.wanted.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3 as pb;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use pb::api_config_source::ApiType;
 use pb::config_source::ConfigSourceSpecifier;
 use pb::grpc_service::TargetSpecifier;
@@ -51,7 +51,7 @@ pub struct ApiSource {
     /// `:authority`, where it is not the cluster's name; empty for that.
     pub authority: String,
     /// Headers of each stream.
-    pub initial_metadata: HeaderMap,
+    pub initial_metadata: Vec<(HeaderName, HeaderValue)>,
     /// Between two attempts at a stream: the first pause, and the longest.
     pub backoff: Option<(Duration, Duration)>,
     /// Requests: how many at once, and how many a second after those. Without it nothing holds them back.
@@ -221,9 +221,8 @@ fn api(message: &pb::ApiConfigSource) -> Result<ApiSource, Reject> {
 }
 
 /// The headers of each stream. One that cannot be sent is said at once: a control plane would let nobody in without it.
-fn metadata(pairs: &[pb::HeaderValue]) -> Result<HeaderMap, Reject> {
-    let mut fields = HeaderMap::new();
-    for pair in pairs {
+fn metadata(pairs: &[pb::HeaderValue]) -> Result<Vec<(HeaderName, HeaderValue)>, Reject> {
+    let field = |pair: &pb::HeaderValue| {
         if pair.key.starts_with(':') || pair.key.eq_ignore_ascii_case("host") {
             let why = ":-prefixed or host headers may not be modified";
             return Err(Reject::Resource(why.to_owned()));
@@ -232,9 +231,9 @@ fn metadata(pairs: &[pb::HeaderValue]) -> Result<HeaderMap, Reject> {
         let name = name.map_err(|_| no_field("name", &pair.key))?;
         // What is in a value may be a secret.
         let value = HeaderValue::try_from(&pair.value).map_err(|_| no_field("value", &pair.key))?;
-        fields.append(name, value);
-    }
-    Ok(fields)
+        Ok((name, value))
+    };
+    pairs.iter().map(field).collect()
 }
 
 fn no_field(what: &str, name: &str) -> Reject {

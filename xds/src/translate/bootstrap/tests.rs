@@ -213,7 +213,7 @@ fn headers_of_streams_that_no_request_can_carry_are_refused() {
     }
     check(
         "key: Authorization, value: it is me",
-        Ok("{\"authorization\": \"it is me\"}"),
+        Ok("[(\"authorization\", \"it is me\")]"),
     );
     let none = "grpc_services.initial_metadata: 'a b' has no name that a request can carry";
     check("key: a b, value: c", Err(none));
