@@ -114,7 +114,7 @@ impl Manners {
     pub(crate) fn on_request<B>(&self, request: &mut Request<B>, client: Option<&HeaderValue>) {
         let headers = request.headers_mut();
         if let Some(via) = &self.via {
-            headers.append(VIA, via.clone());
+            append_via(headers, via);
         }
         if let (Some(name), Some(client)) = (&self.client_address, client) {
             headers.insert(name, client.clone());
@@ -163,7 +163,7 @@ impl Manners {
             }
         }
         if let Some(via) = &self.via {
-            headers.append(VIA, via.clone());
+            append_via(headers, via);
         }
     }
 }
@@ -187,4 +187,17 @@ impl Before {
 
 fn milliseconds(time: Duration) -> HeaderValue {
     HeaderValue::from(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Adds to the list that `Via` is, in one field as Envoy does.
+fn append_via(headers: &mut HeaderMap, via: &HeaderValue) {
+    if !headers.contains_key(VIA) {
+        headers.insert(VIA, via.clone());
+        return;
+    }
+    let all = headers.get_all(VIA).into_iter().chain([via]);
+    let all: Vec<_> = all.map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_maybe_shared(Bytes::from(all.join(&b", "[..]))) {
+        headers.insert(VIA, joined);
+    }
 }
