@@ -179,6 +179,11 @@ pub(crate) async fn run(
 }
 
 impl Passed {
+    /// Makes the changes of a route to a response of our own, before any filter sees that.
+    pub(crate) fn changed_by_route(&mut self, edits: Box<ResponseEdits>) {
+        self.0.push((Filter::Nothing, Note::Edits(edits)));
+    }
+
     /// Shows the response to the filters that its request has passed, the last first.
     pub(crate) fn respond(self, mut response: Response<Body>) -> Response<Body> {
         for (filter, note) in self.0.into_iter().rev() {

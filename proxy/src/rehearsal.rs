@@ -116,15 +116,15 @@ impl Rehearsal {
         apply::within_limits(forward, &self.peer, request)?;
         let found = stop.found(arrived);
         let manners = self.peer.http().manners.as_deref();
-        let before = Before::of(request);
-        let (hash, _) = apply::to_request(&found, forward, &self.peer, request)?;
+        let before = Before::of(request, &found, forward);
+        let hashed = apply::to_request(&found, forward, &self.peer, request)?;
         if let Some(manners) = manners {
             manners.on_rewrite(request, &before);
             let policy = stop.route.policy.as_deref();
             let deadline = policy.and_then(|policy| policy.timeouts.request);
             manners.on_deadline(request.headers_mut(), deadline);
         }
-        Ok(hash)
+        Ok(hashed.hash)
     }
 
     /// Where a redirect sends a request that arrived.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
 use tower::ServiceExt;
 
@@ -57,7 +58,8 @@ pub(crate) fn handle<'a>(
             Ok(response) => observation.answered(passed.respond(response)),
             Err(error) => {
                 tracing::debug!(reason = error.kind().name(), %error, "request failed");
-                let response = passed.respond(respond::from_error(&error, dialect, peer.http()));
+                let mut response = passed.respond(respond::from_error(&error, dialect, peer.http()));
+                respond::type_of_nothing(&mut response);
                 observation.failed(&error, response)
             }
         };
@@ -130,19 +132,36 @@ async fn follow(
     let (mut response, edits) = match &found.route.action {
         Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
             let manners = peer.http().manners.as_deref();
-            let before = manners.map(|_| Before::of(request));
-            let (hash, edits) = apply::to_request(found, forward, peer, request)?;
+            if manners.is_some() && !matches!(found.chosen, Chosen::Cluster(_)) {
+                // Envoy's answer for a cluster that is missing is made from the request as it came.
+                let edits = apply::response_edits(found, peer, request, None);
+                edits.into_iter().for_each(|edits| passed.changed_by_route(edits));
+                return Err(missing(found));
+            }
+            let before = manners.map(|_| Before::of(request, found, forward));
+            let hashed = apply::to_request(found, forward, peer, request)?;
             if let (Some(manners), Some(before)) = (manners, before) {
                 manners.on_rewrite(request, &before);
                 let policy = found.route.policy.as_deref();
                 let deadline = policy.and_then(|policy| policy.timeouts.request);
                 manners.on_deadline(request.headers_mut(), deadline);
             }
+            // What the response is told of the request is the request as it is sent.
+            let edits = apply::response_edits(found, peer, request, hashed.set_cookie);
             if let Chosen::Cluster(cluster) = &found.chosen {
                 pool::key::introduce(cluster, peer, request);
             }
             let sent = manners.map(|_| Instant::now());
-            let mut response = send(worker, found, hash, request).await?;
+            let sending = send(worker, found, hashed.hash, request).await;
+            let (mut response, edits) = match (sending, edits) {
+                (Ok(response), edits) => (response, edits),
+                (Err(error), edits) => {
+                    // Envoy's routes change its own answers too.
+                    let edits = edits.filter(|_| manners.is_some());
+                    edits.into_iter().for_each(|edits| passed.changed_by_route(edits));
+                    return Err(error);
+                }
+            };
             if let (Some(manners), Some(sent)) = (manners, sent) {
                 manners.on_answer(response.headers_mut(), sent.elapsed());
             }
@@ -150,7 +169,17 @@ async fn follow(
         }
         _ => {
             let edits = apply::response_edits(found, peer, request, None);
-            (answer(peer, found, request)?, edits)
+            let mut response = answer(peer, found, request)?;
+            if let Some(edits) = edits {
+                // A type that the route gives comes before the usual one.
+                let usual = response.headers_mut().remove(CONTENT_TYPE);
+                edits.apply(&mut response);
+                if let Some(usual) = usual {
+                    response.headers_mut().entry(CONTENT_TYPE).or_insert(usual);
+                }
+                respond::type_of_nothing(&mut response);
+            }
+            (response, None)
         }
     };
     if let Some(edits) = edits {
@@ -167,18 +196,33 @@ fn answer(peer: &Peer, found: &Found, request: &Request<Body>) -> Result<Respons
             // An absolute URL: a path that starts with `//` would be read as another host.
             let location = Redirect::default().location(request, path, policy)?;
             one(&peer.counts().cells().redirects);
-            Ok(respond::redirect(StatusCode::TEMPORARY_REDIRECT, location))
+            Ok(respond::redirect(
+                StatusCode::TEMPORARY_REDIRECT,
+                location,
+                Dialect::Http,
+            ))
         }
         (_, Action::Redirect(redirect)) => {
             let location = redirect.location(request, path, policy)?;
             one(&peer.counts().cells().redirects);
-            Ok(respond::redirect(redirect.status.code(), location))
+            Ok(respond::redirect(
+                redirect.status.code(),
+                location,
+                Dialect::of(request.headers()),
+            ))
         }
         (_, Action::Respond(direct)) => {
             one(&peer.counts().cells().direct_responses);
             Ok(respond::prepared(direct, Dialect::of(request.headers())))
         }
     }
+}
+
+/// The cluster that a route names is not there: the status is the route's.
+fn missing(found: &Found) -> Error {
+    let status = found.route.as_forward().map(|forward| forward.missing);
+    let error = Error::new(Kind::ClusterMissing);
+    status.into_iter().fold(error, Error::with_status)
 }
 
 /// Sends the request to its cluster, through the route's layers.
@@ -189,9 +233,7 @@ async fn send(
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
     let Chosen::Cluster(cluster) = &found.chosen else {
-        let missing = found.route.as_forward().map(|forward| forward.missing);
-        let error = Error::new(Kind::ClusterMissing);
-        return Err(missing.into_iter().fold(error, Error::with_status));
+        return Err(missing(found));
     };
     let Some(layers) = &found.route.layers else {
         let errand = Errand {

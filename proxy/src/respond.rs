@@ -2,6 +2,7 @@
 
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Response, StatusCode, Version};
+use http_body::Body as _;
 
 use crate::body::Body;
 use crate::config::http::HttpSettings;
@@ -45,13 +46,14 @@ pub(crate) fn from_error(error: &Error, dialect: Dialect, http: &HttpSettings) -
     let replies = http.manners.as_ref().and_then(|manners| manners.replies.as_ref());
     let own = replies.and_then(|replies| Some((replies, replies.get(error.kind())?)));
     let row = error.kind().row();
+    let code = error.own_status().map_or(row.grpc, grpc_code);
     let mut response = match (dialect, own) {
         (Dialect::Http, None) => direct(error.status(), &format!("{}\n", error.detail())),
         (Dialect::Http, Some((replies, reply))) => worded(error, replies, reply),
-        (Dialect::Grpc, None) => trailers_only(row.grpc, error.detail()),
+        (Dialect::Grpc, None) => trailers_only(code, error.detail()),
         (Dialect::Grpc, Some((_, reply))) => {
             let text = reply.text.as_deref().map(String::from_utf8_lossy);
-            let mut response = trailers_only(row.grpc, text.as_deref().unwrap_or(error.detail()));
+            let mut response = trailers_only(code, text.as_deref().unwrap_or(error.detail()));
             append(&mut response, reply);
             response
         }
@@ -122,11 +124,29 @@ pub(crate) fn prepared(direct: &DirectResponse, dialect: Dialect) -> Response<Bo
 }
 
 /// The response that sends a client to another URL.
-pub(crate) fn redirect(status: StatusCode, location: HeaderValue) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
+pub(crate) fn redirect(status: StatusCode, location: HeaderValue, dialect: Dialect) -> Response<Body> {
+    let mut response = match dialect {
+        Dialect::Http => Response::new(Body::empty()),
+        Dialect::Grpc => trailers_only(grpc_code(status), ""),
+    };
+    if dialect == Dialect::Http {
+        *response.status_mut() = status;
+    }
     response.headers_mut().insert(LOCATION, location);
     response
+}
+
+/// Lets a body that is not there have no type, whatever a route made of that; gRPC's stays as it is.
+pub(crate) fn type_of_nothing(response: &mut Response<Body>) {
+    if !response.body().is_end_stream() {
+        return;
+    }
+    let headers = response.headers_mut();
+    if headers.contains_key(GRPC_STATUS) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC_CONTENT_TYPE));
+    } else {
+        headers.remove(CONTENT_TYPE);
+    }
 }
 
 /// A response of a status and a text.
@@ -154,7 +174,9 @@ fn trailers_only(code: u8, message: &str) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC_CONTENT_TYPE));
     headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(code)));
-    if let Ok(message) = HeaderValue::try_from(percent_encode(message)) {
+    if !message.is_empty()
+        && let Ok(message) = HeaderValue::try_from(percent_encode(message))
+    {
         headers.insert(GRPC_MESSAGE, message);
     }
     response

@@ -2,14 +2,25 @@
 
 mod support;
 
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, StatusCode};
-use support::{Front, HOST};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+use support::{CLUSTER, Front, HOST};
+use tidegate_proxy::cluster::Protocol;
+use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::config::manners::{LocalReplies, LocalReply, Manners, ServerField};
 use tidegate_proxy::error::Kind;
-use tidegate_testkit::client::get;
+use tidegate_proxy::filter::FilterOverrides;
+use tidegate_proxy::listener::Connections;
+use tidegate_proxy::route::{
+    Action, Forward, HeaderMutations, HostRewrite, Mutation, PathRewrite, Redirect, Route, Split,
+    WeightedCluster, Write,
+};
+use tidegate_testkit::body;
+use tidegate_testkit::client::{Answer, Client, get};
 use tidegate_testkit::upstream::{Upstream, nobody};
 
 fn speaking(manners: Manners) -> HttpSettings {
@@ -65,4 +76,117 @@ async fn an_error_looks_as_it_was_said_and_is_signed_too() {
         (answer.header("x-why"), answer.header("server")),
         (Some("tide"), Some("edge"))
     );
+}
+
+/// Everything goes by this route, with the fields of the response that it writes.
+fn by(manners: Manners, action: Action, upstream: SocketAddr, writes: &[(&str, &str)]) -> Front {
+    let writes = writes
+        .iter()
+        .map(|(name, value)| Mutation::write(name, value, Write::Overwrite).unwrap());
+    let route = Route {
+        headers: HeaderMutations::new([], writes).unwrap(),
+        ..Route::new(action)
+    };
+    let cluster = support::cluster(Protocol::Http1, &[upstream]);
+    let snapshot = Snapshot::new([support::host("*", vec![Arc::new(route)])], [cluster]);
+    let listener = support::listen(NonZeroUsize::MIN, Connections::default());
+    Front::behind(listener.speaking(speaking(manners)), snapshot)
+}
+
+async fn call(front: &Front, fields: &[(&str, &str)]) -> Answer {
+    let mut request = Request::get("/a").header("host", HOST);
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(body::empty()).unwrap();
+    Client::http1(front.address).await.call(request).await
+}
+
+#[tokio::test]
+async fn who_passed_a_request_on_is_said_in_one_field() {
+    let app = Upstream::echo().await;
+    let manners = Manners {
+        via: Some(HeaderValue::from_static("edge")),
+        ..Manners::default()
+    };
+    let front = Front::speaking(speaking(manners), app.address());
+    call(&front, &[("via", "1.1 one"), ("via", "1.1 two, 1.1 three")]).await;
+    let seen = &app.seen()[0].headers;
+    let via: Vec<_> = seen.get_all("via").into_iter().collect();
+    assert_eq!(via, ["1.1 one, 1.1 two, 1.1 three, edge"]);
+}
+
+#[tokio::test]
+async fn the_path_before_is_told_where_a_route_rewrites_and_the_host_where_it_differs_from_its_share_s() {
+    let app = Upstream::echo().await;
+    let manners = Manners {
+        original_path: Some(HeaderName::from_static("x-path-before")),
+        original_host: Some(HeaderName::from_static("x-host-before")),
+        ..Manners::default()
+    };
+    let share = WeightedCluster {
+        cluster: CLUSTER.into(),
+        weight: 1,
+        headers: HeaderMutations::default(),
+        host: Some(Arc::new(HostRewrite::literal("share.example").unwrap())),
+        overrides: FilterOverrides::default(),
+    };
+    let mut forward = Forward::split(Split::new([share]).unwrap());
+    forward.path = PathRewrite::regex("^/a", "/a").unwrap();
+    let front = by(manners, Action::Forward(Box::new(forward)), app.address(), &[]);
+    call(&front, &[]).await;
+    let seen = &app.seen()[0].headers;
+    assert_eq!(
+        (&seen["x-path-before"], &seen["host"]),
+        (&"/a".parse().unwrap(), &"share.example".parse().unwrap())
+    );
+    assert_eq!(seen.get("x-host-before"), None);
+}
+
+#[tokio::test]
+async fn a_route_changes_what_is_answered_for_it_where_there_are_manners() {
+    let writes = [("x-for", "%REQ(x-who)%"), ("content-type", "text/other")];
+    let missing = || Action::Forward(Box::new(Forward::split(Split::single("missing", [].into()))));
+    let front = by(Manners::default(), missing(), nobody().await, &writes);
+    let answer = call(&front, &[("x-who", "me")]).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-for")),
+        (503, Some("me"))
+    );
+    let there = Action::Forward(Box::new(Forward::split(Split::single(CLUSTER, [].into()))));
+    let front = by(Manners::default(), there, nobody().await, &writes);
+    let answer = call(&front, &[("x-who", "me")]).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-for")),
+        (503, Some("me"))
+    );
+}
+
+#[tokio::test]
+async fn a_response_without_a_body_has_no_type_of_one_whatever_its_route_says() {
+    let redirect = Action::Redirect(Box::new(Redirect::to_https()));
+    let front = by(
+        Manners::default(),
+        redirect,
+        nobody().await,
+        &[("content-type", "text/other"), ("x-a", "b")],
+    );
+    let answer = call(&front, &[]).await;
+    assert_eq!(
+        (answer.header("content-type"), answer.header("x-a")),
+        (None, Some("b"))
+    );
+}
+
+#[tokio::test]
+async fn grpc_is_redirected_in_its_own_words() {
+    let redirect = Action::Redirect(Box::new(Redirect::to_https()));
+    let front = by(Manners::default(), redirect, nobody().await, &[]);
+    let answer = call(&front, &[("content-type", "application/grpc")]).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("grpc-status")),
+        (200, Some("2"))
+    );
+    assert_eq!(answer.header("grpc-message"), None);
+    assert_eq!(answer.header("location"), Some(&*format!("https://{HOST}/a")));
 }

@@ -29,6 +29,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 
 use crate::error::Kind;
+use crate::route::{Forward, Found, HostRewrite, HostRewriteRule};
 
 /// What is told. By default nothing is, which costs nothing.
 #[derive(Clone, Debug, Default)]
@@ -125,7 +126,7 @@ impl Manners {
     pub(crate) fn on_rewrite<B>(&self, request: &mut Request<B>, before: &Before) {
         let path = (self.original_path.as_ref(), before.path.as_ref());
         if let (Some(name), Some(path)) = path
-            && request.uri().path_and_query() != Some(path)
+            && before.is_path_rewritten
             && let Ok(value) = HeaderValue::from_str(path.as_str())
         {
             request.headers_mut().insert(name, value);
@@ -171,16 +172,23 @@ impl Manners {
 /// What a request was before its route changed it.
 #[derive(Debug, Default)]
 pub(crate) struct Before {
+    /// Whether the route rewrites paths, be it to what they are already.
+    is_path_rewritten: bool,
     path: Option<PathAndQuery>,
     host: Option<HeaderValue>,
 }
 
 impl Before {
     /// Of this request; the bytes are shared.
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+    pub(crate) fn of<B>(request: &Request<B>, found: &Found, forward: &Forward) -> Self {
         Self {
+            is_path_rewritten: !forward.path.is_none(),
             path: request.uri().path_and_query().cloned(),
-            host: request.headers().get(http::header::HOST).cloned(),
+            // As in Envoy a share of a split changes the host before the route does, and nobody is told of that.
+            host: match found.host.as_deref().map(HostRewrite::rule) {
+                Some(HostRewriteRule::Literal(host)) => Some(host.clone()),
+                _ => request.headers().get(http::header::HOST).cloned(),
+            },
         }
     }
 }

@@ -23,23 +23,25 @@ pub(crate) struct ResponseEdits {
     fields: HeaderMap,
 }
 
-/// Turns a request into what its upstream gets. Gives its hash, and what is left to do to the response, if anything.
+/// Turns a request into what its upstream gets. Gives what its hash is.
 pub(crate) fn to_request(
     found: &Found,
     forward: &Forward,
     peer: &Peer,
     request: &mut Request<Body>,
-) -> Result<(Option<u64>, Option<Box<ResponseEdits>>), Error> {
+) -> Result<hash::Hashed, Error> {
     let hashed = hash::of(&forward.hash, request, found.client(peer));
+    // As in Envoy the share of a split comes first and the route has the last word.
+    if let Some(host) = &found.host {
+        host.apply(request);
+    }
     change_fields(found, peer, request);
-    let host = found.host.as_deref().unwrap_or(&forward.host);
     // The host may be made of the path as it came in; the path then changes.
-    host.apply(request);
+    forward.host.apply(request);
     forward
         .path
         .apply(request, &found.route.matcher.path, &peer.http().path)?;
-    let edits = response_edits(found, peer, request, hashed.set_cookie);
-    Ok((hashed.hash, edits))
+    Ok(hashed)
 }
 
 /// What is left to do to the response of a request that is answered here or forwarded; mostly nothing.

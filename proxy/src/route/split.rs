@@ -34,7 +34,7 @@ pub struct WeightedCluster {
     pub headers: HeaderMutations,
     /// What becomes of the listener's filters for this share. Default: nothing.
     pub overrides: FilterOverrides,
-    /// What becomes of the host of its requests; `None` leaves that to the route.
+    /// What becomes of the host of its requests, before the route changes it; `None` leaves it to the route alone.
     pub host: Option<Arc<HostRewrite>>,
 }
 
