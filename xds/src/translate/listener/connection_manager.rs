@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
-use pb::http_connection_manager::{CodecType, ForwardClientCertDetails, RouteSpecifier, StripPortMode};
+use pb::http_connection_manager::{
+    CodecType, ForwardClientCertDetails, RouteSpecifier, ServerHeaderTransformation, StripPortMode,
+};
 use pb::{HttpConnectionManager, Rds};
 use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
@@ -85,6 +87,8 @@ fn check(manager: &HttpConnectionManager) -> crate::translate::constraint::Check
     let rules = Rules::of("HttpConnectionManager");
     rules.defined::<CodecType>("CodecType", manager.codec_type)?;
     rules.not_empty("StatPrefix", &manager.stat_prefix)?;
+    let transformation = manager.server_header_transformation;
+    rules.defined::<ServerHeaderTransformation>("ServerHeaderTransformation", transformation)?;
     one_of("route_specifier", manager.route_specifier.as_ref())?;
     if manager
         .max_request_headers_kb

@@ -181,6 +181,8 @@ fn hosts_and_fields_are_taken_as_it_is_said() {
     assert!(!removed(
         json!({"forward_client_cert_details": "ALWAYS_FORWARD_ONLY"})
     ));
+    // How often a request was tried is for the upstream to know, and no order to Envoy.
+    assert!(!format!("{:?}", http(json!({})).edge).contains("x-envoy-attempt-count"));
     let set = json!({"filters": [manager(json!({"forward_client_cert_details": "SANITIZE_SET"}))]});
     let refused = read(&resource(json!({"filter_chains": [set]})))
         .map(|_| ())
@@ -203,6 +205,11 @@ fn what_envoy_refuses_is_refused_in_its_words() {
     check(
         resource(json!({"filter_chains": null})),
         &adding("no filter chains specified"),
+    );
+    let signed = chain(json!({"filters": [manager(json!({"server_header_transformation": 17}))]}));
+    check(
+        resource(json!({"filter_chains": [signed]})),
+        "Proto constraint validation failed (HttpConnectionManagerValidationError.ServerHeaderTransformation: value must be one of the defined enum values)",
     );
     let chains = |matches: &[Value]| {
         let chains: Vec<Value> = matches

@@ -53,8 +53,6 @@ impl Reading<'_> {
 
     fn path(&self, matches: &pb::RouteMatch) -> Result<PathMatch, Reject> {
         let path = match &matches.path_specifier {
-            // Every path starts with a `/`: such a prefix needs no comparison.
-            Some(PathSpecifier::Prefix(prefix)) if prefix == "/" => PathMatch::default(),
             Some(PathSpecifier::Prefix(prefix)) => PathMatch::prefix(prefix.as_str()),
             Some(PathSpecifier::Path(path)) => PathMatch::exact(path.as_str()),
             Some(PathSpecifier::SafeRegex(regex)) => {

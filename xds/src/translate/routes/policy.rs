@@ -63,7 +63,8 @@ impl Reading<'_> {
     fn timeouts(&mut self, action: &pb::RouteAction) -> Result<RouteTimeouts, Reject> {
         let request = duration(action.timeout.as_ref())?.unwrap_or(limits::ROUTE_TIMEOUT);
         let mut timeouts = RouteTimeouts {
-            request: (!request.is_zero()).then_some(request),
+            // With the one the other is not looked at, also where there is nothing in it.
+            request: (!request.is_zero() && action.max_stream_duration.is_none()).then_some(request),
             idle: duration(action.idle_timeout.as_ref())?,
             ..RouteTimeouts::default()
         };

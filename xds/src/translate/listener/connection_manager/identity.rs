@@ -99,8 +99,7 @@ pub(super) fn edge(of: &OfListener<'_>, trust: &Trust) -> EdgePolicy {
 }
 
 /// The fields by which Envoy can be told what to do: nobody is internal unless a listener says so, and none here does.
-const OF_CLIENTS: [&str; 17] = [
-    "x-envoy-attempt-count",
+const OF_CLIENTS: [&str; 16] = [
     "x-envoy-expected-rq-timeout-ms",
     "x-envoy-external-address",
     "x-envoy-force-trace",

@@ -77,6 +77,8 @@ fn other_deadlines_are_what_they_say() {
     let policy = route.policy.as_ref().unwrap();
     assert_eq!(policy.timeouts.idle, Some(Duration::ZERO));
     assert_eq!(policy.timeouts.stream_max, Some(Duration::from_secs(9)));
+    // Envoy looks at no `timeout`, be it the usual one, where there is the other.
+    assert_eq!(policy.timeouts.request, None);
     assert_eq!(policy.timeouts.grpc_timeout_max, Some(Duration::MAX));
     assert_eq!(policy.priority, RequestPriority::High);
     // Without a retry policy only what was never written goes out again, and what broke is a 503: Envoy's way.

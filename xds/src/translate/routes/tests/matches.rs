@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::r#type::v3::fractional_percent::DenominatorType;
 use envoy_types::pb::envoy::r#type::v3::{FractionalPercent, Int64Range};
 use envoy_types::pb::google::protobuf::BoolValue;
 use envoy_types::util::pack_any;
+use tidegate_proxy::route::PathRule;
 
 use super::*;
 
@@ -64,6 +65,14 @@ fn a_path_is_matched_without_its_query() {
     let separated = PathSpecifier::PathSeparatedPrefix("/sep".into());
     check(separated, &["/sep", "/sep/a", "/sep?x"], &["/sepa"]);
     check(PathSpecifier::ConnectMatcher(Default::default()), &[], &["/"]);
+}
+
+/// A rewrite takes its slash away.
+#[test]
+fn the_prefix_of_all_paths_is_a_prefix_too() {
+    let config = read(&of_routes(vec![route(prefix("/"), to("c"))])).unwrap();
+    let route = found(&config, "http://a/", &[]).unwrap();
+    assert_eq!(route.matcher.path.rule(), PathRule::Prefix("/"));
 }
 
 #[test]
