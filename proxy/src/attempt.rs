@@ -58,7 +58,7 @@ pub(crate) fn run<'a>(
             counts.ended(Err(&error));
             return Err(error.with_unsent(mem::take(request)));
         };
-        if let Some(advice) = mismatch(errand.cluster, request) {
+        if let Some(advice) = mismatch(errand.cluster, &endpoint, request) {
             return Err(Error::new(Kind::ProtocolMismatch).with_detail(advice));
         }
         let (cluster, policy) = (errand.cluster, errand.policy);
@@ -133,8 +133,8 @@ fn wanted(affinity: &Affinity, request: &Request<Body>) -> Option<Address> {
 }
 
 /// Why the cluster's protocol cannot carry this request, and what to do about it.
-fn mismatch(cluster: &Cluster, request: &Request<Body>) -> Option<&'static str> {
-    match cluster.transport_for(request.version()).protocol() {
+fn mismatch(cluster: &Cluster, endpoint: &Endpoint, request: &Request<Body>) -> Option<&'static str> {
+    match cluster.transport_for(endpoint, request.version()).protocol() {
         Protocol::Http1 => (Dialect::of(request.headers()) == Dialect::Grpc)
             .then_some("gRPC needs HTTP/2, but this port is declared as HTTP/1.1: declare it as h2c"),
         // Whether WebSocket fits shows when the endpoint has said whether it understands extended CONNECT.

@@ -54,7 +54,7 @@ use self::breaker::{BreakerSettings, Breakers};
 use self::budget::Budget;
 use self::endpoint::Fault;
 use self::outlier::{Detector, Outcome, Reason};
-use self::transport::Transport;
+use self::transport::{Transport, TransportChoices, Way};
 
 /// How a cluster is set up; the defaults suit an application server on the same machine or network.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub struct ClusterSettings {
     /// How they are connected to for requests that came by HTTP/2, where that is different, as it is where endpoints speak what
     /// their clients speak. Default: it is not.
     pub transport_http2: Option<TransportSettings>,
+    /// How those of its endpoints are connected to that are not like the others. Default: all are alike.
+    pub choices: Option<TransportChoices>,
     /// Which of its endpoints takes a request. Default: round robin.
     pub balance: BalanceSettings,
     /// Which endpoints are put aside because of how they answer. Default: none.
@@ -93,6 +95,7 @@ impl ClusterSettings {
             metrics_name: None,
             transport: TransportSettings::default(),
             transport_http2: None,
+            choices: None,
             balance: BalanceSettings::default(),
             outlier: None,
             health_check: None,
@@ -108,8 +111,11 @@ impl ClusterSettings {
 /// so a request that waits sees endpoints newer than its route.
 pub struct Cluster {
     settings: ClusterSettings,
-    transport: Transport,
-    transport_http2: Option<Transport>,
+    way: Way,
+    /// By the place that an endpoint was given; without any all go the one way.
+    ways: Vec<Way>,
+    /// Whether connections to some of its endpoints say who the client is.
+    tells_client: bool,
     table: ArcSwap<Table>,
     /// Taken to replace the table. Never held over an await.
     changing: Mutex<()>,
@@ -135,8 +141,11 @@ impl Cluster {
     pub fn new(settings: ClusterSettings) -> Arc<Self> {
         let metrics = ClusterMetrics::new(&settings.name);
         let breakers = Breakers::new(&settings.name, settings.breakers);
-        let transport = Transport::new(settings.transport.clone());
-        let transport_http2 = settings.transport_http2.clone().map(Transport::new);
+        let way = Way::new(settings.transport.clone(), settings.transport_http2.clone());
+        let choices = settings.choices.iter().flat_map(|choices| &choices.transports);
+        let ways: Vec<Way> = choices
+            .map(|one| Way::new(one.transport.clone(), one.transport_http2.clone()))
+            .collect();
         Arc::new(Self {
             table: ArcSwap::default(),
             changing: Mutex::default(),
@@ -153,8 +162,9 @@ impl Cluster {
             checked: AtomicBool::new(settings.health_check.is_none()),
             changed: Arc::default(),
             settings,
-            transport,
-            transport_http2,
+            tells_client: way.tells_client() || ways.iter().any(Way::tells_client),
+            way,
+            ways,
         })
     }
 
@@ -191,6 +201,8 @@ impl Cluster {
         let known: HashMap<_, _> = known.collect();
         let checking = self.checking.load(Ordering::Relaxed);
         for endpoint in &mut endpoints {
+            let choices = self.settings.choices.as_ref();
+            endpoint.go(choices.map_or(0, |choices| choices.of(endpoint)));
             match known.get(endpoint.address()) {
                 Some(old) => endpoint.adopt(old),
                 None if checking => _ = endpoint.state().set(Fault::Checks),
@@ -327,16 +339,34 @@ impl Cluster {
         &self.budget
     }
 
-    pub(crate) fn transport(&self) -> &Transport {
-        &self.transport
+    /// How one of its endpoints is connected to for a request that did not come by HTTP/2.
+    #[must_use]
+    pub fn transport_settings(&self, endpoint: &Endpoint) -> &TransportSettings {
+        self.transport(endpoint).settings()
     }
 
-    /// How its endpoints are connected to for a request that came by this version.
-    pub(crate) fn transport_for(&self, version: Version) -> &Transport {
-        match &self.transport_http2 {
+    pub(crate) fn transport(&self, endpoint: &Endpoint) -> &Transport {
+        &self.way(endpoint).usual
+    }
+
+    /// How an endpoint is connected to for a request that came by this version.
+    pub(crate) fn transport_for(&self, endpoint: &Endpoint, version: Version) -> &Transport {
+        let way = self.way(endpoint);
+        match &way.http2 {
             Some(transport) if version == Version::HTTP_2 => transport,
-            _ => &self.transport,
+            _ => &way.usual,
         }
+    }
+
+    /// Whether connections to some of its endpoints say who the client is.
+    pub(crate) fn tells_client(&self) -> bool {
+        self.tells_client
+    }
+
+    fn way(&self, endpoint: &Endpoint) -> &Way {
+        let own = endpoint.way().checked_sub(1);
+        let own = own.and_then(|at| self.ways.get(usize::from(at)));
+        own.unwrap_or(&self.way)
     }
 
     pub(crate) fn metrics(&self) -> &ClusterMetrics {

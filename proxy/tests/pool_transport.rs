@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use support::{CLUSTER, Front, HOST, everything_to, over, with_endpoints};
 use tidegate_proxy::cluster::breaker::{BreakerSettings, Thresholds};
-use tidegate_proxy::cluster::transport::{Connector, ProxyHeader, TcpKeepalive};
+use tidegate_proxy::cluster::transport::{
+    Connector, EndpointTransport, ProxyHeader, TcpKeepalive, TransportChoices,
+};
 use tidegate_proxy::cluster::{Address, Cluster, ClusterSettings, Endpoint, Protocol, TransportSettings};
 use tidegate_testkit::client::{Client, get, get_request};
 use tidegate_testkit::gate::Gate;
@@ -114,6 +116,46 @@ async fn sockets_are_set_up_as_the_cluster_says() {
         let front = Front::start(everything_to(&over(settings, &[upstream.address()]), None));
         assert_eq!(get(front.address, HOST, "/").await.status, status, "{source}");
     }
+}
+
+#[tokio::test]
+async fn endpoints_of_one_cluster_may_be_connected_to_in_different_ways() {
+    let upstream = |introduced: bool| {
+        RawUpstream::start(async move |mut connection: RawConnection| {
+            if introduced {
+                assert!(connection.wire.line().await.starts_with("PROXY "));
+            }
+            let head = connection.wire.head().await;
+            assert!(head.starts_with("GET / "), "{head}");
+            let body = if introduced { "with" } else { "none" };
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n{body}");
+            connection.wire.send(answer).await;
+            connection.wire.rest().await;
+        })
+    };
+    let (plain, introduced) = (upstream(false).await, upstream(true).await);
+    let way = TransportSettings {
+        proxy_header: Some(ProxyHeader::V1),
+        ..TransportSettings::default()
+    };
+    let choices = TransportChoices::new([EndpointTransport::new(way)], |endpoint| {
+        endpoint.hostname().map(|_| 0)
+    });
+    let cluster = Cluster::new(ClusterSettings {
+        choices: Some(choices),
+        ..ClusterSettings::new(CLUSTER)
+    });
+    cluster.set_endpoints(vec![
+        Endpoint::new(plain.address()).into(),
+        Endpoint::new(introduced.address()).with_hostname("a").into(),
+    ]);
+    let front = Front::start(everything_to(&cluster, None));
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        answers.push(get(front.address, HOST, "/").await.text());
+    }
+    answers.sort();
+    assert_eq!(answers, ["none", "none", "with", "with"]);
 }
 
 #[tokio::test]

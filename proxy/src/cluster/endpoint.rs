@@ -35,6 +35,8 @@ pub struct Endpoint {
     priority: u32,
     locality: Option<Arc<Locality>>,
     status: Status,
+    /// Which of its cluster's ways leads there: 0 is the usual one.
+    way: u16,
     metadata: Extensions,
     state: Arc<State>,
 }
@@ -118,6 +120,7 @@ impl Endpoint {
             priority: 0,
             locality: None,
             status: Status::default(),
+            way: 0,
             metadata: Extensions::new(),
             state: Arc::new(State::new()),
         }
@@ -269,6 +272,17 @@ impl Endpoint {
         if !Arc::ptr_eq(&self.state, &other.state) {
             Arc::make_mut(self).state = Arc::clone(&other.state);
         }
+    }
+
+    /// Sets by which of its cluster's ways it is connected to.
+    pub(super) fn go(self: &mut Arc<Self>, way: u16) {
+        if self.way != way {
+            Arc::make_mut(self).way = way;
+        }
+    }
+
+    pub(super) fn way(&self) -> u16 {
+        self.way
     }
 
     pub(crate) fn state(&self) -> &Arc<State> {

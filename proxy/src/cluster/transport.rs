@@ -16,8 +16,11 @@ use std::time::Duration;
 use crate::config::limits;
 use crate::tls::upstream::ClientTls;
 
+mod choice;
 mod connector;
 
+pub(super) use choice::Way;
+pub use choice::{EndpointTransport, TransportChoices};
 pub use connector::Connector;
 pub(crate) use connector::Duplex;
 

@@ -33,7 +33,7 @@ pub(crate) struct Scope {
 
 impl Key {
     pub(super) fn of(cluster: &Cluster, endpoint: &Endpoint, request: &Request<Body>) -> Self {
-        let transport = cluster.transport_for(request.version());
+        let transport = cluster.transport_for(endpoint, request.version());
         Self {
             transport: transport.clone(),
             address: endpoint.address().clone(),
@@ -43,10 +43,11 @@ impl Key {
 
     /// Without anything of a request.
     pub(super) fn apart(cluster: &Cluster, endpoint: &Endpoint) -> Self {
+        let transport = cluster.transport(endpoint);
         Self {
-            transport: cluster.transport().clone(),
+            transport: transport.clone(),
             address: endpoint.address().clone(),
-            scope: scope(cluster.transport(), endpoint, None).map(Arc::new),
+            scope: scope(transport, endpoint, None).map(Arc::new),
         }
     }
 
@@ -61,7 +62,7 @@ impl Key {
 
 /// Lets `request` carry its client's addresses, where the connections of its cluster tell them.
 pub(crate) fn introduce(cluster: &Cluster, peer: &Peer, request: &mut Request<Body>) {
-    if cluster.transport().settings().proxy_header.is_some()
+    if cluster.tells_client()
         && let Some(addresses) = peer.addresses()
     {
         request.extensions_mut().insert(addresses);

@@ -290,8 +290,8 @@ impl Clusters {
         tools: &mut Tools<'_, O>,
     ) {
         let named = |version: &Version| {
-            let secrets = version.config.tls.iter().flat_map(|tls| &tls.secrets);
-            secrets.into_iter().any(|secret| changed.contains(&secret.name))
+            let mut secrets = version.config.secrets();
+            secrets.any(|secret| changed.contains(&secret.name))
         };
         let concerned: Vec<Arc<str>> = self
             .slots
@@ -422,7 +422,7 @@ impl Clusters {
     /// The secrets that are used.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
         let versions = self.slots.values().flat_map(Slot::versions);
-        versions.flat_map(|version| version.config.tls.iter().flat_map(|tls| &tls.secrets))
+        versions.flat_map(|version| version.config.secrets())
     }
 
     /// What is told of all.

@@ -11,7 +11,7 @@ use tidegate_proxy::cluster::{ClusterSettings, Endpoint};
 use super::message::decode;
 use super::metadata::{Metadata, fields};
 use super::notes::Notes;
-use super::secret::{Secrets, UpstreamTls};
+use super::secret::{SecretName, Secrets, UpstreamTls};
 use super::{Context, Note, Reject, unknown};
 
 mod balance;
@@ -21,11 +21,14 @@ mod discovery;
 mod fingerprint;
 mod health;
 mod ignored;
+mod matches;
 mod outlier;
 mod policy;
 mod protocol;
 mod socket;
 mod transport;
+
+pub(super) use matches::KEY as MATCHED_BY;
 
 /// A cluster as its resource describes it, its secrets apart.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct ClusterConfig {
     pub settings: ClusterSettings,
     /// How TLS is spoken to its endpoints; certificates and trust may be secrets that come apart.
     pub tls: Option<UpstreamTls>,
+    /// The same of each of its `choices`, in their order.
+    pub tls_of_choices: Vec<Option<UpstreamTls>>,
     /// Where its endpoints come from.
     pub endpoints: EndpointSource,
     /// The hash of its resource without endpoints: equal for two of a name, they differ in their endpoints at most.
@@ -91,7 +96,8 @@ pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject>
         name: Arc::clone(&settings.name),
         stat_name: settings.metrics_name.clone(),
         settings,
-        tls,
+        tls: tls.usual,
+        tls_of_choices: tls.choices,
         endpoints,
         fingerprint: fingerprint::of(body),
         notes: notes.into_list(),
@@ -114,7 +120,25 @@ impl ClusterConfig {
             }
             settings.transport.tls = Some(built);
         }
+        let ways = settings.choices.iter_mut();
+        let ways = ways.flat_map(|choices| &mut choices.transports);
+        for (tls, way) in self.tls_of_choices.iter().zip(ways) {
+            let Some(tls) = tls else { continue };
+            let Some(built) = tls.build(secrets)? else {
+                return Ok(None);
+            };
+            if let Some(second) = &mut way.transport_http2 {
+                second.tls = Some(built.clone());
+            }
+            way.transport.tls = Some(built);
+        }
         Ok(Some(settings))
+    }
+
+    /// The secrets that it names.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        let choices = self.tls_of_choices.iter().flatten();
+        self.tls.iter().chain(choices).flat_map(|tls| &tls.secrets)
     }
 }
 

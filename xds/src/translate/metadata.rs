@@ -18,6 +18,10 @@ pub struct Metadata {
     pub packed: BTreeMap<Box<str>, Bytes>,
 }
 
+/// What an endpoint's locality says, in the `metadata` extensions of the endpoint; only where something looks at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalityMetadata(pub Metadata);
+
 impl Metadata {
     /// Reads the encoded message. What is no metadata is left out.
     #[must_use]

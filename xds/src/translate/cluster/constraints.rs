@@ -74,9 +74,20 @@ pub(super) fn cluster(message: &envoy::Cluster) -> Checked {
         common_balancing,
     )?;
     balancing(message)?;
-    of.optional("TransportSocket", message.transport_socket.as_ref(), |socket| {
-        Rules::of("TransportSocket").not_empty("Name", &socket.name)
-    })
+    of.each(
+        "TransportSocketMatches",
+        &message.transport_socket_matches,
+        |one| {
+            let of = Rules::of("TransportSocketMatch");
+            of.not_empty("Name", &one.name)?;
+            of.optional("TransportSocket", one.transport_socket.as_ref(), socket)
+        },
+    )?;
+    of.optional("TransportSocket", message.transport_socket.as_ref(), socket)
+}
+
+fn socket(socket: &core::TransportSocket) -> Checked {
+    Rules::of("TransportSocket").not_empty("Name", &socket.name)
 }
 
 /// Of the times between look-ups.

@@ -20,6 +20,7 @@ use crate::translate::tests::context;
 
 mod checks;
 mod http;
+mod matches;
 mod policies;
 
 /// A cluster of this kind with its endpoints inline.

@@ -6,8 +6,11 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::cluster::v3 as envoy;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use tidegate_proxy::cluster::ClusterSettings;
-use tidegate_proxy::cluster::transport::{TcpKeepalive, TransportSettings};
+use tidegate_proxy::cluster::transport::{
+    EndpointTransport, TcpKeepalive, TransportChoices, TransportSettings,
+};
 
+use super::matches::Labels;
 use super::protocol::Spoken;
 use super::socket;
 use crate::limits;
@@ -17,6 +20,14 @@ use crate::translate::notes::Notes;
 use crate::translate::secret::{HostNames, UpstreamTls};
 use crate::translate::{Context, Reject};
 
+/// TLS to the endpoints of a cluster.
+#[derive(Default)]
+pub(super) struct Tls {
+    pub(super) usual: Option<UpstreamTls>,
+    /// Of each of the cluster's other ways to connect.
+    pub(super) choices: Vec<Option<UpstreamTls>>,
+}
+
 /// Writes everything but TLS into `settings`, and returns TLS.
 pub(super) fn read(
     message: &envoy::Cluster,
@@ -24,50 +35,84 @@ pub(super) fn read(
     settings: &mut ClusterSettings,
     context: &Context,
     notes: &mut Notes,
-) -> Result<Option<UpstreamTls>, Reject> {
+) -> Result<Tls, Reject> {
     settings.transport = spoken.transport.clone();
     settings.transport.tcp_keepalive = keepalive(message.upstream_connection_options.as_ref());
     settings.transport.source = source(message.upstream_bind_config.as_ref(), notes)?;
-    let layers = socket::read(chosen(message)?, notes)?;
-    settings.transport.proxy_header = layers.header;
-    settings.transport_http2 = spoken.for_http2.as_ref().map(|second| TransportSettings {
-        protocol: second.protocol,
-        http2: second.http2,
-        ..settings.transport.clone()
-    });
-    if spoken.by_alpn && layers.tls.is_none() {
-        let why = format!(
-            "ALPN configured for cluster {} which has a non-ALPN transport socket: ",
-            message.name
-        );
-        return Err(Reject::Resource(why));
-    }
-    let Some(tls) = &layers.tls else {
-        return Ok(None);
-    };
-    let names = HostNames {
-        asked_for: spoken.asks_for_host,
-        checked: spoken.checks_host,
-    };
-    UpstreamTls::read(tls, names, context, notes).map(Some)
-}
-
-/// The one transport socket for all endpoints. Of those that are chosen by an endpoint's metadata only a first one that
-/// takes them all is as good.
-fn chosen(message: &envoy::Cluster) -> Result<Option<&core::TransportSocket>, Reject> {
     if message.transport_socket_matcher.is_some() {
         return Err(Reject::unsupported("transport_socket_matcher"));
     }
-    let Some(first) = message.transport_socket_matches.first() else {
-        return Ok(message.transport_socket.as_ref());
+    let mut reader = Reader {
+        message,
+        spoken,
+        context,
+        notes,
     };
-    match first
-        .r#match
-        .as_ref()
-        .is_none_or(|wanted| wanted.fields.is_empty())
-    {
-        true => Ok(first.transport_socket.as_ref()),
-        false => Err(Reject::unsupported("transport_socket_matches")),
+    let common = settings.transport.clone();
+    let (usual, tls) = reader.way(&common, message.transport_socket.as_ref(), "socket")?;
+    (settings.transport, settings.transport_http2) = (usual.transport, usual.transport_http2);
+    let mut tls = Tls {
+        usual: tls,
+        choices: Vec::new(),
+    };
+    let mut ways = Vec::new();
+    for one in &message.transport_socket_matches {
+        let (way, of_way) = reader.way(&common, one.transport_socket.as_ref(), "socket matcher")?;
+        ways.push(way);
+        tls.choices.push(of_way);
+    }
+    if !ways.is_empty() {
+        let labels = Labels::of(message);
+        settings.choices = Some(TransportChoices::new(ways, move |endpoint| {
+            labels.choose(endpoint)
+        }));
+    }
+    Ok(tls)
+}
+
+struct Reader<'a> {
+    message: &'a envoy::Cluster,
+    spoken: &'a Spoken,
+    context: &'a Context,
+    notes: &'a mut Notes,
+}
+
+impl Reader<'_> {
+    /// What is in `common`, through this transport socket; `kind` is what Envoy calls it.
+    fn way(
+        &mut self,
+        common: &TransportSettings,
+        socket: Option<&core::TransportSocket>,
+        kind: &str,
+    ) -> Result<(EndpointTransport, Option<UpstreamTls>), Reject> {
+        let spoken = self.spoken;
+        let layers = socket::read(socket, self.notes)?;
+        if spoken.by_alpn && layers.tls.is_none() {
+            let name = &self.message.name;
+            return Err(Reject::Resource(format!(
+                "ALPN configured for cluster {name} which has a non-ALPN transport {kind}: "
+            )));
+        }
+        let transport = TransportSettings {
+            proxy_header: layers.header,
+            ..common.clone()
+        };
+        let transport_http2 = spoken.for_http2.as_ref().map(|second| TransportSettings {
+            protocol: second.protocol,
+            http2: second.http2,
+            ..transport.clone()
+        });
+        let names = HostNames {
+            asked_for: spoken.asks_for_host,
+            checked: spoken.checks_host,
+        };
+        let tls = layers.tls.as_ref();
+        let tls = tls.map(|tls| UpstreamTls::read(tls, names, self.context, self.notes));
+        let way = EndpointTransport {
+            transport,
+            transport_http2,
+        };
+        Ok((way, tls.transpose()?))
     }
 }
 

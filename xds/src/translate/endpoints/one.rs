@@ -16,8 +16,9 @@ use tidegate_proxy::cluster::{Address, Endpoint, Locality, Status};
 
 use super::address::{self, Place};
 use crate::translate::Reject;
+use crate::translate::cluster::MATCHED_BY;
 use crate::translate::message::number;
-use crate::translate::metadata::Metadata;
+use crate::translate::metadata::{LocalityMetadata, Metadata};
 use crate::translate::notes::Notes;
 
 /// An endpoint as an assignment describes it.
@@ -76,6 +77,7 @@ pub(crate) fn all(
     for (index, group) in message.endpoints.iter().enumerate() {
         let path = format!("{path}endpoints[{index}]");
         let locality = locality(group);
+        let of_locality = metadata_of(group);
         let listed = match &group.lb_config {
             Some(LbConfig::LoadBalancerEndpoints(list)) => &list.lb_endpoints,
             Some(LbConfig::LedsClusterLocalityConfig(_)) => {
@@ -90,10 +92,20 @@ pub(crate) fn all(
             let mut described = describe(message, listed, &path, notes)?;
             described.priority = group.priority;
             described.locality.clone_from(&locality);
+            if let Some(of_locality) = &of_locality {
+                described.metadata.insert(of_locality.clone());
+            }
             all.push(described);
         }
     }
     Ok(all)
+}
+
+/// What a locality says, where transport sockets are chosen by it: nothing else asks for that.
+fn metadata_of(group: &envoy::LocalityLbEndpoints) -> Option<LocalityMetadata> {
+    let metadata = group.metadata.as_ref()?;
+    let asked = metadata.filter_metadata.contains_key(MATCHED_BY);
+    asked.then(|| LocalityMetadata(Metadata::read(Bytes::from(metadata.encode_to_vec()))))
 }
 
 fn locality(group: &envoy::LocalityLbEndpoints) -> Option<Arc<Locality>> {
