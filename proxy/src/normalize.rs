@@ -39,6 +39,7 @@ use crate::normalize::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED
 use crate::normalize::host::Host;
 use crate::normalize::path::PathPolicy;
 
+pub mod certificate;
 pub mod edge;
 pub mod forwarded;
 pub mod host;
@@ -54,7 +55,7 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     TRANSFER_ENCODING,
 ];
 /// Fields that change what a message is, or who sent it: too late behind its content.
-const HEAD_ONLY: [HeaderName; 18] = [
+const HEAD_ONLY: [HeaderName; 19] = [
     AUTHORIZATION,
     CACHE_CONTROL,
     CONTENT_ENCODING,
@@ -70,6 +71,7 @@ const HEAD_ONLY: [HeaderName; 18] = [
     SET_COOKIE,
     TE,
     TRAILER,
+    certificate::X_FORWARDED_CLIENT_CERT,
     X_FORWARDED_FOR,
     X_FORWARDED_HOST,
     X_FORWARDED_PROTO,
@@ -115,6 +117,7 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Err
     }
     settings.underscores.apply(request.headers_mut()).map_err(bad)?;
     settings.edge.apply(request.headers_mut());
+    settings.client_certificate.apply(request.headers_mut(), peer);
     let client = forwarded::apply(
         request.headers_mut(),
         peer,
@@ -127,6 +130,17 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Err
         client,
         redirect,
     })
+}
+
+/// The names of fields that are this one but for `_` in the place of `-`: many an application reads both as one.
+fn twins_of(headers: &HeaderMap, name: &HeaderName) -> Vec<HeaderName> {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let is_twin = |other: &&HeaderName| {
+        other.as_str().len() == name.as_str().len()
+            && *other != name
+            && other.as_str().bytes().map(dashed).eq(name.as_str().bytes())
+    };
+    headers.keys().filter(is_twin).cloned().collect()
 }
 
 fn bad(detail: &'static str) -> Error {

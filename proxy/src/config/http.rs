@@ -24,6 +24,7 @@ use std::time::Duration;
 use crate::config::limits;
 use crate::config::manners::Manners;
 use crate::filter::NamedFilters;
+use crate::normalize::certificate::CertificateField;
 use crate::normalize::edge::{EdgePolicy, Underscores};
 use crate::normalize::forwarded::{Forwarding, Separator};
 use crate::normalize::host::{HostDot, HostPort};
@@ -51,6 +52,8 @@ pub struct HttpSettings {
     pub path: PathPolicy,
     /// Who is believed about who the client is. Default: nobody.
     pub forwarding: Forwarding,
+    /// What an upstream is told about its client's certificate. Default: what the client says.
+    pub client_certificate: CertificateField,
     /// What stands between two addresses in `X-Forwarded-For`. Default: a comma and a blank.
     pub separator: Separator,
     /// How long a client may take. Defaults: [`limits`].
@@ -181,6 +184,7 @@ impl Default for HttpSettings {
             host_dot: HostDot::default(),
             path: PathPolicy::default(),
             forwarding: Forwarding::default(),
+            client_certificate: CertificateField::default(),
             separator: Separator::default(),
             timeouts: DownstreamTimeouts::default(),
             head: HeadLimits::default(),

@@ -193,6 +193,8 @@ async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Establi
     let hello = hello.map_err(lost_or_tls)?;
     let chain = chain_of(&hello, ends, shared)?;
     let tls = chain.tls.as_ref().ok_or(Refusal::NoChain)?;
+    let details = chain.http.client_certificate.details();
+    let own = details.and_then(|_| tls.shown_to(&hello.client_hello()));
     // From here on it costs memory and time: who has not sent a ClientHello takes nobody's place.
     let permit = shared.connections.handshakes().acquire().await;
     let handshake = hello.into_stream_with(Arc::clone(tls.config()), |session| {
@@ -200,7 +202,11 @@ async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Establi
     });
     let stream = Box::new(handshake.await.map_err(lost_or_tls)?);
     drop(permit);
-    let facts = TlsFacts::of(stream.get_ref().1);
+    let mut facts = TlsFacts::of(stream.get_ref().1);
+    if let Some(details) = details {
+        let own = own.as_deref().unwrap_or_default();
+        facts = facts.with_forwarded(details, stream.get_ref().1, own);
+    }
     shared.metrics.handshake(facts.version);
     shared
         .counts()

@@ -12,6 +12,7 @@ use crate::config::http::HttpSettings;
 use crate::drain::Watch;
 use crate::listener::Shared;
 use crate::listener::chain::Chain;
+use crate::normalize::certificate::{self, Details};
 use crate::observe::counts::{HttpCounts, http::OpenHttp};
 use crate::proxy_protocol::Addresses;
 use crate::tls::certificate::Facts;
@@ -46,6 +47,8 @@ pub(crate) struct TlsFacts {
     pub(crate) alpn: Option<Box<[u8]>>,
     /// What it speaks.
     pub(crate) version: Option<ProtocolVersion>,
+    /// What upstreams are told about its certificate, where they are.
+    pub(crate) forwarded: Option<HeaderValue>,
     certificate: Option<ClientCertificate>,
 }
 
@@ -193,6 +196,7 @@ impl TlsFacts {
             server_name: None,
             alpn: None,
             version: None,
+            forwarded: None,
             certificate: None,
         }
     }
@@ -203,6 +207,7 @@ impl TlsFacts {
             server_name: session.server_name().map(|name| name.to_ascii_lowercase().into()),
             alpn: session.alpn_protocol().map(Into::into),
             version: session.protocol_version(),
+            forwarded: None,
             certificate: certificate.map(|certificate| ClientCertificate {
                 der: certificate.as_ref().into(),
                 facts: OnceLock::new(),
@@ -210,8 +215,17 @@ impl TlsFacts {
         }
     }
 
+    /// The same, with what upstreams are told about the certificate, to whom `own` was shown.
+    pub(super) fn with_forwarded(self, details: Details, session: &ServerConnection, own: &[u8]) -> Self {
+        let chain = session.peer_certificates().unwrap_or_default();
+        let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
+        Self {
+            forwarded: certificate::element(details, &chain, own),
+            ..self
+        }
+    }
+
     /// The client's own certificate, in DER.
-    #[allow(dead_code, reason = "for forwarding headers")]
     pub(crate) fn certificate(&self) -> Option<&[u8]> {
         self.certificate.as_ref().map(|certificate| &*certificate.der)
     }

@@ -21,7 +21,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustls::server::NoServerSessionStorage;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
 use super::TlsError;
@@ -91,6 +91,7 @@ pub enum ClientCertificates {
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     identities: Vec<Identity>,
+    resolver: Arc<resolve::Resolver>,
 }
 
 impl ServerTlsSettings {
@@ -126,10 +127,10 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(settings.offer.provider())
             .with_protocol_versions(versions)
             .map_err(setup)?;
-        let resolver = resolve::Resolver::new(&settings.identities);
+        let resolver = Arc::new(resolve::Resolver::new(&settings.identities));
         let mut config = builder
             .with_client_cert_verifier(clients::verifier(&settings.clients)?)
-            .with_cert_resolver(Arc::new(resolver));
+            .with_cert_resolver(Arc::clone(&resolver) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = settings.alpn;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         match settings.resumption {
@@ -142,6 +143,7 @@ impl ServerTls {
         Ok(Self {
             config: Arc::new(config),
             identities: settings.identities,
+            resolver,
         })
     }
 
@@ -163,6 +165,14 @@ impl ServerTls {
     #[must_use]
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.identities.iter().map(Identity::expires_at).min()
+    }
+
+    /// The certificate that a client gets, in DER.
+    pub(crate) fn shown_to(&self, hello: &ClientHello<'_>) -> Option<Vec<u8>> {
+        let key = self
+            .resolver
+            .find(hello.server_name(), hello.signature_schemes())?;
+        key.cert.first().map(|certificate| certificate.to_vec())
     }
 
     pub(crate) fn config(&self) -> &Arc<ServerConfig> {

@@ -42,7 +42,7 @@ impl Resolver {
     }
 
     /// The best certificate for this name of which the client can check the signature.
-    fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
+    pub(super) fn find(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Arc<CertifiedKey>> {
         let name = name.map(str::to_ascii_lowercase);
         let exact = name.as_deref().and_then(|name| self.exact.get(name));
         let parent = name.as_deref().and_then(|name| name.split_once('.'));

@@ -7,9 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
-use pb::http_connection_manager::{
-    CodecType, ForwardClientCertDetails, RouteSpecifier, ServerHeaderTransformation, StripPortMode,
-};
+use pb::http_connection_manager::{CodecType, RouteSpecifier, ServerHeaderTransformation, StripPortMode};
 use pb::{HttpConnectionManager, Rds};
 use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
@@ -60,6 +58,7 @@ pub(super) fn read(
         host_dot: paths::host_dot(manager),
         path: paths::policy(manager),
         forwarding: trust.forwarding,
+        client_certificate: trust.certificates,
         separator: Separator::Comma,
         timeouts: timeouts::of_manager(manager, notes)?,
         head: protocol::head_limits(manager),
@@ -118,13 +117,6 @@ fn refuse_contradictions(manager: &HttpConnectionManager) -> Result<(), Reject> 
         ));
     }
     let restricting = [
-        (
-            "forward_client_cert_details",
-            !matches!(
-                manager.forward_client_cert_details(),
-                ForwardClientCertDetails::Sanitize | ForwardClientCertDetails::AlwaysForwardOnly
-            ),
-        ),
         (
             "skip_xff_append",
             manager.skip_xff_append && truth(manager.use_remote_address),

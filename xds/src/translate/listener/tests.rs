@@ -183,12 +183,32 @@ fn hosts_and_fields_are_taken_as_it_is_said() {
     ));
     // How often a request was tried is for the upstream to know, and no order to Envoy.
     assert!(!format!("{:?}", http(json!({})).edge).contains("x-envoy-attempt-count"));
-    let set = json!({"filters": [manager(json!({"forward_client_cert_details": "SANITIZE_SET"}))]});
-    let refused = read(&resource(json!({"filter_chains": [set]})))
-        .map(|_| ())
-        .unwrap_err();
-    let expected = "http_connection_manager.forward_client_cert_details is not supported here";
-    assert_eq!(refused.to_string(), expected);
+    assert!(removed(json!({"forward_client_cert_details": "SANITIZE_SET"})));
+    assert!(!removed(json!({"forward_client_cert_details": "APPEND_FORWARD"})));
+}
+
+#[test]
+fn what_is_told_of_certificates_is_what_is_said() {
+    use tidegate_proxy::normalize::certificate::{CertificateField, Details};
+    let check = |mode: &str, expected: CertificateField| {
+        let details = json!({"subject": true, "uri": true, "chain": true});
+        let changes =
+            json!({"forward_client_cert_details": mode, "set_current_client_cert_details": details});
+        assert_eq!(http(changes).client_certificate, expected, "{mode}");
+    };
+    let details = Details {
+        chain: true,
+        subject: true,
+        uris: true,
+        ..Details::default()
+    };
+    check("SANITIZE", CertificateField::Pass);
+    check("ALWAYS_FORWARD_ONLY", CertificateField::Pass);
+    check("FORWARD_ONLY", CertificateField::PassOfKnown);
+    check("APPEND_FORWARD", CertificateField::Append(details));
+    check("SANITIZE_SET", CertificateField::Set(details));
+    let bare = http(json!({"forward_client_cert_details": "SANITIZE_SET"}));
+    assert_eq!(bare.client_certificate, CertificateField::Set(Details::default()));
 }
 
 #[test]

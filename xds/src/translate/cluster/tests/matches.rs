@@ -11,7 +11,7 @@ use tidegate_proxy::cluster::transport::{ProxyHeader, TransportSettings};
 
 use super::*;
 
-fn socket(packed: &(impl Message + Name + Default)) -> core::TransportSocket {
+fn socket(packed: &(impl Name + Default)) -> core::TransportSocket {
     core::TransportSocket {
         name: "socket".into(),
         config_type: Some(ConfigType::TypedConfig(protobuf::Any {

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use envoy_types::pb::envoy::config::core::v3::address::Address as Kind;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -25,6 +23,7 @@ use prost::Message;
 use tidegate_proxy::Body;
 use tidegate_proxy::error::BoxError;
 use tidegate_proxy::filter::ext_authz::{About, Answer, Codec, Decision};
+use tidegate_proxy::normalize::certificate::pem;
 use tidegate_proxy::route::{HeaderMutations, Mutation, TextMatch, Write};
 
 const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -212,29 +211,6 @@ fn described(address: SocketAddr) -> Address {
     Address {
         address: Some(Kind::SocketAddress(socket)),
     }
-}
-
-/// A certificate as a URL has it, in PEM.
-fn pem(der: &[u8]) -> String {
-    let encoded = STANDARD.encode(der);
-    let lines = encoded
-        .as_bytes()
-        .chunks(64)
-        .map(|line| String::from_utf8_lossy(line).into_owned());
-    let body: Vec<String> = lines.collect();
-    let text = format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        body.join("\n")
-    );
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }
 
 fn framed(message: &CheckRequest) -> Bytes {

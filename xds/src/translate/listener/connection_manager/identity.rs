@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::http::original_ip_detection::xff::v3::XffConfig;
 use http::HeaderName;
+use tidegate_proxy::normalize::certificate::{CertificateField, Details};
 use tidegate_proxy::normalize::edge::{EdgePolicy, Underscores};
 use tidegate_proxy::normalize::forwarded::Forwarding;
 use tidegate_proxy::observe::request_id::{MakeRequestId, RequestIdPolicy, RequestIdResponse};
@@ -20,8 +21,10 @@ pub(super) struct Trust {
     pub(super) forwarding: Forwarding,
     /// Whether this proxy is the first that a client meets: `use_remote_address`.
     pub(super) is_edge: bool,
-    /// Whether what a client says about certificates passes.
-    pub(super) believes_certificates: bool,
+    /// What an upstream is told about certificates, and whether what a client says about them passes.
+    pub(super) certificates: CertificateField,
+    /// Whether such a field is taken out of every request.
+    hides_certificates: bool,
 }
 
 impl Trust {
@@ -42,12 +45,32 @@ impl Trust {
                 return Err(unsupported_field("http_connection_manager", field));
             }
         };
-        let details = manager.forward_client_cert_details();
+        let (certificates, hides_certificates) = certificates(manager);
         Ok(Self {
             forwarding,
             is_edge,
-            believes_certificates: details == ForwardClientCertDetails::AlwaysForwardOnly,
+            certificates,
+            hides_certificates,
         })
+    }
+}
+
+/// What becomes of the field about certificates, and whether what a client says under its name is always removed.
+fn certificates(manager: &HttpConnectionManager) -> (CertificateField, bool) {
+    let wanted = manager.set_current_client_cert_details.as_ref();
+    let details = wanted.map_or(Details::default(), |wanted| Details {
+        certificate: wanted.cert,
+        chain: wanted.chain,
+        subject: truth(wanted.subject),
+        uris: wanted.uri,
+        hosts: wanted.dns,
+    });
+    match manager.forward_client_cert_details() {
+        ForwardClientCertDetails::Sanitize => (CertificateField::Pass, true),
+        ForwardClientCertDetails::ForwardOnly => (CertificateField::PassOfKnown, false),
+        ForwardClientCertDetails::AppendForward => (CertificateField::Append(details), false),
+        ForwardClientCertDetails::SanitizeSet => (CertificateField::Set(details), true),
+        ForwardClientCertDetails::AlwaysForwardOnly => (CertificateField::Pass, false),
     }
 }
 
@@ -83,10 +106,10 @@ fn detection(extension: &TypedExtensionConfig) -> Result<Forwarding, Reject> {
 pub(super) fn edge(of: &OfListener<'_>, trust: &Trust) -> EdgePolicy {
     let at_edge: &[&str] = if trust.is_edge { &OF_THE_EDGE } else { &[] };
     // A certificate is vouched for by whoever speaks TLS, and that is this proxy.
-    let certificates: &[&str] = if trust.believes_certificates {
-        &[]
-    } else {
+    let certificates: &[&str] = if trust.hides_certificates {
         &["x-forwarded-client-cert"]
+    } else {
+        &[]
     };
     let names = OF_CLIENTS.iter().chain(at_edge).chain(certificates);
     let ours = EdgePolicy::removing(names.filter_map(|name| HeaderName::try_from(*name).ok()));
