@@ -199,6 +199,16 @@ impl Places {
         None
     }
 
+    /// How many parts have fields that nobody knows: a text counts once, as Envoy looks no further than the first of its.
+    #[must_use]
+    pub fn with_unknown_fields(&self) -> u64 {
+        let unknown = self.parts.iter().filter(|part| {
+            let mut ignored = part.parsed.ignored.iter();
+            ignored.any(|problem| problem.message.starts_with("no such field"))
+        });
+        unknown.count() as u64
+    }
+
     fn ignored(&self) -> Vec<String> {
         self.parts
             .iter()

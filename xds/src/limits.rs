@@ -70,6 +70,12 @@ pub const INITIAL_FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 /// How many notes about what has no effect are kept of one resource; the rest is left out.
 pub const NOTES_MAX: usize = 100;
 
+/// How many unknown fields of one message are named where it is told of them; the rest is left out.
+pub const UNKNOWN_FIELDS_SHOWN_MAX: usize = 100;
+
+/// How many different messages with unknown fields are counted, each once, as Envoy does. Above it they are not any more.
+pub const UNKNOWN_FIELDS_COUNTED_MAX: usize = 10_000;
+
 /// How long the server lets listeners and routes wait until the clusters before them were taken, and removals until everything
 /// else was. Above it they are sent all the same: a client that never answers must not keep the rest from itself.
 pub const ORDER_WAIT: Duration = Duration::from_secs(5);

@@ -12,6 +12,7 @@ mod json;
 mod problem;
 mod read;
 mod schema;
+mod shapes;
 mod tree;
 mod value;
 mod write;
@@ -19,6 +20,7 @@ mod yaml;
 
 pub use problem::Problem;
 pub use schema::{Schema, is_known_to_envoy};
+pub(crate) use shapes::{Content, Shapes, fields};
 pub use tree::Position;
 pub use value::Json;
 pub use write::Secrets;

@@ -42,6 +42,8 @@ pub struct Context {
     pub internal_listeners: Vec<Box<str>>,
     /// Whether unknown fields of a dynamic resource reject it (`--reject-unknown-dynamic-fields`).
     pub unknown_fields: UnknownFields,
+    /// What unknown fields are told by.
+    pub descriptors: unknown::Descriptors,
     /// What external listeners remove from requests beside what Envoy removes everywhere.
     pub edge: EdgePolicy,
     /// The files of access logs.
@@ -58,6 +60,8 @@ pub enum UnknownFields {
     /// It is ignored and counted.
     #[default]
     Ignored,
+    /// It is ignored without a word (`--ignore-unknown-dynamic-fields`).
+    Uncounted,
     /// It rejects the resource.
     Rejected,
 }

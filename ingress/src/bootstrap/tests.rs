@@ -118,8 +118,7 @@ fn unknown_fields_can_be_allowed_and_are_listed() {
     let mut flags = flags(None, &["bogus: 1"]);
     assert!(load(&flags).is_err());
     flags.unknown.allow_static = true;
-    assert_eq!(
-        load(&flags).unwrap().ignored,
-        ["--config-yaml:1:1: no such field: 'bogus'"]
-    );
+    let loaded = load(&flags).unwrap();
+    assert_eq!(loaded.ignored, ["--config-yaml:1:1: no such field: 'bogus'"]);
+    assert_eq!(loaded.places.with_unknown_fields(), 1);
 }

@@ -43,6 +43,8 @@ pub fn context(flags: &Flags) -> Context {
             .collect(),
         unknown_fields: if flags.unknown.reject_dynamic {
             UnknownFields::Rejected
+        } else if flags.unknown.ignore_dynamic {
+            UnknownFields::Uncounted
         } else {
             UnknownFields::Ignored
         },

@@ -22,6 +22,8 @@ pub struct Discovery {
     pub kinds: BTreeSet<Kind>,
     /// Whether there is a control plane to ask.
     pub control_plane: bool,
+    /// How many parts of the bootstrap have fields that nobody knows (`server.static_unknown_fields`).
+    pub static_unknown_fields: u64,
 }
 
 /// What of a cluster's endpoints has come by themselves.
@@ -73,7 +75,7 @@ pub(super) fn tell(flat: &mut Flat, discovery: &Discovery) {
         );
     }
     flat.counter("server.dynamic_unknown_fields", counts.unknown_fields.get());
-    flat.counter("server.static_unknown_fields", 0);
+    flat.counter("server.static_unknown_fields", discovery.static_unknown_fields);
     for (prefix, kind) in [
         ("cluster_manager.cds", Kind::Cluster),
         ("listener_manager.lds", Kind::Listener),

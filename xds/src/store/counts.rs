@@ -2,12 +2,14 @@
 //!
 //! Written by the store alone, and read by whoever shows statistics, as it was a moment ago.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::limits;
 use crate::session::Number;
 use crate::translate::Note;
 use crate::translate::unknown::UNKNOWN_FIELDS;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What a store has counted since it began.
 #[derive(Debug, Default)]
@@ -18,8 +20,9 @@ pub struct Counts {
     pub listeners: Changed,
     /// Listeners that kept their sockets when they changed (`listener_manager.listener_in_place_updated`).
     pub in_place: Number,
-    /// Resources of control planes with unknown fields (`server.dynamic_unknown_fields`).
+    /// Different messages of control planes with unknown fields (`server.dynamic_unknown_fields`).
     pub unknown_fields: Number,
+    told: Mutex<HashSet<u64>>,
     /// Route configurations by name (`http.<prefix>.rds.<name>.…`).
     pub routes: Named,
     /// Endpoints by the cluster that uses them (`cluster.<name>.…`).
@@ -123,10 +126,19 @@ impl Named {
 }
 
 impl Counts {
-    /// A resource of a control plane was accepted, with these notes.
+    /// A resource of a control plane was accepted, with these notes. What is said of unknown fields counts once, whichever
+    /// resources have them.
     pub(super) fn noted(&self, notes: &[Note]) {
-        if notes.iter().any(|note| note.what == UNKNOWN_FIELDS) {
-            self.unknown_fields.increment();
+        for description in notes
+            .iter()
+            .filter_map(|note| note.what.strip_prefix(UNKNOWN_FIELDS))
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() < limits::UNKNOWN_FIELDS_COUNTED_MAX && told.insert(xxh3_64(description.as_bytes()))
+            {
+                self.unknown_fields.increment();
+                tracing::warn!("Unknown field: {description}");
+            }
         }
     }
 }

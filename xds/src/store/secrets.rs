@@ -77,8 +77,12 @@ impl SecretBook {
     ) {
         changes.view.insert(Kind::Secret);
         let name = Arc::clone(&raw.name);
+        let notes = secret.notes.clone();
+        if origin == Origin::Dynamic {
+            changes.counts.noted(&notes);
+        }
         self.secrets.insert(Arc::clone(&name), Arc::new(secret));
-        let entry = record::accepted(raw, origin, State::Active, Vec::new(), now);
+        let entry = record::accepted(raw, origin, State::Active, notes, now);
         self.entries.insert(name, entry);
     }
 

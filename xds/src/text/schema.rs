@@ -8,7 +8,7 @@ use super::write::{Secrets, Writer};
 use super::{Format, Json, Parsed, Problem, Unknown};
 
 /// All of Envoy's messages, as `cargo xtask descriptors` writes them.
-static DESCRIPTORS: &[u8] = include_bytes!("descriptors.binpb");
+pub(super) static DESCRIPTORS: &[u8] = include_bytes!("descriptors.binpb");
 
 /// What Envoy 1.40 has beyond the descriptors: the type is known, what is in it is not.
 const WITHOUT_DESCRIPTOR: [&str; 9] = [

@@ -78,7 +78,7 @@ pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject>
     let message: envoy::Cluster = decode(body)?;
     constraints::cluster(&message)?;
     let mut notes = Notes::default();
-    unknown::check(&message, body.len(), context, &mut notes)?;
+    unknown::check(&message, body, context, &mut notes)?;
     let mut settings = ClusterSettings::new(message.name.as_str());
     let protocol = protocol::read(&message, &mut notes)?;
     settings.balance = balance::read(&message, &mut notes)?;

@@ -49,7 +49,7 @@ pub fn endpoints(body: &Bytes, context: &Context) -> Result<EndpointsConfig, Rej
     let message: envoy::ClusterLoadAssignment = decode(body)?;
     constraints::assignment(&message)?;
     let mut notes = Notes::default();
-    unknown::check(&message, body.len(), context, &mut notes)?;
+    unknown::check(&message, body, context, &mut notes)?;
     let mut config = of_addresses(&message, "")?;
     config.notes.extend(notes.into_list());
     // As Envoy: of several at one address the first counts.

@@ -113,7 +113,7 @@ pub fn listener(body: &Bytes, context: &Context) -> Result<ListenerConfig, Rejec
     let listener = Listener::decode(body.clone())
         .map_err(|error| Reject::Message(format!("Unable to parse the listener: {error}")))?;
     let mut notes = Notes::default();
-    unknown::check(&listener, body.len(), context, &mut notes)?;
+    unknown::check(&listener, body, context, &mut notes)?;
     matching::check_constraints(&listener)?;
     unsupported(&listener)?;
     let addresses = address::of_listener(&listener)?;

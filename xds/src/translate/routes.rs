@@ -81,7 +81,7 @@ pub fn routes(body: &Bytes, before: &[&RoutesConfig], context: &Context) -> Resu
     let table = &parts.table;
     check::table(table)?;
     let mut notes = Notes::default();
-    unknown::check(table, parts.table_bytes, context, &mut notes)?;
+    unknown::check(table, &parts.rest, context, &mut notes)?;
     let settings = settings(table, &mut notes);
     let hosts = hosts(&parts, before, context);
     // A broken constraint of a virtual host refuses the response before anything else is looked at.
@@ -124,7 +124,7 @@ fn hosts(parts: &wire::Parts, before: &[&RoutesConfig], context: &Context) -> Re
         let host = pb::VirtualHost::decode(bytes.clone()).map_err(wire::undecodable)?;
         check::host(index, &host)?;
         if refused.is_none() {
-            match reading.host(&host, bytes.len()) {
+            match reading.host(&host, bytes) {
                 Ok(host) => hosts.push((hash, Arc::new(host))),
                 // What comes behind it may still break a constraint, which counts first.
                 Err(reject) => refused = Some(reject),

@@ -79,7 +79,7 @@ pub fn secret(body: &Bytes, context: &Context) -> Result<SecretConfig, Reject> {
     let message: envoy::Secret = decode(body)?;
     constraints::secret(&message)?;
     let mut notes = Notes::default();
-    unknown::check(&message, body.len(), context, &mut notes)?;
+    unknown::check(&message, body, context, &mut notes)?;
     let (mut files, mut certificates) = (Vec::new(), Vec::new());
     let content = match &message.r#type {
         Some(Type::TlsCertificate(certificate)) => {

@@ -100,6 +100,27 @@ fn what_cannot_be_decoded_refuses_all() {
 }
 
 #[test]
+fn messages_with_unknown_fields_are_counted_once_each() {
+    let unknown = |name: &str, numbers: &[u32]| {
+        let mut body = static_cluster(name, 1, &[80]);
+        for number in numbers {
+            prost::encoding::uint32::encode(*number, &7, &mut body);
+        }
+        body
+    };
+    let mut rig = Rig::new();
+    let bodies = [
+        ("a", unknown("a", &[1000])),
+        ("b", unknown("b", &[1000])),
+        ("c", unknown("c", &[1000, 1001])),
+    ];
+    rig.accepts(&clusters("1", &bodies));
+    assert_eq!(rig.store.counts().unknown_fields.get(), 2);
+    rig.accepts(&clusters("2", &[("a", unknown("a", &[1000, 1001]))]));
+    assert_eq!(rig.store.counts().unknown_fields.get(), 2);
+}
+
+#[test]
 fn a_name_twice_is_refused_and_the_first_counts() {
     let mut rig = Rig::new();
     let rejection = rig.refuses(&clusters(

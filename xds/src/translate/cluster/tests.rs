@@ -308,7 +308,7 @@ fn an_unknown_field_is_noted_or_refused() {
     let refused = cluster(&body, &strict).map(|_| ()).unwrap_err().to_string();
     assert_eq!(
         refused,
-        "Protobuf message (type envoy.config.cluster.v3.Cluster) has unknown fields"
+        "Protobuf message (type envoy.config.cluster.v3.Cluster(root) with unknown field set {1000}) has unknown fields"
     );
 }
 

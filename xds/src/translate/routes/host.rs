@@ -16,13 +16,14 @@ use crate::translate::headers::HeaderLists;
 use crate::translate::{Reject, unknown};
 
 impl Reading<'_> {
-    /// Reads a virtual host, whose constraints hold, of so many bytes.
-    pub(super) fn host(&mut self, proto: &pb::VirtualHost, bytes: usize) -> Result<HostConfig, Reject> {
+    /// Reads a virtual host, whose constraints hold, and that came as these bytes.
+    pub(super) fn host(&mut self, proto: &pb::VirtualHost, bytes: &[u8]) -> Result<HostConfig, Reject> {
         // Of a host that was refused in the middle nothing is left.
         drop(self.clusters.take());
         self.notes.clear();
         let place = self.notes.enter(&format!("virtual_hosts[{}]", proto.name));
-        unknown::check(proto, bytes, self.context, &mut self.notes)?;
+        let within = ["envoy.config.route.v3.RouteConfiguration"];
+        unknown::part(proto, bytes, &within, self.context, &mut self.notes)?;
         if proto.matcher.is_some() {
             return Err(unsupported_field(self.notes.place(), "matcher"));
         }

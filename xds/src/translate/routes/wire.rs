@@ -11,10 +11,10 @@ use crate::translate::Reject;
 pub(super) struct Parts {
     /// The virtual hosts, encoded; they share the memory of the whole.
     pub(super) hosts: Vec<Bytes>,
+    /// The rest.
+    pub(super) rest: Bytes,
     /// The rest, decoded.
     pub(super) table: RouteConfiguration,
-    /// How long the rest was.
-    pub(super) table_bytes: usize,
 }
 
 /// The number of `virtual_hosts`.
@@ -40,10 +40,11 @@ pub(super) fn split(body: &Bytes) -> Result<Parts, Reject> {
         let length = field.len() - input.len();
         rest.put(field.slice(..length));
     }
+    let rest = rest.freeze();
     Ok(Parts {
         hosts,
-        table_bytes: rest.len(),
-        table: RouteConfiguration::decode(rest.freeze()).map_err(undecodable)?,
+        table: RouteConfiguration::decode(rest.clone()).map_err(undecodable)?,
+        rest,
     })
 }
 

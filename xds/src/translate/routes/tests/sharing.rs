@@ -145,5 +145,5 @@ fn unknown_fields_are_noted_or_refused() {
         ..context()
     };
     let config = routes(&body, &[], &lenient).unwrap();
-    assert_eq!(config.notes[0].what, unknown::UNKNOWN_FIELDS);
+    assert!(config.notes[0].what.starts_with(unknown::UNKNOWN_FIELDS));
 }
