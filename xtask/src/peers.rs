@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{command, place};
 
+mod built;
 mod python;
 
 /// Set to `1`, it makes a program that cannot be had a failure.
@@ -24,21 +25,43 @@ pub(crate) enum Peer {
     Haproxy,
     Nginx,
     Wrk,
+    /// Pingora, set up by a program of `bench/peers`.
+    Pingora,
+    /// hyper and hyper-util, set up by a program of `bench/peers`.
+    Hyper,
     /// Python with `grpcio` and `websockets`: what the interop tests speak with.
     Python,
 }
 
 impl Peer {
-    const ALL: [Self; 5] = [Self::Envoy, Self::Haproxy, Self::Nginx, Self::Wrk, Self::Python];
+    const ALL: [Self; 7] = [
+        Self::Envoy,
+        Self::Haproxy,
+        Self::Nginx,
+        Self::Wrk,
+        Self::Pingora,
+        Self::Hyper,
+        Self::Python,
+    ];
 
-    /// The name of the program, and of its Debian package.
+    /// What it is asked for by, and the name of its Debian package.
     fn name(self) -> &'static str {
         match self {
             Self::Envoy => "envoy",
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
             Self::Wrk => "wrk",
+            Self::Pingora => "pingora",
+            Self::Hyper => "hyper",
             Self::Python => "python",
+        }
+    }
+
+    /// The name of the program.
+    fn program(self) -> &'static str {
+        match self {
+            Self::Hyper => "hyper-proxy",
+            other => other.name(),
         }
     }
 
@@ -48,7 +71,7 @@ impl Peer {
         Ok(match self {
             // A whole environment, whose program finds its packages from where it stands.
             Self::Python => peers.join(self.name()),
-            _ => peers.join("bin").join(self.name()),
+            _ => peers.join("bin").join(self.program()),
         })
     }
 
@@ -61,7 +84,7 @@ impl Peer {
     }
 
     fn find(self) -> Option<PathBuf> {
-        if self == Self::Python {
+        if matches!(self, Self::Python | Self::Pingora | Self::Hyper) {
             return None;
         }
         // Debian keeps servers where only root's PATH looks.
@@ -73,6 +96,7 @@ impl Peer {
         match self {
             Self::Envoy => fetch_envoy(),
             Self::Python => python::fetch(),
+            Self::Pingora | Self::Hyper => built::build(self.program()),
             Self::Haproxy | Self::Nginx | Self::Wrk => self.fetch_package(),
         }
     }
