@@ -17,7 +17,7 @@ use crate::proc;
 /// What a program of ours prints before the address that it listens on.
 pub const LISTENING: &str = "listening on ";
 const START_DEADLINE: Duration = Duration::from_secs(20);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// A running process; killed when it is dropped.
 #[derive(Debug)]

@@ -16,6 +16,8 @@ use tower::layer::util::Stack;
 
 /// How many hosts the compared proxies know.
 pub const HOSTS: usize = 1_000;
+/// The number of the host that requests ask for: in the middle of the usual ones.
+pub const ASKED: usize = HOSTS / 2;
 /// The cluster that every host's route leads to.
 pub const CLUSTER: &str = "backend";
 /// The fields that every request gets on its way, as Knative's routes set them.

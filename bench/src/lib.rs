@@ -21,5 +21,7 @@ pub mod park;
 pub mod peers;
 #[cfg(target_os = "linux")]
 pub mod proc;
+pub mod relay;
+
 #[cfg(target_os = "linux")]
 pub mod scale;

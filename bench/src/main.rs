@@ -7,7 +7,7 @@ mod linux {
     use std::path::PathBuf;
 
     use clap::{Parser, Subcommand};
-    use tidegate_bench::{backend, child, compare, idle, load, park, scale, serve};
+    use tidegate_bench::{backend, child, compare, idle, load, park, relay, scale, serve};
     use tokio::net::TcpListener;
     use tokio::runtime::{Builder, Runtime};
 
@@ -51,6 +51,16 @@ mod linux {
         /// The backend of `compare`.
         #[command(hide = true)]
         Backend,
+        /// The relay of `compare`.
+        #[command(hide = true)]
+        Relay {
+            /// Where the bytes of the first port go.
+            #[arg(long)]
+            backend: SocketAddr,
+            /// Where the bytes of the second port go.
+            #[arg(long)]
+            grpc_backend: SocketAddr,
+        },
         /// The load generator of `compare`.
         #[command(hide = true)]
         Load(load::Plan),
@@ -81,6 +91,10 @@ mod linux {
             Command::Scale(options) => runtime()?.block_on(scale::run(options)),
             Command::ParkClient { target } => runtime()?.block_on(park::client::run(target)),
             Command::Backend => runtime()?.block_on(serve_backend()),
+            Command::Relay {
+                backend,
+                grpc_backend,
+            } => runtime()?.block_on(serve_relay(backend, grpc_backend)),
             Command::Load(plan) => runtime()?.block_on(load::run(plan)),
         }
     }
@@ -90,6 +104,19 @@ mod linux {
     }
 
     async fn serve_backend() -> anyhow::Result<()> {
+        let (h1, grpc) = (listen().await?, listen().await?);
+        tokio::try_join!(backend::serve(h1), backend::echo::serve(grpc))?;
+        Ok(())
+    }
+
+    async fn serve_relay(backend: SocketAddr, grpc_backend: SocketAddr) -> anyhow::Result<()> {
+        let (h1, grpc) = (listen().await?, listen().await?);
+        tokio::try_join!(relay::serve(h1, backend), relay::serve(grpc, grpc_backend))?;
+        Ok(())
+    }
+
+    /// A port of its own, which it tells to whoever started this.
+    async fn listen() -> anyhow::Result<TcpListener> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         writeln!(
             std::io::stdout(),
@@ -97,7 +124,7 @@ mod linux {
             child::LISTENING,
             listener.local_addr()?
         )?;
-        Ok(backend::serve(listener).await?)
+        Ok(listener)
     }
 }
 

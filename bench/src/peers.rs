@@ -1,34 +1,64 @@
 //! Beside whom are we compared, and how is each set up to do what we do?
 //!
-//! Every peer gets one worker, the same 1 000 hosts, the same two header edits, keep-alive to the backend and no access
-//! log. Its configuration lies in a temporary folder.
+//! Every peer gets one worker, the same hosts, the same two header edits, keep-alive to the backend and no access log. Its
+//! configuration lies in a temporary folder. Our own ingress is one of them: it gets the very bootstrap that Envoy gets.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use crate::child::{self, Process};
 use crate::fixture;
+use crate::load::Doors;
 
-/// A proxy that we are compared with.
+mod envoy;
+mod haproxy;
+mod nginx;
+
+/// A proxy that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
+    /// Ours, as the program that others would run.
+    Tidegate,
     /// HAProxy 2.6 or newer.
     Haproxy,
     /// nginx 1.22 or newer.
     Nginx,
     /// Envoy.
     Envoy,
+    /// Pingora, built from `bench/peers`.
+    Pingora,
+    /// hyper and hyper-util, built from `bench/peers`.
+    Hyper,
 }
 
-/// Where a peer takes requests, and where they go.
+/// What a proxy is given to do.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where requests go.
+    pub backend: SocketAddr,
+    /// Where gRPC calls go.
+    pub grpc_backend: SocketAddr,
+    /// How many hosts it knows.
+    pub host_count: usize,
+    /// Its certificate, PEM.
+    pub certificate: PathBuf,
+    /// The certificate's key, PEM.
+    pub key: PathBuf,
+    /// Both in one file.
+    pub pair: PathBuf,
+}
+
+/// Where a peer is told to listen.
 #[derive(Clone, Copy, Debug)]
-struct Addresses {
+struct Places {
     h1: SocketAddr,
     h2: SocketAddr,
-    backend: SocketAddr,
+    grpc: SocketAddr,
+    tls: SocketAddr,
 }
 
 /// A proxy that runs.
@@ -36,241 +66,165 @@ struct Addresses {
 pub struct Running {
     /// Its process.
     pub process: Process,
-    /// Where it speaks HTTP/1.1.
-    pub h1: SocketAddr,
-    /// Where it speaks HTTP/2 by prior knowledge.
-    pub h2: SocketAddr,
+    /// Its ports.
+    pub doors: Doors,
+    /// From its start until it took connections at all of them.
+    pub started_after: Duration,
     /// Where its configuration lies, until it is dropped.
     pub folder: Option<tempfile::TempDir>,
 }
 
-impl Peer {
-    /// Every peer.
-    pub const ALL: [Self; 3] = [Self::Haproxy, Self::Nginx, Self::Envoy];
+impl Site {
+    /// The names of the hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = String> {
+        (0..self.host_count).map(fixture::host)
+    }
+}
 
-    /// The name of its program.
+impl Peer {
+    /// Every one, in the order of the tables.
+    pub const ALL: [Self; 6] = [
+        Self::Tidegate,
+        Self::Haproxy,
+        Self::Nginx,
+        Self::Envoy,
+        Self::Pingora,
+        Self::Hyper,
+    ];
+
+    /// What it is called.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Tidegate => "tidegate",
             Self::Haproxy => "haproxy",
             Self::Nginx => "nginx",
             Self::Envoy => "envoy",
+            Self::Pingora => "pingora",
+            Self::Hyper => "hyper",
         }
     }
 
-    /// Its program, if it is installed: by `cargo xtask peers` beside this program, or on the `PATH`.
+    /// The name of its program.
+    fn program(self) -> &'static str {
+        match self {
+            Self::Tidegate => "tidegate-ingress",
+            Self::Hyper => "hyper-proxy",
+            other => other.name(),
+        }
+    }
+
+    /// How to get it, where it is missing.
+    #[must_use]
+    pub fn how_to_get_it(self) -> String {
+        match self {
+            Self::Tidegate => "cargo build --profile dist -p tidegate-ingress".to_owned(),
+            other => format!("cargo xtask peers {}", other.name()),
+        }
+    }
+
+    /// Its program, if there is one: beside this one, installed by `cargo xtask peers`, or on the `PATH`.
     #[must_use]
     pub fn find(self) -> Option<PathBuf> {
         let own = std::env::current_exe().ok();
-        let target = own.as_deref().and_then(Path::parent).and_then(Path::parent);
-        let fetched = target.map(|target| target.join("peers").join("bin"));
+        let beside = own.as_deref().and_then(Path::parent);
+        let fetched = beside.and_then(Path::parent);
+        let fetched = fetched.map(|target| target.join("peers").join("bin"));
         let path = std::env::var_os("PATH").unwrap_or_default();
         // Debian keeps servers where only root's PATH looks.
         let system = [PathBuf::from("/usr/sbin")];
-        let folders = fetched
+        let folders = beside
+            .map(Path::to_owned)
             .into_iter()
+            .chain(fetched)
             .chain(std::env::split_paths(&path))
             .chain(system);
         folders
-            .map(|folder| folder.join(self.name()))
+            .map(|folder| folder.join(self.program()))
             .find(|program| program.is_file())
     }
 
-    /// Starts it on `core`, in front of `backend`.
+    /// Starts it on `core`.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn start(self, program: &Path, backend: SocketAddr, core: usize) -> anyhow::Result<Running> {
+    pub async fn start(self, program: &Path, site: &Site, core: usize) -> anyhow::Result<Running> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
-        let addresses = Addresses {
+        let places = Places {
             h1: child::free_address()?,
             h2: child::free_address()?,
-            backend,
+            grpc: child::free_address()?,
+            tls: child::free_address()?,
         };
-        let config = match self {
-            Self::Haproxy => haproxy(addresses),
-            Self::Nginx => nginx(addresses, folder.path()),
-            Self::Envoy => envoy(addresses),
+        let arguments = self.configure(site, &places, folder.path())?;
+        let doors = Doors {
+            h1: Some(places.h1),
+            h2: Some(places.h2),
+            grpc: Some(places.grpc),
+            tls: Some(places.tls),
         };
-        let file = folder.path().join(if self == Self::Envoy {
-            "envoy.yaml"
-        } else {
-            "config"
-        });
+        let began = Instant::now();
+        let mut process = Process::start(program, arguments, Some(core))?;
+        for address in doors.addresses() {
+            process.accepts(address).await?;
+        }
+        Ok(Running {
+            process,
+            doors,
+            started_after: began.elapsed(),
+            folder: Some(folder),
+        })
+    }
+
+    /// Writes its configuration into `folder`; says what its command line is.
+    fn configure(self, site: &Site, places: &Places, folder: &Path) -> anyhow::Result<Vec<String>> {
+        let (name, config) = match self {
+            Self::Haproxy => ("haproxy.cfg", haproxy::config(site, places)),
+            Self::Nginx => ("nginx.conf", nginx::config(site, places, folder)),
+            Self::Tidegate | Self::Envoy => ("envoy.yaml", envoy::config(site, places)),
+            Self::Pingora | Self::Hyper => ("hosts", lines(site)),
+        };
+        let file = folder.join(name);
         fs::write(&file, config).with_context(|| format!("cannot write {}", file.display()))?;
-        let file = file
-            .to_str()
-            .context("temporary folders have names that are text")?;
-        let prefix = folder.path().to_string_lossy();
-        let arguments = match self {
-            Self::Haproxy => vec!["-db", "-f", file],
-            Self::Nginx => vec!["-p", &*prefix, "-e", "stderr", "-c", file],
-            Self::Envoy => vec![
+        let file = file.display().to_string();
+        Ok(match self {
+            Self::Haproxy => words(&["-db", "-f", &file]),
+            Self::Nginx => words(&["-p", &folder.display().to_string(), "-e", "stderr", "-c", &file]),
+            Self::Tidegate | Self::Envoy => words(&[
                 "-c",
-                file,
+                &file,
                 "--concurrency",
                 "1",
                 "--log-level",
                 "error",
                 "--use-dynamic-base-id",
-            ],
-        };
-        let mut process = Process::start(program, arguments, Some(core))?;
-        for address in [addresses.h1, addresses.h2] {
-            process.accepts(address).await?;
-        }
-        Ok(Running {
-            process,
-            h1: addresses.h1,
-            h2: addresses.h2,
-            folder: Some(folder),
+            ]),
+            Self::Pingora | Self::Hyper => built(site, places, &file),
         })
     }
 }
 
-fn hosts() -> impl Iterator<Item = String> {
-    (0..fixture::HOSTS).map(fixture::host)
+fn lines(site: &Site) -> String {
+    site.hosts().map(|host| format!("{host}\n")).collect()
 }
 
-fn haproxy(Addresses { h1, h2, backend }: Addresses) -> String {
-    let [(namespace_name, namespace), (revision_name, revision)] = fixture::EDITS;
-    let hosts: Vec<String> = hosts().collect();
-    let known = hosts
-        .chunks(50)
-        .map(|some| format!("    acl known hdr(host) -i {}\n", some.join(" ")));
-    format!(
-        "global
-    nbthread 1
-    maxconn 4096
-defaults
-    mode http
-    timeout client 60s
-    timeout server 60s
-    timeout connect 5s
-    http-reuse always
-frontend edge
-    bind {h1}
-    bind {h2} proto h2
-{known}    http-request deny deny_status 404 unless known
-    http-request set-header {namespace_name} {namespace}
-    http-request set-header {revision_name} {revision}
-    http-request set-header x-forwarded-proto http
-    option forwardfor
-    default_backend app
-backend app
-    server one {backend}
-",
-        known = known.collect::<String>()
-    )
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn nginx(Addresses { h1, h2, backend }: Addresses, folder: &Path) -> String {
-    let edits = fixture::EDITS
-        .map(|(name, value)| format!("      proxy_set_header {name} {value};\n"))
-        .concat();
-    let names = hosts().map(|host| format!(" {host}")).collect::<String>();
-    let pid = folder.join("nginx.pid");
-    let pid = pid.display();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("  {kind}_temp_path {}/{kind};\n", folder.display()))
-        .concat();
-    format!(
-        "daemon off;
-master_process off;
-worker_processes 1;
-pid {pid};
-error_log stderr error;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-{temporary}  server_names_hash_max_size 8192;
-  server_names_hash_bucket_size 128;
-  keepalive_requests 1000000000;
-  upstream app {{
-    server {backend};
-    keepalive 256;
-    keepalive_requests 1000000000;
-  }}
-  server {{
-    listen {h1} default_server;
-    listen {h2} default_server http2;
-    return 404;
-  }}
-  server {{
-    listen {h1};
-    listen {h2} http2;
-    server_name{names};
-    location / {{
-      proxy_pass http://app;
-      proxy_http_version 1.1;
-      proxy_buffer_size 64k;
-      proxy_buffers 16 64k;
-      proxy_busy_buffers_size 256k;
-      proxy_set_header Connection \"\";
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto http;
-{edits}    }}
-  }}
-}}
-"
-    )
-}
-
-fn envoy(Addresses { h1, h2, backend }: Addresses) -> String {
-    let listeners = [("h1", h1), ("h2", h2)]
-        .map(|(name, address)| envoy_listener(name, address))
-        .concat();
-    format!(
-        "static_resources:
-  listeners:
-{listeners}  clusters:
-  - name: app
-    type: STATIC
-    connect_timeout: 5s
-    load_assignment:
-      cluster_name: app
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {} }} }} }}
-",
-        backend.ip(),
-        backend.port()
-    )
-}
-
-fn envoy_listener(name: &str, address: SocketAddr) -> String {
-    let edits = fixture::EDITS.map(|(name, value)| {
-        format!("{{ header: {{ key: {name}, value: {value} }}, append_action: OVERWRITE_IF_EXISTS_OR_ADD }}")
-    });
-    let edits = edits.join(", ");
-    let hosts: String = hosts()
-        .map(|host| {
-            format!(
-                "            - {{ name: {host}, domains: [{host}], routes: [{{ match: {{ prefix: / }}, \
-                 route: {{ cluster: app, timeout: 0s }}, request_headers_to_add: [{edits}] }}] }}\n"
-            )
-        })
-        .collect();
-    format!(
-        "  - name: {name}
-    address: {{ socket_address: {{ address: {}, port_value: {} }} }}
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: edge
-          codec_type: AUTO
-          use_remote_address: true
-          route_config:
-            virtual_hosts:
-{hosts}          http_filters:
-          - name: envoy.filters.http.router
-            typed_config:
-              \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-",
-        address.ip(),
-        address.port()
-    )
+/// The command line of those from `bench/peers`.
+fn built(site: &Site, places: &Places, hosts: &str) -> Vec<String> {
+    let edits = fixture::EDITS.map(|(name, value)| format!("--set={name}={value}"));
+    let rest = [
+        format!("--h1={}", places.h1),
+        format!("--h2={}", places.h2),
+        format!("--grpc={}", places.grpc),
+        format!("--tls={}", places.tls),
+        format!("--certificate={}", site.certificate.display()),
+        format!("--key={}", site.key.display()),
+        format!("--backend={}", site.backend),
+        format!("--grpc-backend={}", site.grpc_backend),
+        format!("--hosts={hosts}"),
+    ];
+    edits.into_iter().chain(rest).collect()
 }

@@ -15,9 +15,46 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 /// # Errors
 /// When the process is gone.
 pub fn cpu_time(pid: u32) -> io::Result<Duration> {
-    let ticks = tree(pid)?.iter().map(|stat| stat.ticks).sum::<u64>();
+    Ok(duration(tree(pid)?.iter().map(|stat| stat.ticks).sum::<u64>()))
+}
+
+/// The user and system time of a process so far, without its descendants.
+///
+/// # Errors
+/// When it is gone.
+pub fn own_cpu_time(pid: u32) -> io::Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let stat = parse(&text).ok_or_else(|| malformed("/proc/PID/stat"))?;
+    Ok(duration(stat.ticks))
+}
+
+/// The user and system time of all processes so far, and what the machine's host gave to others.
+///
+/// # Errors
+/// When `/proc` is not mounted.
+pub fn machine_cpu_time() -> io::Result<Duration> {
+    const FILE: &str = "/proc/stat";
+    let text = fs::read_to_string(FILE)?;
+    let ticks = machine_ticks(&text).ok_or_else(|| malformed(FILE))?;
+    Ok(duration(ticks))
+}
+
+/// Reads the first line of `/proc/stat` (proc_stat(5)): user, nice, system, idle, iowait, irq, softirq, steal.
+fn machine_ticks(text: &str) -> Option<u64> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<u64> = line
+        .split_whitespace()
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    let [user, nice, system, _idle, _iowait, _irq, _softirq, steal, ..] = *ticks.as_slice() else {
+        return None;
+    };
+    Some(user + nice + system + steal)
+}
+
+fn duration(ticks: u64) -> Duration {
     let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_secs(ticks) / u32::try_from(per_second).unwrap_or(100))
+    Duration::from_secs(ticks) / u32::try_from(per_second).unwrap_or(100)
 }
 
 /// The resident memory of this process in bytes.
@@ -142,6 +179,14 @@ mod tests {
         let stat = parse(line).unwrap();
         assert_eq!((stat.parent, stat.ticks), (3, 300));
         assert!(parse("7 (a").is_none());
+    }
+
+    #[test]
+    fn the_machine_s_time_leaves_out_what_it_idled() {
+        let text = "cpu  10 2 30 400 5 6 7 8 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n";
+        assert_eq!(machine_ticks(text), Some(50));
+        assert_eq!(machine_ticks("cpu  10 2\n"), None);
+        assert!(machine_cpu_time().unwrap() > Duration::ZERO);
     }
 
     #[test]

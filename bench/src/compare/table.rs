@@ -2,148 +2,159 @@
 
 use std::fmt::Write;
 
-use super::{Sample, Subject};
-use crate::load::Class;
+use serde::Serialize;
 
-/// A larger spread between repeats means that the machine had other work.
-const SPREAD_MAX: f64 = 0.10;
+use super::bars::{REPEATS_MIN, Verdict, judge};
+use super::statistics::{Estimate, median};
+use super::subject::Subject;
+use super::{Outcome, sample::Sample};
+use crate::peers::Peer;
+
+/// A figure whose interval reaches further from its middle than this tells no small differences.
+const HALF_WIDTH_MAX: f64 = 0.05;
+const MIB: f64 = 1024.0 * 1024.0;
 
 /// One subject's figures: medians over its repeats.
-struct Row {
-    name: &'static str,
-    per_second: f64,
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    requests_per_second: f64,
     p50_us: f64,
     p99_us: f64,
-    cpu_us: Option<f64>,
-    /// Of the CPU time, or of the rate without a proxy: largest minus smallest, by the median.
-    spread: f64,
+    p999_us: f64,
+    pub(super) cpu_us: Option<Estimate>,
+    /// Ours by this one's, in CPU per request.
+    ours_by_it: Option<Estimate>,
+    idle_mib: f64,
+    loaded_mib: f64,
+    started_ms: Option<f64>,
     errors: u64,
+    /// Repeats in which others used the machine too.
+    disturbed: usize,
+    repeats: usize,
 }
 
-/// The table of a class, and what to think of it.
-pub(super) fn render(class: Class, subjects: &[Subject]) -> String {
-    let rows: Vec<Row> = subjects
-        .iter()
-        .map(|subject| Row::of(subject.name, &subject.samples))
-        .collect();
-    let mut text = format!(
-        "\n{class}\n{:<10} {:>10} {:>9} {:>9} {:>12} {:>8}\n",
-        "", "requests/s", "p50 µs", "p99 µs", "CPU µs/req", "spread"
-    );
-    for row in &rows {
-        let cpu = row
-            .cpu_us
-            .map_or_else(|| "–".to_owned(), |cpu| format!("{cpu:.1}"));
-        let line = format!(
-            "{:<10} {:>10.0} {:>9.1} {:>9.1} {cpu:>12} {:>7.0}%",
-            row.name,
-            row.per_second,
-            row.p50_us,
-            row.p99_us,
-            row.spread * 100.0
-        );
-        let errors = if row.errors > 0 {
-            format!("  {} failed requests", row.errors)
-        } else {
-            String::new()
-        };
-        // Writing to a String does not fail.
-        _ = writeln!(text, "{line}{errors}");
+/// A class with its figures and bars, as it is written down.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Figures {
+    pub(super) class: String,
+    pub(super) rows: Vec<Row>,
+    bars: Vec<Verdict>,
+}
+
+impl Figures {
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        Self {
+            class: outcome.class.to_string(),
+            rows: outcome
+                .subjects
+                .iter()
+                .map(|subject| Row::of(outcome, subject))
+                .collect(),
+            bars: judge(outcome),
+        }
     }
-    let noisy: Vec<&str> = rows
-        .iter()
-        .filter(|row| row.spread > SPREAD_MAX)
-        .map(|row| row.name)
-        .collect();
-    if !noisy.is_empty() {
-        _ = writeln!(
-            text,
-            "too noisy to tell small differences (repeats more than {:.0} % apart): {}",
-            SPREAD_MAX * 100.0,
-            noisy.join(", ")
+
+    /// The table of a class, and what to think of it.
+    pub(super) fn render(&self) -> String {
+        let mut text = format!(
+            "\n{}\n{:<10} {:>10} {:>9} {:>9} {:>9} {:>22} {:>9} {:>15} {:>8}\n",
+            self.class,
+            "",
+            "requests/s",
+            "p50 µs",
+            "p99 µs",
+            "p99.9 µs",
+            "CPU µs/req",
+            "ours/it",
+            "MiB",
+            "start ms"
         );
+        for row in &self.rows {
+            // Writing to a String does not fail.
+            _ = writeln!(text, "{}", row.line());
+        }
+        for bar in &self.bars {
+            _ = writeln!(text, "{bar}");
+        }
+        let repeats = self.rows.iter().map(|row| row.repeats).min().unwrap_or_default();
+        if repeats < REPEATS_MIN && !self.bars.is_empty() {
+            _ = writeln!(
+                text,
+                "a first impression: a bar takes {REPEATS_MIN} repeats, these are {repeats}"
+            );
+        }
+        for noisy in self.rows.iter().filter_map(Row::noise) {
+            _ = writeln!(text, "{noisy}");
+        }
+        text
     }
-    text
 }
 
 impl Row {
-    fn of(name: &'static str, samples: &[Sample]) -> Self {
-        let per_second = |sample: &Sample| {
-            sample.report.requests as f64 / (sample.report.elapsed_us.max(1) as f64 / 1_000_000.0)
-        };
-        let cpu_us = |sample: &Sample| {
-            let cpu = sample.cpu?.as_secs_f64() * 1_000_000.0;
-            Some(cpu / sample.report.requests.max(1) as f64)
-        };
-        let rates: Vec<f64> = samples.iter().map(per_second).collect();
-        let costs: Vec<f64> = samples.iter().filter_map(cpu_us).collect();
-        let over = |of: fn(&Sample) -> u64| median(samples.iter().map(|sample| of(sample) as f64).collect());
+    fn of(outcome: &Outcome, subject: &Subject) -> Self {
+        let samples = &subject.samples;
+        let over = |of: &dyn Fn(&Sample) -> f64| median(samples.iter().map(of).collect());
+        let started = subject.running.as_ref();
         Self {
-            name,
-            spread: spread(if costs.is_empty() { &rates } else { &costs }),
-            per_second: median(rates),
-            p50_us: over(|sample| sample.report.p50_ns) / 1_000.0,
-            p99_us: over(|sample| sample.report.p99_ns) / 1_000.0,
-            cpu_us: (!costs.is_empty()).then(|| median(costs)),
+            name: subject.name,
+            requests_per_second: over(&Sample::per_second),
+            p50_us: over(&|sample| sample.report.p50_ns as f64 / 1_000.0),
+            p99_us: over(&|sample| sample.report.p99_ns as f64 / 1_000.0),
+            p999_us: over(&|sample| sample.report.p999_ns as f64 / 1_000.0),
+            cpu_us: outcome.cpu_us(subject.name),
+            ours_by_it: outcome.cpu_ratio(subject.name),
+            idle_mib: subject.idle_bytes as f64 / MIB,
+            loaded_mib: over(&|sample| sample.bytes as f64) / MIB,
+            started_ms: started.map(|running| running.started_after.as_secs_f64() * 1_000.0),
             errors: samples.iter().map(|sample| sample.report.errors).sum(),
+            disturbed: samples.iter().filter(|sample| sample.is_disturbed()).count(),
+            repeats: samples.len(),
         }
     }
-}
 
-/// The middle value; of an even number the mean of the two in the middle; 0 of none.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let upper = values.len() / 2;
-    let lower = values.len().saturating_sub(1) / 2;
-    let middle = [lower, upper].map(|at| values.get(at).copied().unwrap_or_default());
-    middle.iter().sum::<f64>() / 2.0
-}
+    fn line(&self) -> String {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+        let cpu = or_none(
+            self.cpu_us
+                .map(|Estimate { middle, low, high }| format!("{middle:.1} [{low:.1}, {high:.1}]")),
+        );
+        let ratio = self.ours_by_it.filter(|_| self.name != Peer::Tidegate.name());
+        let ratio = or_none(ratio.map(|ratio| format!("{:.2}", ratio.middle)));
+        let started = or_none(self.started_ms.map(|started| format!("{started:.0}")));
+        let memory = or_none(
+            self.started_ms
+                .map(|_| format!("{:.1} / {:.1}", self.idle_mib, self.loaded_mib)),
+        );
+        let errors = match self.errors {
+            0 => String::new(),
+            errors => format!("  {errors} failed requests"),
+        };
+        format!(
+            "{:<10} {:>10.0} {:>9.1} {:>9.1} {:>9.1} {cpu:>22} {ratio:>9} {memory:>15} {started:>8}{errors}",
+            self.name, self.requests_per_second, self.p50_us, self.p99_us, self.p999_us
+        )
+    }
 
-fn spread(values: &[f64]) -> f64 {
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(0.0, f64::max);
-    let middle = median(values.to_vec());
-    if middle > 0.0 {
-        (most - least) / middle
-    } else {
-        0.0
+    /// Why this row does not count, if so.
+    fn noise(&self) -> Option<String> {
+        if self.disturbed * 4 > self.repeats {
+            return Some(format!(
+                "{} does not count: others used the machine in {} of {} repeats",
+                self.name, self.disturbed, self.repeats
+            ));
+        }
+        let Estimate { middle, low, high } = self.cpu_us?;
+        let wide = (high - middle).max(middle - low) > middle * HALF_WIDTH_MAX;
+        wide.then(|| {
+            format!(
+                "{} tells no small differences: its interval is wider than ±{:.0} %",
+                self.name,
+                HALF_WIDTH_MAX * 100.0
+            )
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::load::Report;
-
-    fn sample(requests: u64, cpu_ms: u64) -> Sample {
-        let report = Report {
-            requests,
-            errors: 0,
-            elapsed_us: 2_000_000,
-            p50_ns: 5_000,
-            p99_ns: 9_000,
-        };
-        Sample {
-            report,
-            cpu: Some(Duration::from_millis(cpu_ms)),
-        }
-    }
-
-    #[test]
-    fn figures_are_medians_of_the_repeats() {
-        let row = Row::of("x", &[sample(1_000, 10), sample(2_000, 20), sample(4_000, 80)]);
-        assert_eq!((row.per_second, row.p50_us, row.p99_us), (1_000.0, 5.0, 9.0));
-        assert_eq!(row.cpu_us, Some(10.0));
-        assert_eq!(row.spread, 1.0);
-    }
-
-    #[test]
-    fn the_median_of_an_even_number_lies_between() {
-        let check = |values: &[f64], expected| assert_eq!(median(values.to_vec()), expected);
-        check(&[], 0.0);
-        check(&[3.0], 3.0);
-        check(&[4.0, 1.0, 2.0, 3.0], 2.5);
-    }
-}
+mod tests;

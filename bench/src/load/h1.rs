@@ -1,14 +1,14 @@
-//! HTTP/1.1 requests, one after the other on each connection.
+//! HTTP/1.1 requests, one after the other on each connection, or each on a connection of its own.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{Counted, Shape, host};
+use super::class::{Shape, Traffic};
+use super::dial::{Dial, Wire};
+use super::{Counted, host};
 use crate::backend::head_end;
 
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -16,48 +16,50 @@ const BUFFER_BYTES: usize = 128 * 1024;
 /// Starts the connections of a closed loop.
 pub(super) async fn start(
     senders: &mut JoinSet<io::Result<()>>,
-    target: SocketAddr,
+    dial: &Dial,
     shape: &Shape,
     counted: &Counted,
 ) -> io::Result<()> {
     for _ in 0..shape.connections {
-        let connection = Connection::open(target, shape.path).await?;
-        let counted = counted.clone();
-        senders.spawn(async move { repeat(connection, &counted).await });
+        let mut connection = Connection::open(dial, shape.traffic).await?;
+        let (counted, anew) = (counted.clone(), shape.traffic == Traffic::Connections);
+        senders.spawn(async move {
+            loop {
+                let started = Instant::now();
+                if counted.is_over(started) {
+                    return Ok(());
+                }
+                if anew {
+                    connection.reopen().await?;
+                }
+                connection.exchange(&counted, started).await?;
+            }
+        });
     }
     Ok(())
 }
 
-async fn repeat(mut connection: Connection, counted: &Counted) -> io::Result<()> {
-    loop {
-        let started = Instant::now();
-        if counted.is_over(started) {
-            return Ok(());
-        }
-        connection.exchange(counted, started).await?;
-    }
-}
-
 /// A keep-alive connection that sends one request again and again.
 pub(super) struct Connection {
-    target: SocketAddr,
-    stream: TcpStream,
+    dial: Dial,
+    wire: Box<dyn Wire>,
     request: Vec<u8>,
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    pub(super) async fn open(target: SocketAddr, path: &str) -> io::Result<Self> {
-        let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: tidegate-bench\r\nAccept: */*\r\n\r\n",
-            host()
-        );
+    pub(super) async fn open(dial: &Dial, traffic: Traffic) -> io::Result<Self> {
         Ok(Self {
-            target,
-            stream: connect(target).await?,
-            request: head.into_bytes(),
+            wire: dial.open().await?,
+            dial: dial.clone(),
+            request: request(traffic),
             buffer: vec![0; BUFFER_BYTES],
         })
+    }
+
+    async fn reopen(&mut self) -> io::Result<()> {
+        self.wire = self.dial.open().await?;
+        Ok(())
     }
 
     /// One request and its answer; counted from `started`. A connection that failed is opened again.
@@ -66,14 +68,15 @@ impl Connection {
             Ok(()) => counted.answered(started, Instant::now()),
             Err(_) => {
                 counted.failed();
-                self.stream = connect(self.target).await?;
+                self.reopen().await?;
             }
         }
         Ok(())
     }
 
     async fn send_and_read(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.request).await?;
+        self.wire.write_all(&self.request).await?;
+        self.wire.flush().await?;
         let mut filled = 0;
         let (head, length) = loop {
             filled += self.read(filled).await?;
@@ -92,17 +95,28 @@ impl Connection {
     async fn read(&mut self, at: usize) -> io::Result<usize> {
         let room = self.buffer.get_mut(at..).filter(|room| !room.is_empty());
         let room = room.ok_or_else(|| invalid("the head of an answer is too long"))?;
-        match self.stream.read(room).await? {
+        match self.wire.read(room).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => Ok(read),
         }
     }
 }
 
-async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(target).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+fn request(traffic: Traffic) -> Vec<u8> {
+    let (method, path, body) = match traffic {
+        Traffic::Get(path) => ("GET", path, 0),
+        Traffic::Post(bytes) => ("POST", "/", bytes),
+        _ => ("GET", "/", 0),
+    };
+    let length = match body {
+        0 => String::new(),
+        bytes => format!("Content-Length: {bytes}\r\n"),
+    };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: tidegate-bench\r\nAccept: */*\r\n{length}\r\n",
+        host()
+    );
+    [head.into_bytes(), vec![b'x'; body]].concat()
 }
 
 /// The `Content-Length` of a 200; anything else is a failed request.
@@ -117,6 +131,6 @@ fn body_length(head: &[u8]) -> io::Result<usize> {
     length.ok_or_else(|| invalid("an answer without Content-Length"))
 }
 
-fn invalid(what: &'static str) -> io::Error {
+pub(super) fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }

@@ -1,28 +1,27 @@
 //! HTTP/2 requests by prior knowledge: streams side by side, each with one request after the other.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
 use http::Request;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{Counted, Shape, host};
+use super::class::Shape;
+use super::dial::Dial;
+use super::{Counted, host};
 
 /// Starts the streams of a closed loop.
 pub(super) async fn start(
     senders: &mut JoinSet<io::Result<()>>,
-    target: SocketAddr,
+    dial: &Dial,
     shape: &Shape,
     counted: &Counted,
 ) -> io::Result<()> {
-    let uri = format!("http://{}{}", host(), shape.path);
+    let uri = format!("http://{}/", host());
     for _ in 0..shape.connections {
-        let stream = TcpStream::connect(target).await?;
-        stream.set_nodelay(true)?;
+        let stream = dial.tcp().await?;
         let (sender, connection) = client::handshake(stream).await.map_err(io::Error::other)?;
         for _ in 0..shape.streams {
             let (sender, uri, counted) = (sender.clone(), uri.clone(), counted.clone());

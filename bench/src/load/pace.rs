@@ -4,7 +4,6 @@
 //! counts from its beat, also when its connection was still busy then.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{NanosleepRelativeResult, nanosleep};
@@ -12,8 +11,10 @@ use rustix::time::Timespec;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::Counted;
+use super::class::Shape;
+use super::dial::Dial;
 use super::h1::Connection;
-use super::{Counted, Shape};
 
 /// How many requests a connection may be behind; what exceeds it counts as failed.
 const BEHIND_MAX: usize = 1_000;
@@ -21,14 +22,14 @@ const BEHIND_MAX: usize = 1_000;
 /// Starts the connections and the beat.
 pub(super) async fn start(
     senders: &mut JoinSet<io::Result<()>>,
-    target: SocketAddr,
+    dial: &Dial,
     shape: &Shape,
     per_second: u32,
     counted: &Counted,
 ) -> io::Result<()> {
     let mut queues = Vec::with_capacity(shape.connections);
     for _ in 0..shape.connections {
-        let connection = Connection::open(target, shape.path).await?;
+        let connection = Connection::open(dial, shape.traffic).await?;
         let (queue, due) = mpsc::channel(BEHIND_MAX);
         let counted = counted.clone();
         senders.spawn(async move { follow(connection, due, &counted).await });

@@ -1,18 +1,7 @@
-use super::*;
+use tokio::net::TcpListener;
 
-#[test]
-fn a_report_survives_its_line() {
-    let report = Report {
-        requests: 1,
-        errors: 2,
-        elapsed_us: 3,
-        p50_ns: 4,
-        p99_ns: 5,
-    };
-    assert_eq!(report.to_string().parse::<Report>().unwrap(), report);
-    assert!("report 1 2".parse::<Report>().is_err());
-    assert!("measuring".parse::<Report>().is_err());
-}
+use super::*;
+use crate::backend;
 
 #[test]
 fn only_what_begins_and_ends_in_the_stretch_counts() {
@@ -28,18 +17,35 @@ fn only_what_begins_and_ends_in_the_stretch_counts() {
 
 #[tokio::test]
 async fn each_class_of_load_is_answered_by_the_backend() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let target = listener.local_addr().unwrap();
-    let mut backend = JoinSet::new();
-    backend.spawn(backend::serve(listener));
-    for class in Class::ALL.into_iter().filter(|class| !class.is_h2()) {
-        let counted = Counted::starting_after(Duration::ZERO, Duration::from_millis(100)).unwrap();
+    let h1 = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let doors = Doors {
+        h1: h1.local_addr().ok(),
+        grpc: grpc.local_addr().ok(),
+        ..Doors::default()
+    };
+    let mut backends = JoinSet::new();
+    backends.spawn(backend::serve(h1));
+    backends.spawn(backend::echo::serve(grpc));
+    let mut answered = 0;
+    for class in Class::ALL {
+        let Some(target) = doors.at(class.door()) else {
+            continue;
+        };
+        let counted = Counted::starting_after(Duration::ZERO, Duration::from_millis(200)).unwrap();
         let mut senders = JoinSet::new();
-        start(&mut senders, target, class, &counted).await.unwrap();
+        start(&mut senders, &Dial::plain(target), class, &counted)
+            .await
+            .unwrap();
         while let Some(ended) = senders.join_next().await {
             ended.unwrap().unwrap();
         }
         let report = counted.report();
         assert!(report.requests > 0 && report.errors == 0, "{class}: {report}");
+        answered += 1;
     }
+    assert_eq!(
+        answered, 9,
+        "all but those over TLS and those from HTTP/2 to HTTP/1.1"
+    );
 }

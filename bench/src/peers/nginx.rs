@@ -1,0 +1,97 @@
+//! How is nginx set up to do what we do?
+
+use std::path::Path;
+
+use super::{Places, Site};
+use crate::fixture;
+
+/// Its configuration, with all that it writes in `folder`.
+pub(super) fn config(site: &Site, places: &Places, folder: &Path) -> String {
+    let Places { h1, h2, grpc, tls } = places;
+    let (backend, grpc_backend) = (site.backend, site.grpc_backend);
+    let (certificate, key) = (site.certificate.display(), site.key.display());
+    let edits = |directive: &str| {
+        fixture::EDITS
+            .map(|(name, value)| format!("      {directive} {name} {value};\n"))
+            .concat()
+    };
+    let (proxied, called) = (edits("proxy_set_header"), edits("grpc_set_header"));
+    let names = site.hosts().map(|host| format!(" {host}")).collect::<String>();
+    let pid = folder.join("nginx.pid");
+    let pid = pid.display();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("  {kind}_temp_path {}/{kind};\n", folder.display()))
+        .concat();
+    format!(
+        "daemon off;
+master_process off;
+worker_processes 1;
+worker_rlimit_nofile 32768;
+pid {pid};
+error_log stderr error;
+events {{ worker_connections 16384; }}
+http {{
+  access_log off;
+{temporary}  server_names_hash_max_size {names_max};
+  server_names_hash_bucket_size 128;
+  keepalive_requests 1000000000;
+  client_body_buffer_size 64k;
+  ssl_certificate {certificate};
+  ssl_certificate_key {key};
+  ssl_protocols TLSv1.2 TLSv1.3;
+  map $http_upgrade $connection {{ default upgrade; '' ''; }}
+  upstream app {{
+    server {backend};
+    keepalive 256;
+    keepalive_requests 1000000000;
+  }}
+  upstream calls {{
+    server {grpc_backend};
+    keepalive 256;
+    keepalive_requests 1000000000;
+  }}
+  server {{
+    listen {h1} default_server;
+    listen {h2} default_server http2;
+    listen {grpc} default_server http2;
+    listen {tls} default_server ssl;
+    return 404;
+  }}
+  server {{
+    listen {h1};
+    listen {h2} http2;
+    listen {tls} ssl;
+    server_name{names};
+    location / {{
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_request_buffering off;
+      proxy_buffer_size 64k;
+      proxy_buffers 16 64k;
+      proxy_busy_buffers_size 256k;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection;
+      proxy_set_header Host $host;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+{proxied}    }}
+  }}
+  server {{
+    listen {grpc} http2;
+    server_name{names};
+    location / {{
+      grpc_pass grpc://calls;
+      grpc_set_header Host $host;
+      grpc_set_header X-Forwarded-For $remote_addr;
+      grpc_set_header X-Forwarded-Proto $scheme;
+{called}    }}
+  }}
+}}
+",
+        names_max = (site.host_count * NAMES_ROOM).max(NAMES_LEAST)
+    )
+}
+
+/// Room in the hash of names for each host, so that none collide.
+const NAMES_ROOM: usize = 8;
+const NAMES_LEAST: usize = 8_192;
