@@ -9,6 +9,9 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+/// Room for small messages of many streams at once, which h2 would take for an attack: what it thinks each holds, in bytes.
+pub const SMALL_FRAMES_BUDGET: usize = 4 * 1024 * 1024;
+
 /// Answers every call on `listener`'s connections, until it is dropped.
 ///
 /// # Errors
@@ -25,7 +28,9 @@ pub async fn serve(listener: TcpListener) -> io::Result<()> {
 /// What goes wrong with one client is that client's.
 async fn connection(stream: TcpStream) -> Option<()> {
     stream.set_nodelay(true).ok()?;
-    let mut connection = server::handshake(stream).await.ok()?;
+    let mut builder = server::Builder::new();
+    builder.data_frame_budget(SMALL_FRAMES_BUDGET);
+    let mut connection = builder.handshake(stream).await.ok()?;
     let mut calls = JoinSet::new();
     while let Some(call) = connection.accept().await {
         let (request, respond) = call.ok()?;

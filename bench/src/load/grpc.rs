@@ -13,6 +13,7 @@ use super::class::{Shape, Traffic};
 use super::dial::Dial;
 use super::h1::invalid;
 use super::{Counted, host};
+use crate::backend::echo::SMALL_FRAMES_BUDGET;
 
 /// A message of 32 bytes behind its prefix: not compressed, four bytes of length.
 const MESSAGE: &[u8] = b"\0\0\0\0\x20abcdefghijklmnopqrstuvwxyz012345";
@@ -27,7 +28,11 @@ pub(super) async fn start(
 ) -> io::Result<()> {
     for _ in 0..shape.connections {
         let stream = dial.tcp().await?;
-        let (sender, connection) = client::handshake(stream).await.map_err(io::Error::other)?;
+        let (sender, connection) = client::Builder::new()
+            .data_frame_budget(SMALL_FRAMES_BUDGET)
+            .handshake(stream)
+            .await
+            .map_err(io::Error::other)?;
         for _ in 0..shape.streams {
             let (sender, counted) = (sender.clone(), counted.clone());
             match shape.traffic {
@@ -62,6 +67,10 @@ async fn call(sender: &mut SendRequest<Bytes>) -> io::Result<()> {
         .map_err(io::Error::other)?;
     let mut answers = response.await.map_err(io::Error::other)?.into_body();
     receive(&mut answers).await?;
+    finish(&mut answers).await
+}
+
+async fn finish(answers: &mut RecvStream) -> io::Result<()> {
     let trailers = answers.trailers().await.map_err(io::Error::other)?;
     let status = trailers.as_ref().and_then(|trailers| trailers.get(STATUS));
     if status.is_some_and(|status| status == "0") {
@@ -81,7 +90,10 @@ async fn converse(sender: SendRequest<Bytes>, counted: &Counted) -> io::Result<(
     loop {
         let started = Instant::now();
         if counted.is_over(started) {
-            return say(&mut messages, true);
+            // To the end, since many streams that are reset at once look like an attack.
+            say(&mut messages, true)?;
+            receive(&mut answers).await?;
+            return finish(&mut answers).await;
         }
         say(&mut messages, false)?;
         receive(&mut answers).await?;

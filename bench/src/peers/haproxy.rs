@@ -25,7 +25,7 @@ pub(super) fn config(site: &Site, places: &Places) -> String {
     format!(
         "global
     nbthread 1
-    maxconn 16384
+    maxconn 8192
     tune.ssl.default-dh-param 2048
 defaults
     mode http

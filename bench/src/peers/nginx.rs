@@ -26,10 +26,9 @@ pub(super) fn config(site: &Site, places: &Places, folder: &Path) -> String {
         "daemon off;
 master_process off;
 worker_processes 1;
-worker_rlimit_nofile 32768;
 pid {pid};
 error_log stderr error;
-events {{ worker_connections 16384; }}
+events {{ worker_connections 8192; }}
 http {{
   access_log off;
 {temporary}  server_names_hash_max_size {names_max};
@@ -39,7 +38,7 @@ http {{
   ssl_certificate {certificate};
   ssl_certificate_key {key};
   ssl_protocols TLSv1.2 TLSv1.3;
-  map $http_upgrade $connection {{ default upgrade; '' ''; }}
+  map $http_upgrade $upgrading {{ default upgrade; '' ''; }}
   upstream app {{
     server {backend};
     keepalive 256;
@@ -70,7 +69,7 @@ http {{
       proxy_buffers 16 64k;
       proxy_busy_buffers_size 256k;
       proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection;
+      proxy_set_header Connection $upgrading;
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Proto $scheme;
