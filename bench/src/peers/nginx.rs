@@ -1,5 +1,6 @@
 //! How is nginx set up to do what we do?
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::{Places, Site};
@@ -7,16 +8,7 @@ use crate::fixture;
 
 /// Its configuration, with all that it writes in `folder`.
 pub(super) fn config(site: &Site, places: &Places, folder: &Path) -> String {
-    let Places { h1, h2, grpc, tls } = places;
-    let (backend, grpc_backend) = (site.backend, site.grpc_backend);
     let (certificate, key) = (site.certificate.display(), site.key.display());
-    let edits = |directive: &str| {
-        fixture::EDITS
-            .map(|(name, value)| format!("      {directive} {name} {value};\n"))
-            .concat()
-    };
-    let (proxied, called) = (edits("proxy_set_header"), edits("grpc_set_header"));
-    let names = site.hosts().map(|host| format!(" {host}")).collect::<String>();
     let pid = folder.join("nginx.pid");
     let pid = pid.display();
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -39,17 +31,39 @@ http {{
   ssl_certificate_key {key};
   ssl_protocols TLSv1.2 TLSv1.3;
   map $http_upgrade $upgrading {{ default upgrade; '' ''; }}
-  upstream app {{
+{upstreams}{servers}}}
+",
+        names_max = (site.host_count * NAMES_ROOM).max(NAMES_LEAST),
+        upstreams = [
+            upstream("app", site.backend),
+            upstream("calls", site.grpc_backend)
+        ]
+        .concat(),
+        servers = servers(site, places),
+    )
+}
+
+fn upstream(name: &str, backend: SocketAddr) -> String {
+    format!(
+        "  upstream {name} {{
     server {backend};
     keepalive 256;
     keepalive_requests 1000000000;
   }}
-  upstream calls {{
-    server {grpc_backend};
-    keepalive 256;
-    keepalive_requests 1000000000;
-  }}
-  server {{
+"
+    )
+}
+
+fn servers(site: &Site, Places { h1, h2, grpc, tls }: &Places) -> String {
+    let edits = |directive: &str| {
+        fixture::EDITS
+            .map(|(name, value)| format!("      {directive} {name} {value};\n"))
+            .concat()
+    };
+    let (proxied, called) = (edits("proxy_set_header"), edits("grpc_set_header"));
+    let names = site.hosts().map(|host| format!(" {host}")).collect::<String>();
+    format!(
+        "  server {{
     listen {h1} default_server;
     listen {h2} default_server http2;
     listen {grpc} default_server http2;
@@ -85,9 +99,7 @@ http {{
       grpc_set_header X-Forwarded-Proto $scheme;
 {called}    }}
   }}
-}}
-",
-        names_max = (site.host_count * NAMES_ROOM).max(NAMES_LEAST)
+"
     )
 }
 
