@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::drain::{Guard, Watch};
 use crate::error::Error;
 use crate::listener::Accepted;
+use crate::relay;
 use crate::worker::Proxy;
 
 pub(crate) mod alarm;
@@ -29,8 +30,8 @@ mod stream;
 use establish::{Established, Refusal};
 pub(crate) use patience::Patience;
 pub(crate) use peer::{Peer, Scheme, TlsFacts};
-use stream::Presence;
-pub(crate) use stream::Stream;
+pub(crate) use socket::Socket;
+pub(crate) use stream::{Presence, Stream};
 
 /// Serves one accepted connection to its end. `guard` is held for that long.
 pub(crate) async fn serve(accepted: Accepted, proxy: Proxy, guard: Guard) {
@@ -69,6 +70,12 @@ async fn speak(established: Established, proxy: Proxy, guard: Guard) -> Result<(
         peer,
         protocol,
     } = established;
+    if let Some(relay) = peer.relay() {
+        // Boxed, as the task of every HTTP/1.1 connection would have room for it.
+        let proxy = proxy.for_peer(peer);
+        Box::pin(relay::serve(socket, &presence, &proxy, &relay)).await;
+        return Ok(());
+    }
     let (remote, forced) = (peer.remote(), peer.drain().map(Watch::forced));
     let served = async {
         let protocol = match protocol {

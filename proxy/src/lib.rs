@@ -86,6 +86,7 @@ pub mod limit;
 mod pool;
 mod exchange;
 mod upgrade;
+pub mod relay;
 mod respond;
 pub mod body;
 pub mod error;

@@ -18,6 +18,7 @@ use crate::drain::Watch;
 use crate::error::Error;
 use crate::observe::counts::one;
 use crate::process;
+use crate::proxy_protocol::Addresses;
 
 pub(crate) mod connect;
 mod h1;
@@ -27,10 +28,11 @@ pub(crate) mod key;
 mod place;
 mod stream;
 
+pub(crate) use held::Held;
 pub(crate) use place::StreamSlot;
+pub(crate) use stream::Stream;
 
 use connect::Spoken;
-use held::Held;
 use key::Key;
 use place::{Dialled, Idle, Multiplexed, Place, Refusal, Tenure};
 
@@ -206,16 +208,13 @@ impl Pool {
 
     async fn dial(&self, wanted: Wanted<'_>, key: Key) -> Result<Checkout, Error> {
         let _pending = wait(wanted)?;
-        let Some(permit) = wanted.cluster.breakers().connection(wanted.priority) else {
-            one(&wanted.cluster.counts().cells().connects_overflowed);
-            return Err(breaker::overflow("too many connections to the upstream"));
-        };
+        let permit = connection(wanted)?;
         let (cluster, drain) = (wanted.cluster, &self.shared.drain);
         let (deadline, began) = (connect::deadline(&key), Instant::now());
         let state = wanted.endpoint.state();
         let dialled = connect::dial(cluster, &key, deadline).await;
         let (stream, spoken) = dialled.inspect_err(|_| one(&state.counts.connects_failed))?;
-        let permit = Held::new(permit, cluster, state, spoken, began);
+        let permit = Held::new(permit, cluster, state, Some(spoken), began);
         match spoken {
             Spoken::Http1 => {
                 let sender = h1::start(stream, &key, permit, drain).await;
@@ -243,6 +242,22 @@ impl Pool {
                 })
             }
         }
+    }
+
+    /// A connection of its own for a client whose bytes are no HTTP; it counts until what comes with it is dropped.
+    pub(crate) async fn dial_bytes(
+        &self,
+        wanted: Wanted<'_>,
+        client: Option<Addresses>,
+    ) -> Result<(Stream, Held), Error> {
+        let _pending = wait(wanted)?;
+        let permit = connection(wanted)?;
+        let key = Key::of_client(wanted.cluster, wanted.endpoint, client);
+        let (deadline, began) = (connect::deadline(&key), Instant::now());
+        let state = wanted.endpoint.state();
+        let dialled = connect::dial_bytes(wanted.cluster, &key, deadline).await;
+        let stream = dialled.inspect_err(|_| one(&state.counts.connects_failed))?;
+        Ok((stream, Held::new(permit, wanted.cluster, state, None, began)))
     }
 
     fn h1(&self, key: Key, sender: http1::SendRequest<Body>, tenure: Tenure, reused: bool) -> Checkout {
@@ -301,6 +316,15 @@ fn wait(wanted: Wanted<'_>) -> Result<Permit, Error> {
         &cells.waits_overflowed
     });
     pending.ok_or_else(|| breaker::overflow("too many requests wait for a connection to the upstream"))
+}
+
+/// The right to open one more connection.
+fn connection(wanted: Wanted<'_>) -> Result<Permit, Error> {
+    let permit = wanted.cluster.breakers().connection(wanted.priority);
+    permit.ok_or_else(|| {
+        one(&wanted.cluster.counts().cells().connects_overflowed);
+        breaker::overflow("too many connections to the upstream")
+    })
 }
 
 impl Checkout {

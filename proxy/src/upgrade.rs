@@ -1,11 +1,10 @@
 //! What happens to two connections that have left HTTP: a WebSocket's bytes, both ways, to the end.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,19 +12,17 @@ use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
-use self::pump::Pump;
-use self::websocket::Toward;
+use self::flow::Flow;
 use crate::body::Body;
 use crate::cluster::transport::Duplex;
-use crate::connection::alarm::Alarm;
 use crate::drain::Watch;
 use crate::observe::counts;
 use crate::observe::metrics::OpenTunnel;
 use crate::upstream::TunnelEnd;
 use crate::worker::Proxy;
 
+pub(crate) mod flow;
 mod pump;
 mod websocket;
 
@@ -179,13 +176,11 @@ impl Tunnel {
             Ok(sides) => sides,
             Err(error) => return tracing::debug!(%error, "a side left before the tunnel opened"),
         };
-        let flow = Flow {
-            downstream,
-            upstream,
-            up: pump(self.drain.as_ref(), Toward::Upstream),
-            down: pump(self.drain.as_ref(), Toward::Client),
+        let mut flow = match &self.drain {
+            Some(_) => Flow::of_websocket(downstream, upstream),
+            None => Flow::new(downstream, upstream),
         };
-        let flow = flow.run(self.idle, self.drain);
+        let flow = flow.run(self.idle, self.drain, |_up, _down| {});
         let ended = match self.end {
             Some(TunnelEnd(end)) => tokio::time::timeout_at(end.into(), flow).await,
             None => Ok(flow.await),
@@ -196,54 +191,5 @@ impl Tunnel {
             Err(_elapsed) => tracing::debug!("tunnel cut: its time is over"),
         }
         drop((self.held, self.open));
-    }
-}
-
-fn pump(drain: Option<&Watch>, toward: Toward) -> Pump {
-    match drain {
-        Some(_) => Pump::of_frames(toward),
-        None => Pump::new(),
-    }
-}
-
-/// An open tunnel.
-struct Flow {
-    downstream: Box<dyn Duplex>,
-    upstream: Box<dyn Duplex>,
-    up: Pump,
-    down: Pump,
-}
-
-impl Flow {
-    async fn run(mut self, idle: Option<Duration>, drain: Option<Watch>) -> io::Result<()> {
-        let mut draining = drain.map(|drain| drain.draining());
-        let (mut alarm, mut last, mut seen) = (Alarm::default(), Instant::now(), 0);
-        poll_fn(|cx| {
-            if let Some(begins) = &mut draining
-                && Pin::new(begins).poll(cx).is_ready()
-            {
-                draining = None;
-                self.up.say_goodbye();
-                self.down.say_goodbye();
-            }
-            let up = self.up.poll(cx, &mut self.downstream, &mut self.upstream)?;
-            let down = self.down.poll(cx, &mut self.upstream, &mut self.downstream)?;
-            if up.is_ready() && down.is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            let Some(idle) = idle else {
-                return Poll::Pending;
-            };
-            let moved = self.up.moved() + self.down.moved();
-            if moved != seen {
-                (seen, last) = (moved, Instant::now());
-            }
-            ready!(alarm.poll(cx, last + idle));
-            Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "nothing moved for too long",
-            )))
-        })
-        .await
     }
 }

@@ -103,6 +103,11 @@ impl Proxy {
         &self.peer
     }
 
+    /// The same, to be kept.
+    pub(crate) fn shared_peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
     /// The drain of the connection that its requests come by: its listener's, or the process's where there is none.
     pub(crate) fn drain(&self) -> &Watch {
         self.peer.drain().unwrap_or(&self.worker.drain)

@@ -250,6 +250,10 @@ pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const UPSTREAM_IDLE_MAX: usize = 1024;
 /// The most streams that one worker opens on one upstream HTTP/2 connection before it dials another.
 pub const UPSTREAM_H2_STREAMS_MAX: usize = 100;
+/// How long a connection that carries no HTTP may be without a byte moving in either direction; then it is closed (Envoy's 1 h).
+pub const RELAY_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How many endpoints that did not accept a connection are passed over for it; further ones may be asked again.
+pub const RELAY_ENDPOINTS_AVOIDED_MAX: usize = 16;
 /// How much of a tunnel's bytes is in memory per direction.
 pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;
 /// The read buffer of an HTTP/1.1 upstream connection, in bytes: what is in memory of a response whose client is slow.

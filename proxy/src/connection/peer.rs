@@ -15,6 +15,7 @@ use crate::listener::chain::Chain;
 use crate::normalize::certificate::{self, Details};
 use crate::observe::counts::{HttpCounts, http::OpenHttp};
 use crate::proxy_protocol::Addresses;
+use crate::relay::Relay;
 use crate::tls::certificate::Facts;
 
 /// What the requests of one connection know about who sent them. There is one for each connection, also an idle one: what
@@ -148,6 +149,11 @@ impl Peer {
     /// How the filter chain that it came in by speaks HTTP.
     pub(crate) fn http(&self) -> &Arc<HttpSettings> {
         &self.chain.http
+    }
+
+    /// Where its bytes go, if they are no HTTP.
+    pub(crate) fn relay(&self) -> Option<Arc<Relay>> {
+        self.chain.relay.clone()
     }
 
     /// What its filter chain has counted.

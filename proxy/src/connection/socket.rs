@@ -36,6 +36,14 @@ impl Socket {
         Self::over(Transport::Tls(stream))
     }
 
+    /// Lets the client leave what is written unread for as long as it likes: somebody else has a deadline.
+    pub(crate) fn wait_for_ever(&mut self) {
+        match &mut self.transport {
+            Transport::Plain(stream) => stream.wait_for_ever(),
+            Transport::Tls(stream) => stream.get_mut().0.wait_for_ever(),
+        }
+    }
+
     fn over(transport: Transport) -> Self {
         Self {
             prefix: Prefix::default(),

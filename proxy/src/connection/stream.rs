@@ -80,6 +80,11 @@ impl Stream {
         }
     }
 
+    /// Lets its client leave what is written unread for as long as it likes.
+    pub(crate) fn wait_for_ever(&mut self) {
+        self.stall.off = true;
+    }
+
     /// Gives bytes back that were read from it: the next reads begin with them. Only before anybody else reads.
     pub(crate) fn unread(&mut self, mut bytes: Vec<u8>) {
         if let Some(early) = self.early.take() {
@@ -293,12 +298,14 @@ impl Stream {
 #[derive(Default)]
 struct Stall {
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Whether there is none.
+    off: bool,
 }
 
 impl Stall {
     /// Passes the outcome of a write on; one that has been waiting for too long has failed.
     fn limit(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
+        if written.is_ready() || self.off {
             self.deadline = None;
             return written;
         }

@@ -18,17 +18,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::drain::{Drain, Watch};
 use crate::observe::counts::{HttpCounts, ListenerCounts};
+use crate::relay::{Relay, RelaySettings};
 use crate::tls::server::ServerTls;
 
 pub mod explain;
 mod names;
+mod overlap;
 mod prefix;
 mod select;
 
@@ -48,6 +49,9 @@ pub struct FilterChain {
     pub tls: Option<Arc<ServerTls>>,
     /// How it speaks HTTP.
     pub http: Arc<HttpSettings>,
+    /// Where its connections' bytes go, if they are no HTTP; then how it speaks HTTP and for which hosts means nothing, but for
+    /// the access logs.
+    pub relay: Option<Arc<RelaySettings>>,
     /// For which hosts it answers.
     pub hosts: Hosts,
 }
@@ -177,6 +181,7 @@ pub(crate) struct Chain {
     pub(crate) name: Arc<str>,
     pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) http: Arc<HttpSettings>,
+    pub(crate) relay: Option<Arc<Relay>>,
     /// The hosts that it answers for, where it does not answer for all.
     pub(crate) hosts: Option<Names>,
     policy: Hosts,
@@ -195,7 +200,21 @@ impl FilterChain {
             matches: ChainMatch::default(),
             tls: None,
             http: http.into(),
+            relay: None,
             hosts: Hosts::default(),
+        }
+    }
+
+    /// A chain without TLS for every connection, whose bytes go where `relay` says.
+    pub fn relay(relay: impl Into<Arc<RelaySettings>>) -> Self {
+        let relay = relay.into();
+        let http = HttpSettings {
+            access_logs: relay.access_logs.clone(),
+            ..HttpSettings::default()
+        };
+        Self {
+            relay: Some(relay),
+            ..Self::plain(http)
         }
     }
 
@@ -237,7 +256,7 @@ impl FilterChains {
             .into_iter()
             .map(Chain::new)
             .collect::<Result<Vec<_>, _>>()?;
-        refuse_overlap(&chains)?;
+        overlap::refuse(&chains)?;
         let default = default.map(Chain::new).transpose()?;
         Ok(Self {
             index: select::NameIndex::of(&chains),
@@ -269,6 +288,10 @@ impl FilterChains {
     /// From now on its chains count for this listener.
     pub(crate) fn enrol(&self, listener: &ListenerCounts) {
         for chain in self.iter() {
+            if let Some(relay) = &chain.relay {
+                relay.enrol(listener.relay(&relay.settings.metrics_name));
+                continue;
+            }
             let counts = listener.chain(&chain.http.metrics_name);
             // What has its books already keeps them.
             _ = chain.counts.set(counts);
@@ -355,6 +378,7 @@ impl Chain {
             name: chain.name,
             tls: chain.tls,
             http: chain.http,
+            relay: chain.relay.map(|relay| Arc::new(Relay::new(relay))),
             hosts,
             policy: chain.hosts,
             matches: chain.matches,
@@ -372,7 +396,13 @@ impl Chain {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         };
+        let same_relay = match (&self.relay, &other.relay) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(&one.settings, &other.settings),
+            _ => false,
+        };
         same_tls
+            && same_relay
             && Arc::ptr_eq(&self.http, &other.http)
             && self.name == other.name
             && self.policy == other.policy
@@ -411,69 +441,6 @@ fn needs<'a>(chains: impl Iterator<Item = &'a Arc<Chain>>) -> Needs {
         (false, _) => Needs::Nothing,
         (true, false) => Needs::ClientHello,
         (true, true) => Needs::FirstByte,
-    }
-}
-
-/// Two chains overlap when they share one combination of criteria: selection could not tell them apart.
-fn refuse_overlap(chains: &[Arc<Chain>]) -> Result<(), ChainError> {
-    let mut seen: HashMap<String, &Arc<str>> = HashMap::new();
-    for chain in chains {
-        let mut keys = vec![String::new()];
-        for alternatives in chain.matches.alternatives() {
-            if keys.len().saturating_mul(alternatives.len()) > limits::CHAIN_MATCHES_MAX {
-                return Err(ChainError::TooMany);
-            }
-            let longer = |key: &String| -> Vec<String> {
-                alternatives
-                    .iter()
-                    .map(|one| format!("{key}{one}\u{1f}"))
-                    .collect()
-            };
-            keys = keys.iter().flat_map(longer).collect();
-        }
-        // One chain may name the same thing twice.
-        keys.sort_unstable();
-        keys.dedup();
-        for key in keys {
-            if let Some(first) = seen.insert(key, &chain.name) {
-                return Err(ChainError::Overlap {
-                    first: Arc::clone(first),
-                    second: Arc::clone(&chain.name),
-                });
-            }
-        }
-        if seen.len() > limits::CHAIN_MATCHES_MAX {
-            return Err(ChainError::TooMany);
-        }
-    }
-    Ok(())
-}
-
-impl ChainMatch {
-    /// What each criterion accepts, as text; an empty one accepts the empty text.
-    fn alternatives(&self) -> [Vec<String>; 9] {
-        fn texts<T>(items: impl IntoIterator<Item = T>, text: impl Fn(T) -> String) -> Vec<String> {
-            let texts: Vec<_> = items.into_iter().map(text).collect();
-            if texts.is_empty() {
-                vec![String::new()]
-            } else {
-                texts
-            }
-        }
-        let prefixes = |prefixes: &[Prefix]| texts(prefixes, Prefix::to_string);
-        [
-            texts(self.destination_port, |port| port.to_string()),
-            prefixes(&self.destinations),
-            texts(&self.server_names, |name| name.to_ascii_lowercase()),
-            texts(self.transport, |transport| format!("{transport:?}")),
-            texts(&self.application_protocols, |name| {
-                name.escape_ascii().to_string()
-            }),
-            prefixes(&self.direct_sources),
-            texts(self.source_type, |source| format!("{source:?}")),
-            prefixes(&self.sources),
-            texts(&self.source_ports, u16::to_string),
-        ]
     }
 }
 

@@ -40,12 +40,14 @@ mod codes;
 pub mod endpoint;
 pub mod http;
 pub mod listener;
+pub mod relay;
 mod striped;
 pub mod times;
 
 pub use cluster::ClusterCounts;
 pub use http::HttpCounts;
 pub use listener::ListenerCounts;
+pub use relay::RelayCounts;
 pub use times::Times;
 
 /// Declares numbers that are counted up and the sums that are read of them.

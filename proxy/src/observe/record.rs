@@ -29,7 +29,8 @@ pub(crate) struct Record {
     pub(crate) id: u64,
     pub(crate) started_at: SystemTime,
     started: Instant,
-    pub(crate) version: Version,
+    /// None of a connection that carries no HTTP.
+    pub(crate) version: Option<Version>,
     /// The method and the target as the client sent them; none of a request that could not be read.
     pub(crate) line: Option<(Method, Uri)>,
     progress: Mutex<Progress>,
@@ -59,6 +60,8 @@ pub(crate) struct Progress {
     pub(crate) response_head_bytes: u64,
     pub(crate) trailers: HeaderMap,
     pub(crate) trace: Option<Part>,
+    /// Envoy's flags, where more than one says what went wrong.
+    pub(crate) flags: Option<&'static str>,
     /// The id that the response has to carry.
     echo: Option<HeaderValue>,
 }
@@ -103,7 +106,7 @@ impl Record {
             return None;
         }
         let line = (request.method().clone(), request.uri().clone());
-        let record = Self::of(peer, request.version(), Some(line));
+        let record = Self::of(peer, Some(request.version()), Some(line));
         record.note_fields(request.headers());
         if http_body::Body::is_end_stream(request.body()) {
             record.progress().request_end = Some(Duration::ZERO);
@@ -114,10 +117,29 @@ impl Record {
     /// The record of a request that was refused before it could be read, if anybody wants it.
     pub(crate) fn refused(peer: &Arc<Peer>) -> Option<Arc<Self>> {
         let wanted = !peer.http().access_logs.is_empty();
-        wanted.then(|| Arc::new(Self::of(peer, Version::HTTP_11, None)))
+        wanted.then(|| Arc::new(Self::of(peer, Some(Version::HTTP_11), None)))
     }
 
-    fn of(peer: &Arc<Peer>, version: Version, line: Option<(Method, Uri)>) -> Self {
+    /// The record of a connection that carries no HTTP, if anybody wants it.
+    pub(crate) fn connection(peer: &Arc<Peer>) -> Option<Arc<Self>> {
+        let wanted = !peer.http().access_logs.is_empty();
+        wanted.then(|| Arc::new(Self::of(peer, None, None)))
+    }
+
+    /// The bytes of a connection that carries no HTTP go to this cluster.
+    pub(crate) fn relayed(&self, cluster: &Arc<str>) {
+        self.progress().cluster = Some(Arc::clone(cluster));
+    }
+
+    /// Such a connection is over.
+    pub(crate) fn finish_relay(&self, flags: Option<&'static str>, received: u64, sent: u64) {
+        let mut progress = self.progress();
+        (progress.flags, progress.received) = (flags, received);
+        drop(progress);
+        self.finish(Ending::Answered, sent);
+    }
+
+    fn of(peer: &Arc<Peer>, version: Option<Version>, line: Option<(Method, Uri)>) -> Self {
         Self {
             peer: Arc::clone(peer),
             id: fastrand::u64(..),
@@ -264,6 +286,9 @@ impl Entry<'_> {
 
     /// Envoy's flag for what went wrong.
     pub(crate) fn flag(&self) -> Option<&'static str> {
+        if self.progress.flags.is_some() {
+            return self.progress.flags;
+        }
         let kind = match self.ending {
             Ending::Answered => return None,
             Ending::Aborted => Kind::ClientClosed,
@@ -304,9 +329,8 @@ impl OpenTry {
     pub(crate) fn begin(request: &mut Request<Body>, cluster: &Arc<str>, upstream: &Address) -> Option<Self> {
         let Tracked(record) = request.extensions().get::<Tracked>()?;
         let record = Arc::clone(record);
-        let start = record.elapsed();
-        let mut progress = record.progress();
-        let context = progress
+        let context = record
+            .progress()
             .trace
             .map(|part| part.context)
             .filter(|context| context.sampled);
@@ -314,13 +338,32 @@ impl OpenTry {
         if let Some(span) = span {
             request.headers_mut().insert(TRACEPARENT, span.to_field());
         }
+        Some(Self::of(
+            record,
+            (cluster, upstream),
+            span.map(|span| span.span_id),
+        ))
+    }
+
+    /// A try to connect for a connection that carries no HTTP.
+    pub(crate) fn connecting(record: &Arc<Record>, cluster: &Arc<str>, upstream: &Address) -> Self {
+        Self::of(Arc::clone(record), (cluster, upstream), None)
+    }
+
+    fn of(
+        record: Arc<Record>,
+        (cluster, upstream): (&Arc<str>, &Address),
+        span_id: Option<NonZeroU64>,
+    ) -> Self {
+        let start = record.elapsed();
+        let mut progress = record.progress();
         progress.cluster = Some(Arc::clone(cluster));
         progress.tries_count += 1;
         if progress.tries.len() == TRIES_REMEMBERED {
             progress.tries.pop();
         }
         progress.tries.push(Try {
-            span_id: span.map(|span| span.span_id),
+            span_id,
             upstream: upstream.clone(),
             local: None,
             start,
@@ -329,7 +372,7 @@ impl OpenTry {
             failure: None,
         });
         drop(progress);
-        Some(Self { record })
+        Self { record }
     }
 
     /// The try has its response head, or has failed.

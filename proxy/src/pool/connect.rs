@@ -1,7 +1,9 @@
 //! How a new upstream connection comes to be: dialled, introduced by a PROXY header, wrapped in TLS.
 
 use std::io;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
@@ -56,9 +58,31 @@ pub(super) fn failed(cluster: &Cluster, error: &Error) {
     }
 }
 
+/// Dials for bytes that are no HTTP: what TLS offers by ALPN is what the cluster says, and else nothing.
+pub(super) async fn dial_bytes(cluster: &Cluster, key: &Key, deadline: Instant) -> Result<Stream, Error> {
+    cluster.metrics().connects.increment(1);
+    let dialled = match tokio::time::timeout_at(deadline, open(key, None)).await {
+        Ok(dialled) => dialled,
+        Err(elapsed) => Err(Error::new(Kind::ConnectTimeout).with_source(elapsed)),
+    };
+    let (stream, _agreed) = dialled.inspect_err(|error| failed(cluster, error))?;
+    Ok(stream)
+}
+
 async fn reach(key: &Key) -> Result<(Stream, Spoken), Error> {
-    let transport = &key.transport;
-    let settings = transport.settings();
+    let protocol = key.transport.protocol();
+    let (stream, agreed) = open(key, Some(protocol)).await?;
+    let spoken = match protocol {
+        Protocol::Http1 => Spoken::Http1,
+        Protocol::Http2 => Spoken::Http2,
+        Protocol::Auto => agreed.unwrap_or(Spoken::Http1),
+    };
+    Ok((stream, spoken))
+}
+
+/// A connection for `key` that offers what goes with `protocol`; and what was agreed on, where TLS tells.
+async fn open(key: &Key, protocol: Option<Protocol>) -> Result<(Stream, Option<Spoken>), Error> {
+    let settings = key.transport.settings();
     let refused = |error: io::Error| Error::new(Kind::ConnectFailed).with_source(error);
     let mut stream = match (&settings.connector, &key.address) {
         (Some(connector), address) => match connector.connect(address.clone()).await {
@@ -78,16 +102,13 @@ async fn reach(key: &Key) -> Result<(Stream, Spoken), Error> {
         stream.write_all(&header).await.map_err(refused)?;
     }
     let Some(tls) = &settings.tls else {
-        let spoken = match transport.protocol() {
-            Protocol::Http2 => Spoken::Http2,
-            Protocol::Http1 | Protocol::Auto => Spoken::Http1,
-        };
-        return Ok((stream, spoken));
+        return Ok((stream, None));
     };
+    let config = tls.config(protocol);
     // The detour through a trait object is taken after TLS; before it there is none.
     match stream {
-        Stream::Tcp(stream) => secure(stream, key, tls).await,
-        Stream::Other(stream) => secure(stream, key, tls).await,
+        Stream::Tcp(stream) => secure(stream, key, (tls, config)).await,
+        Stream::Other(stream) => secure(stream, key, (tls, config)).await,
     }
 }
 
@@ -118,27 +139,27 @@ async fn tcp(settings: &TransportSettings, address: &Address) -> io::Result<TcpS
     Ok(stream)
 }
 
-async fn secure<S>(stream: S, key: &Key, tls: &ClientTls) -> Result<(Stream, Spoken), Error>
+async fn secure<S>(
+    stream: S,
+    key: &Key,
+    (tls, config): (&ClientTls, Arc<ClientConfig>),
+) -> Result<(Stream, Option<Spoken>), Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let protocol = key.transport.protocol();
     let name = tls
         .server_name(&key.address, key.host())
         .map_err(|error| Error::new(Kind::UpstreamTls).with_source(error))?;
-    let connector = TlsConnector::from(tls.config(protocol));
-    let stream = connector.connect(name, stream).await.map_err(|error| {
-        Error::new(Kind::UpstreamTls)
-            .with_detail(tls::describe(&error))
-            .with_source(error)
-    })?;
-    let spoken = match protocol {
-        Protocol::Http1 => Spoken::Http1,
-        Protocol::Http2 => Spoken::Http2,
-        Protocol::Auto if chose_http2(&stream) => Spoken::Http2,
-        Protocol::Auto => Spoken::Http1,
-    };
-    Ok((Stream::Other(Box::new(stream)), spoken))
+    let stream = TlsConnector::from(config)
+        .connect(name, stream)
+        .await
+        .map_err(|error| {
+            Error::new(Kind::UpstreamTls)
+                .with_detail(tls::describe(&error))
+                .with_source(error)
+        })?;
+    let agreed = chose_http2(&stream).then_some(Spoken::Http2);
+    Ok((Stream::Other(Box::new(stream)), agreed))
 }
 
 fn chose_http2<S>(stream: &TlsStream<S>) -> bool {

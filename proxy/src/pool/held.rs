@@ -11,7 +11,7 @@ use crate::observe::counts::{ClusterCounts, one};
 
 /// Kept by the connection's task.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     _permit: Permit,
     counts: Arc<ClusterCounts>,
     endpoint: Arc<State>,
@@ -19,19 +19,20 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// A connection that was dialled at `began` is open now.
+    /// A connection that was dialled at `began` is open now; none is spoken where it carries no HTTP.
     pub(super) fn new(
         permit: Permit,
         cluster: &Cluster,
         endpoint: &Arc<State>,
-        spoken: Spoken,
+        spoken: Option<Spoken>,
         began: Instant,
     ) -> Self {
         let (counts, since) = (cluster.counts(), Instant::now());
         let cells = counts.cells();
         one(match spoken {
-            Spoken::Http1 => &cells.connections_http1,
-            Spoken::Http2 => &cells.connections_http2,
+            Some(Spoken::Http1) => &cells.connections_http1,
+            Some(Spoken::Http2) => &cells.connections_http2,
+            None => &cells.connections_relayed,
         });
         if cluster.settings().transport.tls.is_some() {
             one(&cells.tls_handshakes);

@@ -41,6 +41,16 @@ impl Key {
         }
     }
 
+    /// For what is no HTTP, of a client with these addresses.
+    pub(super) fn of_client(cluster: &Cluster, endpoint: &Endpoint, client: Option<Addresses>) -> Self {
+        let mut key = Self::apart(cluster, endpoint);
+        if key.transport.settings().proxy_header.is_some() {
+            let scope = key.scope.take().map_or_else(Scope::default, Arc::unwrap_or_clone);
+            key.scope = Some(Arc::new(Scope { client, ..scope }));
+        }
+        key
+    }
+
     /// Without anything of a request.
     pub(super) fn apart(cluster: &Cluster, endpoint: &Endpoint) -> Self {
         let transport = cluster.transport(endpoint);

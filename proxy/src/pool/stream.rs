@@ -3,16 +3,30 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::cluster::transport::Duplex;
 
 /// TCP, which most upstreams are, without a detour; everything else behind one.
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Other(Box<dyn Duplex>),
+}
+
+impl Stream {
+    /// Has the connection reset when it is closed, so that nobody takes its end for that of what was sent. What TLS carries says
+    /// by itself whether it is complete.
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self
+            && let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(%error, "what broke off may look complete to an upstream");
+        }
+    }
 }
 
 macro_rules! delegate {

@@ -203,7 +203,7 @@ pub(crate) fn of<B>(policies: &[HashPolicy], request: &Request<B>, client: Optio
                 let query = request.uri().query().unwrap_or_default();
                 parameter(query, name).map(|value| xxh64(value.as_bytes(), 0))
             }
-            Source::ClientAddress => client.map(|client| xxh64(client.as_bytes(), 0)),
+            Source::ClientAddress => client.map(of_client),
             Source::Cookie(cookie) => match cookie.value(request.headers()) {
                 Some(value) => Some(xxh64(value, 0)),
                 None => cookie.create().map(|(value, field)| {
@@ -220,6 +220,11 @@ pub(crate) fn of<B>(policies: &[HashPolicy], request: &Request<B>, client: Optio
         }
     }
     result
+}
+
+/// The hash of a client's address.
+pub(crate) fn of_client(client: &HeaderValue) -> u64 {
+    xxh64(client.as_bytes(), 0)
 }
 
 /// The value of a request's first cookie of this name.

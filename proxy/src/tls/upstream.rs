@@ -17,7 +17,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
 use rustls::client::{ResolvesClientCert, Resumption};
@@ -148,6 +148,8 @@ struct Ready {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     auto: Arc<ClientConfig>,
+    /// For connections that carry no HTTP, which few clusters have.
+    bytes: OnceLock<Arc<ClientConfig>>,
 }
 
 impl ClientTls {
@@ -174,6 +176,7 @@ impl ClientTls {
             http1: offering(&[HTTP1]),
             http2: offering(&[HTTP2]),
             auto: offering(&[HTTP2, HTTP1]),
+            bytes: OnceLock::new(),
             settings,
         })))
     }
@@ -184,11 +187,17 @@ impl ClientTls {
         &self.0.settings
     }
 
-    pub(crate) fn config(&self, protocol: Protocol) -> Arc<ClientConfig> {
+    /// How to speak to an endpoint of this protocol; none is what is no HTTP.
+    pub(crate) fn config(&self, protocol: Option<Protocol>) -> Arc<ClientConfig> {
         let config = match protocol {
-            Protocol::Http1 => &self.0.http1,
-            Protocol::Http2 => &self.0.http2,
-            Protocol::Auto => &self.0.auto,
+            Some(Protocol::Http1) => &self.0.http1,
+            Some(Protocol::Http2) => &self.0.http2,
+            Some(Protocol::Auto) => &self.0.auto,
+            None => self.0.bytes.get_or_init(|| {
+                let mut config = ClientConfig::clone(&self.0.http1);
+                config.alpn_protocols = self.0.settings.alpn.clone().unwrap_or_default();
+                Arc::new(config)
+            }),
         };
         Arc::clone(config)
     }

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Duplex;
 use super::websocket::{Toward, Tracker, going_away};
@@ -97,8 +97,8 @@ impl Pump {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut Box<dyn Duplex>,
-        to: &mut Box<dyn Duplex>,
+        from: &mut impl Duplex,
+        to: &mut impl Duplex,
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_write(cx, to))?;
@@ -127,7 +127,7 @@ impl Pump {
         frames.is_some_and(|frames| frames.leaving == Leaving::Said && frames.tracker.is_closed())
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut Box<dyn Duplex>) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut impl Duplex) -> Poll<io::Result<()>> {
         for bytes in [&mut self.pending, &mut self.farewell] {
             while !bytes.is_empty() {
                 let written = ready!(Pin::new(&mut *to).poll_write(cx, bytes))?;
@@ -143,7 +143,7 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut Box<dyn Duplex>) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut impl Duplex) -> Poll<io::Result<()>> {
         if self.unflushed {
             ready!(Pin::new(to).poll_flush(cx))?;
             self.unflushed = false;
@@ -151,9 +151,13 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, from: &mut Box<dyn Duplex>) -> Poll<io::Result<()>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, from: &mut impl Duplex) -> Poll<io::Result<()>> {
         let mut buffer = BytesMut::with_capacity(limits::TUNNEL_BUFFER_BYTES);
-        let read = ready!(pin!(from.read_buf(&mut buffer)).poll(cx))?;
+        let read = match ready!(pin!(from.read_buf(&mut buffer)).poll(cx)) {
+            // Many end TLS without its close_notify.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.frames.is_none() => 0,
+            read => read?,
+        };
         if read == 0 {
             self.state = State::Ending;
             return Poll::Ready(Ok(()));

@@ -53,9 +53,10 @@ impl Filter {
             Self::RequestField(name, wanted) => wanted.fits(entry.progress.request_fields.get(name)),
             Self::ResponseField(name, wanted) => wanted.fits(entry.progress.response_fields.get(name)),
             Self::Sample(per_million) => fastrand::u32(..MILLION) < *per_million,
-            Self::Flag(wanted) => entry
-                .flag()
-                .is_some_and(|flag| wanted.is_empty() || wanted.iter().any(|wanted| **wanted == *flag)),
+            Self::Flag(wanted) => entry.flag().is_some_and(|flags| {
+                let is = |wanted: &Box<str>| flags.split(',').any(|flag| **wanted == *flag);
+                wanted.is_empty() || wanted.iter().any(is)
+            }),
             Self::All(all) => all.iter().all(|one| one.lets(entry)),
             Self::Any(any) => any.iter().any(|one| one.lets(entry)),
             Self::Not(other) => !other.lets(entry),

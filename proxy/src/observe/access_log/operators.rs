@@ -137,17 +137,21 @@ impl Operator {
 /// The operators without an argument.
 fn plain(name: &str) -> Option<Operator> {
     Some(match name {
-        "PROTOCOL" => Operator::Plain(|entry| shared(protocol(entry.record.version))),
+        "PROTOCOL" => Operator::Plain(|entry| {
+            entry
+                .record
+                .version
+                .map_or(Value::Unknown, |version| shared(protocol(version)))
+        }),
         "RESPONSE_CODE" => {
             Operator::Plain(|entry| number(entry.status().map_or(0, |status| u64::from(status.as_u16()))))
         }
-        "RESPONSE_CODE_DETAILS" => Operator::Plain(|entry| owned(entry.code_details())),
-        "RESPONSE_FLAGS" => Operator::Plain(|entry| entry.flag().map_or(Value::Unknown, shared)),
-        "RESPONSE_FLAGS_LONG" => Operator::Plain(|entry| {
-            entry
-                .flag()
-                .map_or(Value::Unknown, |flag| shared(long_flag(flag)))
+        "RESPONSE_CODE_DETAILS" => Operator::Plain(|entry| match entry.record.version {
+            Some(_) => owned(entry.code_details()),
+            None => Value::Unknown,
         }),
+        "RESPONSE_FLAGS" => Operator::Plain(|entry| entry.flag().map_or(Value::Unknown, shared)),
+        "RESPONSE_FLAGS_LONG" => Operator::Plain(|entry| entry.flag().map_or(Value::Unknown, long_flags)),
         "BYTES_RECEIVED" => Operator::Plain(|entry| number(entry.progress.received)),
         "BYTES_SENT" => Operator::Plain(|entry| number(entry.sent)),
         "REQUEST_HEADERS_BYTES" => Operator::Plain(|entry| number(entry.progress.request_head_bytes)),
@@ -296,6 +300,11 @@ fn host_name() -> Option<Box<str>> {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = kernel.or_else(|| env::var("HOSTNAME").ok())?;
     Some(name.trim().into())
+}
+
+fn long_flags(flags: &'static str) -> Value<'static> {
+    let long: Vec<_> = flags.split(',').map(long_flag).collect();
+    owned(long.join(","))
 }
 
 fn long_flag(flag: &'static str) -> &'static str {

@@ -58,12 +58,16 @@ numbers! {
         connections_http1,
         /// Connections of HTTP/2 that came to be.
         connections_http2,
+        /// Connections for what is no HTTP that came to be.
+        connections_relayed,
         /// Connections that have ended.
         connections_ended,
         /// Connections that did not come to be, whatever for.
         connects_failed,
         /// Those that took too long.
         connects_timed_out,
+        /// Clients whose bytes found no endpoint that accepts a connection, in as many attempts as may be.
+        connects_exhausted,
         /// TLS handshakes that succeeded.
         tls_handshakes,
         /// TLS handshakes that failed.

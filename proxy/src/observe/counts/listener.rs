@@ -27,6 +27,7 @@ use arc_swap::ArcSwap;
 use rustls::ProtocolVersion;
 
 use super::http::HttpCounts;
+use super::relay::RelayCounts;
 use super::striped::Striped;
 use super::times::{Bin, Times};
 use super::{numbers, one};
@@ -66,13 +67,17 @@ struct Stripe {
     times: Times,
 }
 
+/// Books by the name of what they are about.
+type Named<T> = Vec<(Arc<str>, Arc<T>)>;
+
 /// What has happened at one address of a listener.
 #[derive(Debug)]
 pub struct ListenerCounts {
     name: Arc<str>,
     address: ListenAddress,
     stripes: Striped<Stripe>,
-    http: Mutex<Vec<(Arc<str>, Arc<HttpCounts>)>>,
+    http: Mutex<Named<HttpCounts>>,
+    relays: Mutex<Named<RelayCounts>>,
     identities: ArcSwap<Vec<Identity>>,
 }
 
@@ -90,6 +95,7 @@ impl ListenerCounts {
             address,
             stripes: Striped::default(),
             http: Mutex::default(),
+            relays: Mutex::default(),
             identities: ArcSwap::default(),
         }
     }
@@ -125,20 +131,24 @@ impl ListenerCounts {
     /// What its chains have counted, by [`HttpSettings::metrics_name`](crate::config::http::HttpSettings::metrics_name).
     #[must_use]
     pub fn http(&self) -> Vec<(Arc<str>, Arc<HttpCounts>)> {
-        self.lock().clone()
+        lock(&self.http).clone()
+    }
+
+    /// What its chains that carry no HTTP have counted, by
+    /// [`RelaySettings::metrics_name`](crate::relay::RelaySettings::metrics_name).
+    #[must_use]
+    pub fn relays(&self) -> Vec<(Arc<str>, Arc<RelayCounts>)> {
+        lock(&self.relays).clone()
     }
 
     /// The books of the chains of this name.
     pub(crate) fn chain(&self, name: &Arc<str>) -> Arc<HttpCounts> {
-        let mut http = self.lock();
-        if let Some((_, counts)) = http.iter().find(|(known, _)| known == name) {
-            return Arc::clone(counts);
-        }
-        // Those of chains that are gone, with their last connection.
-        http.retain(|(_, counts)| Arc::strong_count(counts) > 1);
-        let counts = Arc::<HttpCounts>::default();
-        http.push((Arc::clone(name), Arc::clone(&counts)));
-        counts
+        books(&self.http, name)
+    }
+
+    /// The books of the chains of this name that carry no HTTP.
+    pub(crate) fn relay(&self, name: &Arc<str>) -> Arc<RelayCounts> {
+        books(&self.relays, name)
     }
 
     /// The certificates that its chains show now; none where none speaks TLS.
@@ -188,10 +198,23 @@ impl ListenerCounts {
             since: Instant::now(),
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<HttpCounts>)>> {
-        self.http.lock().unwrap_or_else(PoisonError::into_inner)
+/// Those of this name; new ones where there are none.
+fn books<T: Default>(named: &Mutex<Named<T>>, name: &Arc<str>) -> Arc<T> {
+    let mut named = lock(named);
+    if let Some((_, counts)) = named.iter().find(|(known, _)| known == name) {
+        return Arc::clone(counts);
     }
+    // Those of chains that are gone, with their last connection.
+    named.retain(|(_, counts)| Arc::strong_count(counts) > 1);
+    let counts = Arc::<T>::default();
+    named.push((Arc::clone(name), Arc::clone(&counts)));
+    counts
+}
+
+fn lock<T>(named: &Mutex<Named<T>>) -> MutexGuard<'_, Named<T>> {
+    named.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for OpenConnection {

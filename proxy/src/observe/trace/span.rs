@@ -44,7 +44,10 @@ fn request(part: Part, entry: &Entry<'_>) -> Span {
     let mut attributes = vec![
         attribute("http.request.method", method),
         attribute("url.scheme", scheme),
-        attribute("network.protocol.version", version(record.version)),
+        attribute(
+            "network.protocol.version",
+            version(record.version.unwrap_or(Version::HTTP_11)),
+        ),
     ];
     let mut add = |key: &str, value: Option<String>| {
         attributes.extend(value.map(|value| attribute(key, value)));
