@@ -33,6 +33,10 @@ pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// connection is closed.
 pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// How long a connection of a `tcp_proxy` may be without a byte moving where that does not say it, as Envoy has it. Above it the
+/// connection is closed.
+pub const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
 /// How long a connection that is drained waits for what is under way where a connection manager does not say it, as Envoy has
 /// it. What outlasts it is cut.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -418,7 +418,7 @@ impl Listeners {
         let chains = self.configs().flat_map(|config| config.chains());
         chains.filter_map(|chain| match &chain.routes {
             RouteSource::Rds { name, .. } => Some(name),
-            RouteSource::Inline(_) => None,
+            RouteSource::Inline(_) | RouteSource::None => None,
         })
     }
 
@@ -427,7 +427,7 @@ impl Listeners {
         let chains = self.configs().flat_map(|config| config.chains());
         chains.filter_map(|chain| match &chain.routes {
             RouteSource::Rds { name, .. } => Some((name, &chain.stat_prefix)),
-            RouteSource::Inline(_) => None,
+            RouteSource::Inline(_) | RouteSource::None => None,
         })
     }
 

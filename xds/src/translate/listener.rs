@@ -11,6 +11,7 @@ use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::listener::chain::ChainMatch;
 use tidegate_proxy::listener::settings::{IpVersions, ListenAddress, ProxyProtocol, TcpSettings};
+use tidegate_proxy::relay::RelaySettings;
 
 use self::chain::OfListener;
 use super::any::unsupported_field;
@@ -26,6 +27,7 @@ mod connection_manager;
 mod matching;
 mod network;
 mod sockets;
+mod tcp_proxy;
 pub mod traces;
 
 /// A listener as its resource describes it, its routes and secrets apart.
@@ -84,13 +86,15 @@ pub struct ChainConfig {
     pub tls: Option<DownstreamTls>,
     /// How it speaks HTTP; `route_table` is the name of the RDS resource, or one made up for inline routes.
     pub http: Arc<HttpSettings>,
+    /// Where its bytes go, if it speaks no HTTP.
+    pub relay: Option<Arc<RelaySettings>>,
     /// `stat_prefix`, as metrics name it.
     pub stat_prefix: Arc<str>,
     /// Where its routes come from.
     pub routes: RouteSource,
 }
 
-/// Where a connection manager's routes come from.
+/// Where a chain's routes come from.
 #[derive(Clone, Debug)]
 pub enum RouteSource {
     /// Another resource.
@@ -102,6 +106,8 @@ pub enum RouteSource {
     },
     /// The resource itself, under the name in `http.route_table`.
     Inline(Arc<RoutesConfig>),
+    /// There are none: it speaks no HTTP.
+    None,
 }
 
 /// Reads a listener.

@@ -85,7 +85,10 @@ impl Built {
             name: Arc::clone(&config.name),
             matches: config.matches.clone(),
             tls,
-            ..FilterChain::plain(Arc::clone(&config.http))
+            ..match &config.relay {
+                Some(relay) => FilterChain::relay(Arc::clone(relay)),
+                None => FilterChain::plain(Arc::clone(&config.http)),
+            }
         })
     }
 }

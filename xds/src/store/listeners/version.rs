@@ -85,7 +85,7 @@ impl Version {
                 let over = initial_fetch_timeout.is_some_and(|timeout| self.since + timeout <= now);
                 over || (needs.routes)(name)
             }
-            RouteSource::Inline(_) => true,
+            RouteSource::Inline(_) | RouteSource::None => true,
         });
         let over = self.since + limits::INITIAL_FETCH_TIMEOUT <= now;
         routes
@@ -101,7 +101,7 @@ impl Version {
                 initial_fetch_timeout,
                 ..
             } => initial_fetch_timeout.map(|timeout| self.since + timeout),
-            RouteSource::Inline(_) => None,
+            RouteSource::Inline(_) | RouteSource::None => None,
         });
         routes.chain([self.since + limits::INITIAL_FETCH_TIMEOUT])
     }
@@ -149,7 +149,7 @@ impl ChainConfig {
     pub(super) fn inline(&self) -> Option<&RoutesConfig> {
         match &self.routes {
             RouteSource::Inline(routes) => Some(routes),
-            RouteSource::Rds { .. } => None,
+            RouteSource::Rds { .. } | RouteSource::None => None,
         }
     }
 }

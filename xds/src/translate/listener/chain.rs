@@ -1,4 +1,6 @@
-//! One filter chain: TLS, its connection manager, and what tells it from others.
+//! One filter chain: TLS, what serves its connections, and what tells it from others.
+
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType;
@@ -6,7 +8,8 @@ use envoy_types::pb::envoy::config::listener::v3::FilterChain;
 use prost::Message;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::{ChainConfig, connection_manager, matching, network};
+use super::network::End;
+use super::{ChainConfig, RouteSource, connection_manager, matching, network, tcp_proxy};
 use crate::translate::any::{type_name, unpack, unregistered, unsupported};
 use crate::translate::notes::Notes;
 use crate::translate::secret::DownstreamTls;
@@ -33,20 +36,39 @@ impl OfListener<'_> {
             Some(socket) => notes.within("transport_socket", |notes| self.tls(socket, notes))?,
             None => None,
         };
-        let manager = unpack(network::connection_manager(chain, notes)?)?;
         let hash = hash(chain);
-        let (http, stat_prefix, routes) = notes.within("http_connection_manager", |notes| {
-            connection_manager::read(self, hash, &manager, notes)
-        })?;
-        Ok(ChainConfig {
+        let read = ChainConfig {
             name: chain.name.as_str().into(),
             hash,
             matches,
             tls,
-            http: http.into(),
-            stat_prefix,
-            routes,
-        })
+            http: Arc::default(),
+            relay: None,
+            stat_prefix: "".into(),
+            routes: RouteSource::None,
+        };
+        match network::end(chain, notes)? {
+            End::Http(manager) => {
+                let (http, stat_prefix, routes) = notes.within("http_connection_manager", |notes| {
+                    connection_manager::read(self, hash, &manager, notes)
+                })?;
+                Ok(ChainConfig {
+                    http: http.into(),
+                    stat_prefix,
+                    routes,
+                    ..read
+                })
+            }
+            End::Tcp(proxy) => {
+                let relay =
+                    notes.within("tcp_proxy", |notes| tcp_proxy::read(&proxy, self.context, notes))?;
+                Ok(ChainConfig {
+                    stat_prefix: Arc::clone(&relay.metrics_name),
+                    relay: Some(relay.into()),
+                    ..read
+                })
+            }
+        }
     }
 
     fn tls(&self, socket: &TransportSocket, notes: &mut Notes) -> Result<Option<DownstreamTls>, Reject> {

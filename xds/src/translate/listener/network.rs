@@ -1,15 +1,27 @@
-//! The network filters of a filter chain: the connection manager at its end, and nothing that would let pass less.
+//! The network filters of a filter chain: what serves its connections at its end, and nothing that would let pass less.
 
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain};
+use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::google::protobuf::Any;
 
 use crate::translate::Reject;
-use crate::translate::any::{type_name, unregistered, unsupported};
+use crate::translate::any::{inner, type_name, unpack, unregistered, unsupported, unsupported_field};
+use crate::translate::constraint::Rules;
 use crate::translate::notes::Notes;
 
-/// The configuration of the connection manager of a chain.
-pub(super) fn connection_manager<'a>(chain: &'a FilterChain, notes: &mut Notes) -> Result<&'a Any, Reject> {
+/// What serves the connections of a chain.
+pub(super) enum End {
+    /// It speaks HTTP.
+    Http(Box<HttpConnectionManager>),
+    /// It passes bytes on.
+    Tcp(Box<TcpProxy>),
+}
+
+/// What stands at the end of a chain.
+pub(super) fn end(chain: &FilterChain, notes: &mut Notes) -> Result<End, Reject> {
     let mut found = None;
     for (index, filter) in chain.filters.iter().enumerate() {
         let last = index + 1 == chain.filters.len();
@@ -29,7 +41,9 @@ pub(super) fn connection_manager<'a>(chain: &'a FilterChain, notes: &mut Notes) 
         }
         let field = format!("filters[{index}]");
         match known {
-            Known::Http => found = Some(config),
+            Known::Http => found = Some(End::Http(Box::new(unpack(config)?))),
+            Known::Tcp => found = Some(End::Tcp(Box::new(unpack(config)?))),
+            Known::Rules => notes.within(&field, |notes| rules(config, notes))?,
             Known::Ends | Known::Restricts => {
                 return Err(notes.within(&field, |notes| unsupported(notes.place(), config)));
             }
@@ -38,10 +52,24 @@ pub(super) fn connection_manager<'a>(chain: &'a FilterChain, notes: &mut Notes) 
     }
     found.ok_or_else(|| {
         Reject::Resource(format!(
-            "{}: a filter chain needs a connection manager here",
+            "{}: a filter chain needs a connection manager or a TCP proxy here",
             notes.place()
         ))
     })
+}
+
+/// Rules about who may connect: only where there are none may connections pass without them.
+fn rules(config: &Any, notes: &mut Notes) -> Result<(), Reject> {
+    let rbac: Rbac = unpack(config)?;
+    inner(Rules::of("RBAC").not_empty("StatPrefix", &rbac.stat_prefix))?;
+    if rbac.rules.is_some() || rbac.matcher.is_some() {
+        return Err(unsupported_field(notes.place(), "rules"));
+    }
+    notes.add_set(&[(
+        "shadow_rules",
+        rbac.shadow_rules.is_some() || rbac.shadow_matcher.is_some(),
+    )]);
+    Ok(())
 }
 
 fn typed_config(filter: &Filter) -> Option<&Any> {
@@ -68,6 +96,10 @@ fn kind(message: &str) -> String {
 enum Known {
     /// The connection manager.
     Http,
+    /// What passes bytes on.
+    Tcp,
+    /// Rules about who may connect.
+    Rules,
     /// Another end of a chain, for another protocol.
     Ends,
     /// It says which connections may pass, or where to.
@@ -78,7 +110,7 @@ enum Known {
 
 impl Known {
     fn ends_chain(self) -> bool {
-        matches!(self, Self::Http | Self::Ends)
+        matches!(self, Self::Http | Self::Tcp | Self::Ends)
     }
 }
 
@@ -86,14 +118,14 @@ const PACKAGE: &str = "envoy.extensions.filters.network.";
 
 const KNOWN: [(&str, Known); 24] = [
     ("http_connection_manager.v3.HttpConnectionManager", Known::Http),
-    ("tcp_proxy.v3.TcpProxy", Known::Ends),
+    ("tcp_proxy.v3.TcpProxy", Known::Tcp),
     ("echo.v3.Echo", Known::Ends),
     ("direct_response.v3.Config", Known::Ends),
     ("redis_proxy.v3.RedisProxy", Known::Ends),
     ("thrift_proxy.v3.ThriftProxy", Known::Ends),
     ("dubbo_proxy.v3.DubboProxy", Known::Ends),
     ("generic_proxy.v3.GenericProxy", Known::Ends),
-    ("rbac.v3.RBAC", Known::Restricts),
+    ("rbac.v3.RBAC", Known::Rules),
     ("connection_limit.v3.ConnectionLimit", Known::Restricts),
     ("local_ratelimit.v3.LocalRateLimit", Known::Restricts),
     ("ratelimit.v3.RateLimit", Known::Restricts),
