@@ -60,6 +60,9 @@ pub fn explain(configuration: &Configuration, question: &Question) -> Result<Ans
         );
         return Ok(Answer { page, routed: false });
     };
+    if let Some(relay) = &chain.relay {
+        return Ok(listener::relayed(relay, page));
+    }
     let trip = Trip {
         configuration,
         question,
@@ -203,6 +206,7 @@ impl<'a> Trip<'a> {
                 }
                 routes.map(|routes| &**routes)
             }
+            RouteSource::None => None,
         }
     }
 }

@@ -18,6 +18,7 @@ mod recorder;
 mod registry;
 mod section;
 mod server;
+mod tcp;
 mod text;
 
 pub use discovery::Discovery;

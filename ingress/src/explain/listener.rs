@@ -7,9 +7,10 @@ use tidegate_proxy::listener::chain::explain::{Connection, Verdict, explain};
 use tidegate_proxy::listener::chain::{ChainMatch, Transport};
 use tidegate_proxy::listener::settings::ListenAddress;
 use tidegate_proxy::normalize::host::Host;
+use tidegate_proxy::relay::RelaySettings;
 use tidegate_xds::translate::listener::{ChainConfig, ListenerConfig, RouteSource};
 
-use super::{BadQuestion, Configuration, Question, words};
+use super::{Answer, BadQuestion, Configuration, Question, words};
 use crate::limits::CANDIDATES_SHOWN_MAX;
 use crate::page::Page;
 
@@ -95,7 +96,7 @@ fn knows(configuration: &Configuration, chain: Option<&ChainConfig>, question: &
     let routes = match chain.map(|chain| &chain.routes) {
         Some(RouteSource::Inline(routes)) => Some(routes),
         Some(RouteSource::Rds { name, .. }) => configuration.routes.get(name),
-        None => None,
+        Some(RouteSource::None) | None => None,
     };
     let request = question.request();
     let host = request.headers().get(http::header::HOST);
@@ -159,6 +160,18 @@ fn chain<'a>(listener: &'a ListenerConfig, question: &Question, others: Vec<Stri
         passed_over: words::at_most(passed_over, CANDIDATES_SHOWN_MAX),
         destination: tcp,
     }
+}
+
+/// Where a chain's bytes go that speaks no HTTP.
+pub(super) fn relayed(relay: &RelaySettings, mut page: Page) -> Answer {
+    let parts = relay.to.parts().iter();
+    let parts = parts.map(|part| format!("'{}', weight {}", part.cluster, part.weight));
+    page.list("clusters", parts.collect());
+    page.text(
+        "answer",
+        "the chain passes bytes on as they are: the request is the cluster's to answer",
+    );
+    Answer { page, routed: true }
 }
 
 impl Choice<'_> {

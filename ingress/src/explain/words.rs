@@ -30,7 +30,12 @@ pub(super) fn chain(index: usize, chain: &ChainConfig) -> String {
 }
 
 pub(super) fn protocol(chain: &ChainConfig) -> &'static str {
-    if chain.tls.is_some() { "https" } else { "http" }
+    match (&chain.relay, &chain.tls) {
+        (None, None) => "http",
+        (None, Some(_)) => "https",
+        (Some(_), None) => "bytes",
+        (Some(_), Some(_)) => "bytes over TLS",
+    }
 }
 
 /// What a chain asks for by one criterion.

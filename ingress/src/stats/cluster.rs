@@ -113,6 +113,7 @@ fn connections(r: &Reading) -> u64 {
     r.totals
         .connections_http1
         .wrapping_add(r.totals.connections_http2)
+        .wrapping_add(r.totals.connections_relayed)
 }
 
 fn ejections(r: &Reading) -> u64 {
@@ -322,7 +323,10 @@ const ROWS: &[Row<Reading>] = &[
         Set(|r| connections(r).saturating_sub(r.totals.connections_ended)),
     ),
     row("upstream_cx_close_notify", Counter(none)),
-    row("upstream_cx_connect_attempts_exceeded", Counter(none)),
+    row(
+        "upstream_cx_connect_attempts_exceeded",
+        Counter(|r| r.totals.connects_exhausted),
+    ),
     row("upstream_cx_connect_fail", Counter(|r| r.totals.connects_failed)),
     row("upstream_cx_connect_ms", Histogram(|r| &r.connect_times)),
     row(
