@@ -23,6 +23,8 @@ mod retry;
 mod timeout;
 mod tries;
 
+pub(crate) use timeout::cut;
+
 /// Where a request goes, and what its route says about the way.
 pub(crate) struct Errand<'a> {
     pub(crate) cluster: &'a Arc<Cluster>,

@@ -110,6 +110,7 @@ async fn speak(established: Established, proxy: Proxy, guard: Guard) -> Result<(
         result = served => result,
         () = reached(forced) => {
             tracing::debug!(?remote, "connection cut at the end of the drain");
+            presence.part();
             Ok(())
         }
     }

@@ -168,10 +168,9 @@ kinds! {
     /// One try took longer than the route's retry policy allows, and there was no further one.
     PerTryTimeout = "per_try_timeout":
         504, DEADLINE_EXCEEDED, "UT", "upstream_per_try_timeout", Upstream, Idempotent, "upstream per try timeout";
-    /// The stream took longer than the route allows any to last.
+    /// The request and its response took longer than the route or the listener allows any to last.
     StreamTooLong = "stream_too_long":
-        408, DEADLINE_EXCEEDED, "UMSDR", "upstream_max_stream_duration_reached", Upstream, Never,
-        "max stream duration reached";
+        504, DEADLINE_EXCEEDED, "-", "max_duration_timeout", Upstream, Never, "stream duration timeout";
     /// The response did not start in the time that the route allows.
     ResponseStartTimeout = "response_start_timeout":
         504, DEADLINE_EXCEEDED, "UT", "response_start_timeout", Upstream, Never, "response start timeout";

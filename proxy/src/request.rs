@@ -24,6 +24,10 @@ use crate::route::{self, Action, Chosen, Found, Redirect, apply};
 use crate::upstream::{Target, Upstream};
 use crate::worker::Worker;
 
+mod longest;
+
+use longest::Longest;
+
 /// Answers a request. Whatever goes wrong on the way becomes a response, and everything is accounted for, also when
 /// this future is dropped because the client left. What became of the request is known when its response has ended,
 /// so the [`Observation`] leaves in the response's body, outside of every layer. By `patience` the codec may end it
@@ -49,8 +53,15 @@ pub(crate) fn handle<'a>(
         let result = match prepared {
             Ok(found) => {
                 be_patient(&found, patience, &mut request);
+                let longest = Longest::of(&found, peer, &mut request);
                 let following = pin!(follow(worker, peer, &found, &mut passed, &mut request));
-                patience.heed(following).await
+                match longest {
+                    None => patience.heed(following).await,
+                    // Boxed: every request has room for what few have.
+                    Some(longest) => Box::pin(longest.bound(patience.heed(following)))
+                        .await
+                        .map(|response| longest.of_response(response)),
+                }
             }
             Err(error) => Err(error),
         };

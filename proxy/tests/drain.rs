@@ -19,6 +19,7 @@ use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
 use tidegate_testkit::wait::{eventually, soon};
 use tidegate_testkit::websocket::WebSocket;
 use tidegate_testkit::wire::Wire;
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -58,6 +59,18 @@ async fn connections_without_a_request_are_closed() {
     assert_eq!(front.finish(GRACE).await.forced, 0);
     silent.ends().await;
     idle.ends().await;
+}
+
+#[tokio::test]
+async fn what_was_not_read_does_not_make_the_end_a_reset() {
+    let upstream = Upstream::held(&Gate::closed()).await;
+    let front = Front::to(upstream.address());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send(GET.repeat(100)).await;
+    upstream.runs(1).await;
+    assert_eq!(front.finish(NO_GRACE).await.forced, 1);
+    let mut stream = wire.into_stream();
+    assert_eq!(soon("the end", stream.read(&mut [0])).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -2,13 +2,16 @@
 
 mod support;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
 use http::StatusCode;
 use support::Front;
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::{DownstreamTimeouts, HttpSettings};
+use tidegate_proxy::config::limits::UNREAD_BYTES_MAX;
 use tidegate_proxy::error::Kind;
+use tidegate_proxy::listener::Connections;
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream};
 use tidegate_testkit::wait::eventually;
@@ -80,6 +83,26 @@ async fn a_body_that_nobody_reads_is_skipped_up_to_a_bound() {
 }
 
 #[tokio::test]
+async fn who_still_uploads_is_left_to_read_the_answer() {
+    let http = timeouts(DownstreamTimeouts {
+        linger: Duration::from_secs(60),
+        ..DownstreamTimeouts::default()
+    });
+    let listener = support::listen(NonZeroUsize::MIN, Connections::default()).speaking(http);
+    let front = Front::behind(listener, Snapshot::default());
+    let mut wire = Wire::connect(front.address).await;
+    wire.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10000000\r\n\r\n")
+        .await;
+    wire.send(vec![b'x'; UNREAD_BYTES_MAX + 1]).await;
+    assert_eq!(wire.message().await.status(), 404);
+    wire.ends().await;
+    // A reset would show here.
+    for _ in 0..8 {
+        wire.send(vec![b'x'; 16 * 1024]).await;
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_nothing_comes_of_ends_with_an_answer() {
     let gate = Gate::closed();
     let upstream = Upstream::held(&gate).await;
@@ -113,9 +136,9 @@ async fn a_connection_ends_after_as_many_requests_as_it_may_have() {
 }
 
 /// A test's patience, where the time that it waits for is the behaviour.
-const SHORT: std::time::Duration = std::time::Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(50);
 /// Much shorter: how often a byte drips.
-const DRIP: std::time::Duration = std::time::Duration::from_millis(5);
+const DRIP: Duration = Duration::from_millis(5);
 
 fn timeouts(timeouts: DownstreamTimeouts) -> HttpSettings {
     HttpSettings {

@@ -33,6 +33,10 @@ pub const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// connection is closed.
 pub const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// How long a client is left to take the last response of its connection where a connection manager does not say it, as Envoy has it.
+/// Above it the connection is closed, on whatever the client still sends.
+pub const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a connection of a `tcp_proxy` may be without a byte moving where that does not say it, as Envoy has it. Above it the
 /// connection is closed.
 pub const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);

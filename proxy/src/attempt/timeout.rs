@@ -12,7 +12,6 @@ use super::replay::Uploaded;
 use crate::body::Body;
 use crate::error::{Error, Kind};
 use crate::route::policy::RouteTimeouts;
-use crate::upstream::TunnelEnd;
 
 /// How long a client gives its call (gRPC over HTTP/2, "Timeout").
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -25,8 +24,6 @@ pub(super) struct Deadline {
     expiry: Option<Expiry>,
     /// When the client's own deadline is.
     grpc: Option<Instant>,
-    /// When the stream is cut, whatever it has become.
-    stream_end: Option<Instant>,
 }
 
 type Expiry = Pin<Box<dyn Future<Output = Kind> + Send>>;
@@ -44,22 +41,10 @@ impl Deadline {
             let asked = grpc_timeout(headers.get(GRPC_TIMEOUT)?)?;
             received.checked_add(asked.min(longest))
         });
-        let stream_end = timeouts
-            .stream_max
-            .and_then(|longest| received.checked_add(longest));
-        let fixed = [
-            grpc.map(|at| (at, Kind::RequestTimeout)),
-            stream_end.map(|at| (at, Kind::StreamTooLong)),
-        ];
-        let fixed = fixed.into_iter().flatten().min_by_key(|(at, _)| *at);
         let request = timeouts.request;
-        let expiry = (fixed.is_some() || request.is_some())
-            .then(|| -> Expiry { Box::pin(expire(fixed, request, uploaded)) });
-        Self {
-            expiry,
-            grpc,
-            stream_end,
-        }
+        let expiry = (grpc.is_some() || request.is_some())
+            .then(|| -> Expiry { Box::pin(expire(grpc, request, uploaded)) });
+        Self { expiry, grpc }
     }
 
     /// The output of `future`, if it comes in time. Cancel-safe if `future` is.
@@ -85,12 +70,9 @@ impl Deadline {
         }
     }
 
-    /// Cuts the response where the time is over before it is: a tunnel only at its longest.
-    pub(super) fn of_response(self, mut response: Response<Body>) -> Response<Body> {
+    /// Cuts the response where the time is over before it is; a tunnel is none any more.
+    pub(super) fn of_response(self, response: Response<Body>) -> Response<Body> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            if let Some(end) = self.stream_end {
-                response.extensions_mut().insert(TunnelEnd(end));
-            }
             return response;
         }
         match self.expiry {
@@ -102,11 +84,15 @@ impl Deadline {
     }
 }
 
-async fn expire(
-    fixed: Option<(Instant, Kind)>,
-    request: Option<Duration>,
-    uploaded: Option<Uploaded>,
-) -> Kind {
+/// A body that breaks off when `expiry` says so, with what that says.
+pub(crate) fn cut(body: Body, expiry: impl Future<Output = Kind> + Send + 'static) -> Body {
+    Body::new(Bounded {
+        body,
+        expiry: Box::pin(expiry),
+    })
+}
+
+async fn expire(grpc: Option<Instant>, request: Option<Duration>, uploaded: Option<Uploaded>) -> Kind {
     let from_request = async {
         let Some(longest) = request else {
             return std::future::pending().await;
@@ -118,10 +104,10 @@ async fn expire(
         Kind::RequestTimeout
     };
     let from_head = async {
-        match fixed {
-            Some((at, kind)) => {
+        match grpc {
+            Some(at) => {
                 tokio::time::sleep_until(at.into()).await;
-                kind
+                Kind::RequestTimeout
             }
             None => std::future::pending().await,
         }
@@ -260,9 +246,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_earliest_end_counts() {
-        let check = async |grpc_timeout_max: Option<u64>, stream_max: Option<u64>, expected| {
+        let check = async |grpc_timeout_max: Option<u64>, request: Option<u64>, expected| {
             let timeouts = RouteTimeouts {
-                stream_max: stream_max.map(Duration::from_secs),
+                request: request.map(Duration::from_secs),
                 grpc_timeout_max: grpc_timeout_max.map(Duration::from_secs),
                 ..RouteTimeouts::default()
             };
@@ -273,8 +259,8 @@ mod tests {
         };
         check(Some(60), None, (Kind::RequestTimeout, 5)).await;
         check(Some(2), Some(3), (Kind::RequestTimeout, 2)).await;
-        check(None, Some(3), (Kind::StreamTooLong, 3)).await;
-        check(Some(60), Some(3), (Kind::StreamTooLong, 3)).await;
+        check(None, Some(3), (Kind::RequestTimeout, 3)).await;
+        check(Some(60), Some(3), (Kind::RequestTimeout, 3)).await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -305,7 +291,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_response_that_never_pauses_breaks_off_too() {
         let timeouts = RouteTimeouts {
-            stream_max: Some(SECOND),
+            request: Some(SECOND),
             ..RouteTimeouts::default()
         };
         let busy =
@@ -315,6 +301,6 @@ mod tests {
         assert!(cut.frame().await.unwrap().is_ok());
         tokio::time::advance(SECOND * 2).await;
         let error = cut.frame().await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), Kind::StreamTooLong);
+        assert_eq!(error.kind(), Kind::RequestTimeout);
     }
 }

@@ -99,6 +99,11 @@ pub struct DownstreamTimeouts {
     /// failure, [`Kind::IdleTimeout`](crate::error::Kind::IdleTimeout): 504, and where the response has begun it is cut short.
     /// Default: [`limits::STREAM_IDLE_TIMEOUT`].
     pub stream_idle: Option<Duration>,
+    /// How long a request may take from its head to the end of its response, tunnels included, where its route does not say it
+    /// ([`RouteTimeouts::stream_max`](crate::route::RouteTimeouts::stream_max)). Then it is a failure,
+    /// [`Kind::StreamTooLong`](crate::error::Kind::StreamTooLong): 504, or 408 where it had not come whole, and where the response has
+    /// begun it is cut short. Default: none.
+    pub stream_max: Option<Duration>,
     /// How long a tunnel may be open without a byte moving in either direction. Default: none.
     pub tunnel_idle: Option<Duration>,
     /// How long a request may take to arrive whole, its body included. Default: none.
@@ -110,6 +115,11 @@ pub struct DownstreamTimeouts {
     /// [`Kind::DrainCut`](crate::error::Kind::DrainCut) then, a 503 where no response had begun.
     /// Default: [`limits::CONNECTION_DRAIN_TIMEOUT`].
     pub drain: Duration,
+    /// How long a client is left to take the last response of an HTTP/1 connection, where it still sends what nobody wants: a part
+    /// of that is read and dropped ([`limits::UNREAD_BYTES_MAX`]), and the rest left to the kernel, since a socket that is closed on
+    /// unread input is reset, and the reset can overtake the response (Envoy's `delayed_close_timeout`). Zero closes at once.
+    /// Default: [`limits::LINGER_TIME`].
+    pub linger: Duration,
 }
 
 /// How large a request head may be.
@@ -209,10 +219,12 @@ impl Default for DownstreamTimeouts {
             request_head: limits::REQUEST_HEAD_TIMEOUT,
             idle: limits::DOWNSTREAM_IDLE_TIMEOUT,
             stream_idle: Some(limits::STREAM_IDLE_TIMEOUT),
+            stream_max: None,
             tunnel_idle: None,
             request: None,
             connection_max: None,
             drain: limits::CONNECTION_DRAIN_TIMEOUT,
+            linger: limits::LINGER_TIME,
         }
     }
 }

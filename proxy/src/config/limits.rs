@@ -112,9 +112,13 @@ pub const TRAILER_BYTES_MAX: usize = 16 * 1024;
 pub const BODY_PROGRESS_BYTES_MIN: usize = 1024;
 /// See [`BODY_PROGRESS_BYTES_MIN`].
 pub const BODY_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
-/// How much input that nobody wants is read and dropped after a response, in bytes; above it the connection is closed.
+/// How much input that nobody wants is read and dropped after a response, in bytes; above it the connection is closed, [`LINGER_TIME`]
+/// after the response.
 pub const UNREAD_BYTES_MAX: usize = 256 * 1024;
-/// How long input that nobody wants is read and dropped after a response; then the connection is closed.
+/// How much of what a client has sent is dropped when its connection is cut at the end of a drain, in bytes; on more the connection
+/// is reset.
+pub const PARTED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long input that nobody wants is read and dropped after a response, or left unread; then the connection is closed.
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
 /// How much of an HTTP/1.1 response is put together before it is written, in bytes.
 pub const WRITE_BATCH_BYTES: usize = 16 * 1024;

@@ -49,10 +49,10 @@ pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: Proxy) {
         match fate {
             Fate::Settle(persistence) => {
                 if Box::pin(connection.settle(persistence)).await == Persistence::Close {
-                    return Box::pin(linger::close(connection.line, Input::Unknown)).await;
+                    return Box::pin(connection.close(Input::Unknown)).await;
                 }
             }
-            Fate::Refused => return Box::pin(linger::close(connection.line, Input::Expected)).await,
+            Fate::Refused => return Box::pin(connection.close(Input::Expected)).await,
             Fate::Cut => return,
             Fate::Switch(switch) => {
                 if let Some((socket, early)) = connection.line.into_parts() {
@@ -196,6 +196,12 @@ impl<'a> Connection<'a> {
         exchange.run(request)
     }
 
+    /// Ends it after a response.
+    fn close(self, input: Input) -> impl Future<Output = ()> + Send {
+        let linger = self.settings().timeouts.linger;
+        linger::close(self.line, input, self.presence, linger)
+    }
+
     /// When it is cut, whatever is under way on it.
     fn cut(&self) -> Option<Instant> {
         let timeouts = &self.settings().timeouts;
@@ -244,7 +250,8 @@ impl<'a> Connection<'a> {
             match settled.await {
                 Some(Settled::Over) => return persistence,
                 Some(Settled::Unwanted) if persistence == Persistence::KeepAlive => {
-                    return linger::skip_body(&mut self.line, &mut self.alarm).await;
+                    let linger = self.settings().timeouts.linger;
+                    return linger::skip_body(&mut self.line, &mut self.alarm, linger).await;
                 }
                 Some(Settled::Unwanted | Settled::Broken) => return Persistence::Close,
                 None if cut.is_some_and(|cut| cut <= Instant::now()) => return Persistence::Close,

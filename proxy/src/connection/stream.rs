@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 use socket2::SockRef;
 
-use crate::config::limits::WRITE_STALL_TIMEOUT;
+use crate::config::limits::{PARTED_BYTES_MAX, WRITE_STALL_TIMEOUT};
 
 /// A TCP connection or one of a unix socket. Bytes that were read too early are read again.
 pub(crate) struct Stream {
@@ -128,6 +128,9 @@ impl Drop for TcpOut {
     }
 }
 
+/// How much is read at once to be dropped, on the stack.
+const PART_READ_BYTES: usize = 8 * 1024;
+
 impl WriteHalf {
     async fn ready(&self, interest: Interest) -> io::Result<Ready> {
         match self {
@@ -202,6 +205,21 @@ impl Presence {
     pub(crate) fn reset_on_close(&self) {
         if let Err(error) = self.stream.socket().set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%error, "a broken response may look complete");
+        }
+    }
+
+    /// Ends the connection, which is about to be closed: what has come and was not read is dropped, so that its client sees an end
+    /// and no reset, if it does not go on sending.
+    pub(crate) fn part(&self) {
+        let socket = self.stream.socket();
+        // Who has left already needs nothing.
+        _ = socket.shutdown(std::net::Shutdown::Write);
+        let (mut unread, mut dropped) = ([MaybeUninit::uninit(); PART_READ_BYTES], 0);
+        while dropped < PARTED_BYTES_MAX {
+            match socket.recv(&mut unread) {
+                Ok(read @ 1..) => dropped += read,
+                Ok(0) | Err(_) => return,
+            }
         }
     }
 

@@ -96,11 +96,11 @@ impl Over {
 async fn connect(proxy: &Proxy, visit: &mut Visit<'_>) -> Result<(Stream, Held, InFlight), Error> {
     let (settings, peer) = (&visit.relay.settings, proxy.peer());
     let part = settings.to.pick();
-    if let Some(record) = &visit.record {
-        record.relayed(&part.cluster);
-    }
     let cluster = proxy.worker().config.load().cluster(&part.cluster).cloned();
     let cluster = cluster.ok_or_else(|| Error::new(Kind::ClusterMissing))?;
+    if let Some(record) = &visit.record {
+        record.relayed(cluster.name());
+    }
     let mut preference = Preference {
         hash: peer.ip_text().filter(|_| settings.by_client).map(hash::of_client),
         attempt: 0,

@@ -74,7 +74,9 @@ pub struct RouteTimeouts {
     /// a request. Above it: as there. Tunnels have `tunnel_idle`. The codecs measure it: a request that an embedder calls
     /// [`Proxy`](crate::Proxy) with by itself is measured by nobody.
     pub idle: Option<Duration>,
-    /// From the head of the request to the end of the stream, tunnels included (Envoy's `max_stream_duration`).
+    /// From the head of the request to the end of the stream, tunnels included (Envoy's `max_stream_duration`), in place of the
+    /// listener's [`stream_max`](crate::config::http::DownstreamTimeouts::stream_max), which holds where this is `None`; zero has
+    /// no end. Above it: as there.
     pub stream_max: Option<Duration>,
     /// Whether the client's `grpc-timeout` shortens the deadline, and the longest it may ask for. `None` does not look at it.
     pub grpc_timeout_max: Option<Duration>,
@@ -140,10 +142,10 @@ impl ForwardPolicy {
         let RouteTimeouts {
             request,
             idle: _,
-            stream_max,
+            stream_max: _,
             grpc_timeout_max,
         } = &self.timeouts;
-        let unbounded = [request, stream_max, grpc_timeout_max]
+        let unbounded = [request, grpc_timeout_max]
             .iter()
             .all(|longest| longest.is_none());
         unbounded && self.retry.is_none() && self.affinity.is_none() && self.counted == TryCount::default()

@@ -222,8 +222,9 @@ mod tests {
     use super::super::linger::{self, Input};
     use super::super::wire::Line;
     use super::*;
+    use crate::config::limits::LINGER_TIME;
     use crate::connection::socket::Socket;
-    use crate::connection::stream::Stream;
+    use crate::connection::stream::{Presence, Stream};
     use futures_util::FutureExt;
     use tokio::io::AsyncWriteExt;
     use tokio::net::{TcpListener, TcpStream};
@@ -233,19 +234,21 @@ mod tests {
     }
 
     /// A client, and the server's side of its connection, on which a body of five bytes begins.
-    async fn begun() -> (TcpStream, Line, Incoming) {
+    async fn begun() -> (TcpStream, Presence, Line, Incoming) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        let mut line = Line::new(Socket::plain(Stream::from(server)));
+        let stream = Stream::from(server);
+        let presence = stream.presence();
+        let mut line = Line::new(Socket::plain(stream));
         let wire = line.share(five());
         let body = Incoming::flowing(wire, Interim::default(), Arc::default(), None);
-        (client, line, body)
+        (client, presence, line, body)
     }
 
     #[tokio::test]
     async fn a_body_that_was_read_to_its_end_does_not_give_up_the_next_one() {
-        let (mut client, mut line, mut body) = begun().await;
+        let (mut client, _presence, mut line, mut body) = begun().await;
         client.write_all(b"hello").await.unwrap();
         let mut flow = body.flow.take().unwrap();
         let read = std::future::poll_fn(|cx| flow.poll_next(cx, &body.interim)).await;
@@ -257,8 +260,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_not_read_on_once_its_connection_drops_what_comes() {
-        let (_client, line, mut body) = begun().await;
-        let mut closing = Box::pin(linger::close(line, Input::Expected));
+        let (_client, presence, line, mut body) = begun().await;
+        let mut closing = Box::pin(linger::close(line, Input::Expected, &presence, LINGER_TIME));
         assert!(closing.as_mut().now_or_never().is_none());
         let read = body.poll_frame(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(read, Poll::Ready(Some(Err(_)))));

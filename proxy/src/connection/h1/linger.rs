@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use super::head::Persistence;
 use super::wire::{Line, Wire};
 use crate::config::limits;
 use crate::connection::alarm::Alarm;
+use crate::connection::stream::Presence;
 
 /// Whether the client is known to be sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +26,11 @@ pub(super) enum Input {
 
 /// Closes for writing, and reads on for a short while, as far as there is anything to read: a socket that is closed on
 /// unread input is reset, and the reset overtakes the answer (RFC 9112 §9.6).
-pub(super) async fn close(mut line: Line, input: Input) {
+///
+/// What is beyond a bound is not read: the client is left to find the answer, for as long as it may take.
+pub(super) async fn close(mut line: Line, input: Input, presence: &Presence, linger: Duration) {
     let shut = poll_fn(|cx| line.with(|wire| Pin::new(&mut wire.socket).poll_shutdown(cx)));
-    let deadline = Instant::now() + limits::LINGER_TIME;
+    let deadline = Instant::now() + linger;
     if !matches!(tokio::time::timeout_at(deadline, shut).await, Ok(Ok(()))) {
         return;
     }
@@ -54,12 +58,14 @@ pub(super) async fn close(mut line: Line, input: Input) {
         }
         unread = true;
     }
+    // Whether it left or not in time, the connection is closed.
+    _ = tokio::time::timeout_at(deadline, presence.ended()).await;
 }
 
 /// Reads the rest of a body that nobody wants, so that the next request can be told from it.
-pub(super) async fn skip_body(line: &mut Line, alarm: &mut Alarm) -> Persistence {
+pub(super) async fn skip_body(line: &mut Line, alarm: &mut Alarm, linger: Duration) -> Persistence {
     let bound = limits::UNREAD_BYTES_MAX as u64;
-    let deadline = Instant::now() + limits::LINGER_TIME;
+    let deadline = Instant::now() + linger;
     let mut dropped = 0;
     // One that is announced to be longer is not worth beginning with.
     if line.with(|wire| wire.is_beyond_reading()) {

@@ -74,7 +74,9 @@ impl Reading<'_> {
         };
         timeouts.grpc_timeout_max = duration(action.max_grpc_timeout.as_ref())?.map(unbounded);
         if let Some(longest) = &action.max_stream_duration {
-            timeouts.stream_max = not_zero(longest.max_stream_duration.as_ref())?;
+            // With this, Envoy does not look at `timeout`.
+            timeouts.request = None;
+            timeouts.stream_max = duration(longest.max_stream_duration.as_ref())?;
             let grpc = duration(longest.grpc_timeout_header_max.as_ref())?.map(unbounded);
             timeouts.grpc_timeout_max = grpc.or(timeouts.grpc_timeout_max);
             if longest.grpc_timeout_header_offset.is_some() {

@@ -52,7 +52,7 @@ fn envoys(kind: Kind) -> Option<(u16, String)> {
         Kind::RequestTimeout | Kind::PerTryTimeout | Kind::ResponseStartTimeout => {
             text(504, "upstream request timeout")
         }
-        Kind::StreamTooLong => text(408, "upstream max stream duration reached"),
+        Kind::StreamTooLong => text(504, "downstream duration timeout"),
         Kind::IdleTimeout => text(504, "stream timeout"),
         _ => None,
     }

@@ -16,14 +16,7 @@ pub(super) fn of_manager(
 ) -> Result<DownstreamTimeouts, Reject> {
     let common = manager.common_http_protocol_options.as_ref();
     let longest = common.and_then(|common| common.max_stream_duration.as_ref());
-    notes.add_set(&[
-        (
-            "common_http_protocol_options.max_stream_duration",
-            longest.is_some(),
-        ),
-        ("delayed_close_timeout", manager.delayed_close_timeout.is_some()),
-        ("stream_flush_timeout", manager.stream_flush_timeout.is_some()),
-    ]);
+    notes.add_set(&[("stream_flush_timeout", manager.stream_flush_timeout.is_some())]);
     let idle = duration(common.and_then(|common| common.idle_timeout.as_ref()))?;
     let lifetime = duration(common.and_then(|common| common.max_connection_duration.as_ref()))?;
     let stream_idle = duration(manager.stream_idle_timeout.as_ref())?.unwrap_or(limits::STREAM_IDLE_TIMEOUT);
@@ -42,8 +35,10 @@ pub(super) fn of_manager(
         // To Envoy a tunnel is a stream too.
         tunnel_idle: stream_idle,
         request: duration(manager.request_timeout.as_ref())?.and_then(some),
+        stream_max: duration(longest)?.and_then(some),
         connection_max: lifetime.and_then(some),
         drain: drain.unwrap_or(limits::DRAIN_TIMEOUT),
+        linger: duration(manager.delayed_close_timeout.as_ref())?.unwrap_or(limits::DELAYED_CLOSE_TIMEOUT),
     })
 }
 
