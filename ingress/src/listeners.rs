@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tidegate_proxy::cluster::Cluster;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::drain::{Fade, Watch};
 use tidegate_proxy::listener::chain::{FilterChain, FilterChains};
-use tidegate_proxy::listener::settings::Begin;
+use tidegate_proxy::listener::settings::{Begin, Neighbours};
 use tidegate_proxy::listener::{
     Acceptor, Connections, ListenAddress, Listener, ListenerHandle, ListenerSettings,
 };
@@ -32,6 +33,8 @@ pub struct Listeners {
 struct Shared {
     seats: Seats,
     connections: Connections,
+    /// Above this, connections are closed (`overload_manager`).
+    ceiling: Option<Connections>,
     manners: Manners,
     /// Where work goes on that takes its time: drains, look-ups, health checks.
     control: runtime::Handle,
@@ -100,12 +103,19 @@ impl Manners {
 }
 
 impl Listeners {
-    /// No listener yet. `control` runs what takes its time.
+    /// No listener yet; all together hold no more than `connections_max` connections. `control` runs what takes its time.
     #[must_use]
-    pub fn new(seats: Seats, manners: Manners, control: runtime::Handle, drain: Watch) -> Self {
+    pub fn new(
+        seats: Seats,
+        manners: Manners,
+        connections_max: Option<usize>,
+        control: runtime::Handle,
+        drain: Watch,
+    ) -> Self {
         let shared = Shared {
             seats,
             connections: Connections::default(),
+            ceiling: connections_max.map(Connections::at_most),
             manners,
             control,
             drain,
@@ -133,11 +143,18 @@ impl Listeners {
         listening.collect()
     }
 
-    /// Parts with clients by and by, at these listeners and those that come later.
+    /// Parts with clients by and by, at these listeners and those that come later. What parts with its clients already goes on as it
+    /// does, as in Envoy: a second drain does not begin anew.
     pub fn fade(&self, scope: Scope, fade: Fade) {
         let mut state = self.state();
+        let before = state.fading.map(|(scope, _)| scope);
+        if before == Some(scope) || before == Some(Scope::All) {
+            return;
+        }
         state.fading = Some((scope, fade));
-        for socket in state.sockets.values().filter(|socket| socket.is_in(scope)) {
+        let begun = |socket: &&Socket| before.is_some_and(|before| socket.is_in(before));
+        let all = state.sockets.values().filter(|socket| socket.is_in(scope));
+        for socket in all.filter(|socket| !begun(socket)) {
             socket.handle.fade(fade);
         }
     }
@@ -176,6 +193,25 @@ impl Listeners {
         }
     }
 
+    /// Whether sockets of ours are at an address that overlaps this one: those of a listener that moves, or of one that shares a port.
+    fn neighbours(&self, address: &ListenAddress) -> Neighbours {
+        let ListenAddress::Tcp(wanted) = address else {
+            return Neighbours::None;
+        };
+        let state = self.state();
+        let open = state.sockets.values().map(|socket| &socket.address);
+        let mut all = open.chain(state.closing.iter().map(|(closing, _)| closing));
+        let overlaps = all.any(|other| match other {
+            ListenAddress::Tcp(other) => other.port() == wanted.port() && overlap(other.ip(), wanted.ip()),
+            ListenAddress::Unix(_) => false,
+        });
+        if overlaps {
+            Neighbours::Own
+        } else {
+            Neighbours::None
+        }
+    }
+
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let _context = self.shared.control.enter();
         process::spawn(name, self.shared.drain.unguarded(), task);
@@ -193,9 +229,11 @@ impl Outside for Listeners {
         let settings = ListenerSettings {
             versions: opening.versions,
             backlog: opening.config.backlog,
+            neighbours: self.neighbours(opening.address),
             begin: Begin::Served,
             tcp: opening.config.tcp,
             connections: self.shared.connections.clone(),
+            ceiling: self.shared.ceiling.clone(),
             ..ListenerSettings::new(
                 Arc::clone(opening.listener),
                 opening.address.clone(),
@@ -235,10 +273,18 @@ impl Outside for Listeners {
         let gone = socket.handle.replace_chains(built);
         let waiting = std::mem::take(&mut socket.waiting);
         if !waiting.is_empty() && !closed.is_some_and(|scope| socket.is_in(scope)) {
-            self.shared
-                .seats
-                .seat(waiting)
-                .map_err(|error| error.to_string())?;
+            // From here on clients can connect, before the workers have heard of it: what this replaces may be closed next.
+            let listening = waiting.iter().try_for_each(Acceptor::listen);
+            let seated = listening
+                .map_err(|error| (reason(&error), Vec::new()))
+                .and_then(|()| {
+                    let seated = self.shared.seats.seat(waiting);
+                    seated.map_err(|(error, waiting)| (error.to_string(), waiting))
+                });
+            if let Err((why, waiting)) = seated {
+                socket.waiting = waiting;
+                return Err(why);
+            }
         }
         drop(state);
         if !gone.is_empty() {
@@ -274,6 +320,11 @@ impl Socket {
     fn is_in(&self, scope: Scope) -> bool {
         scope == Scope::All || self.direction == Direction::Inbound
     }
+}
+
+/// Whether one address contains the other, as far as they do not differ in what they are for.
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    one == other || one.is_unspecified() || other.is_unspecified()
 }
 
 /// Chains for the time in which nobody can connect.

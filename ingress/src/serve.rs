@@ -11,12 +11,14 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use tidegate_proxy::config::Handle;
 use tidegate_proxy::drain::{Drain, Watch};
+use tidegate_proxy::overload as proxy;
 use tidegate_proxy::process;
 use tidegate_xds::client::{Delivery, Wanted};
 use tidegate_xds::resource::{Kind, Raw, Update};
 use tidegate_xds::store::counts::Counts;
 use tidegate_xds::store::view::View;
 use tidegate_xds::store::{self, Now, Store};
+use tidegate_xds::translate::bootstrap::Overload;
 use tidegate_xds::translate::listener::access_log::Sinks;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,6 +41,8 @@ pub struct Settings {
     pub manners: Manners,
     /// How long a SIGTERM drains that comes without a drain before it (`--drain-on-sigterm`).
     pub drain_on_sigterm: Duration,
+    /// What it may use of memory and connections.
+    pub overload: Overload,
     /// What the store goes by.
     pub store: store::Settings,
     /// The resources of the bootstrap: secrets, then clusters, then listeners.
@@ -113,11 +117,14 @@ async fn serve(
     let lifecycle = Lifecycle::new();
     settings.store.context.readiness = lifecycle.readiness();
     let (traffic, watch) = Drain::new();
-    let config = Handle::default();
+    let config = Handle::default().bounded(bounds(settings.overload));
+    follow_memory(&config, &watch);
     let (seats, workers) = workers::start(settings.workers, &config, &lifecycle, &watch)?;
     let control = runtime::Handle::current();
     traces::start(&settings.store.context.traces, &config, &watch);
-    let listeners = Listeners::new(seats, settings.manners, control, watch.clone());
+    let connections_max = settings.overload.connections_max;
+    let connections_max = connections_max.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
+    let listeners = Listeners::new(seats, settings.manners, connections_max, control, watch.clone());
     let mut store = Store::new(
         settings.store.clone(),
         listeners.clone(),
@@ -172,6 +179,24 @@ async fn serve(
         Some(End::Broken) => Err(StartError::Broken),
         _ => Ok(()),
     }
+}
+
+/// What all workers hold together.
+fn bounds(settings: Overload) -> proxy::Overload {
+    proxy::Overload::new(proxy::OverloadSettings {
+        memory_bytes_max: settings.memory_bytes_max,
+        ..proxy::OverloadSettings::default()
+    })
+}
+
+/// Looks at how much memory there is, where that has a bound.
+fn follow_memory(config: &Handle, watch: &Watch) {
+    let following = config.overload().clone().follow_memory();
+    process::spawn("memory", watch.unguarded(), async move {
+        if let Err(error) = following.await {
+            tracing::error!(%error, "the bound of fixed_heap does not hold");
+        }
+    });
 }
 
 /// Follows what the program is told until it is to end; a signal tells it so.

@@ -94,6 +94,7 @@ fn settings(flags: &Flags, loaded: &Loaded) -> Settings {
             drain_time: flags.drain.time,
         },
         drain_on_sigterm: flags.drain.on_sigterm,
+        overload: bootstrap.overload,
         store: store_settings(flags, bootstrap),
         static_resources: bootstrap
             .resources

@@ -82,14 +82,19 @@ impl Seats {
         NonZeroUsize::new(self.seats.len()).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// Gives each worker one of a listener's sockets.
+    /// Gives each worker one of a listener's sockets, or none of them any, and the sockets back.
     ///
     /// # Errors
     /// When a worker is gone or far behind.
-    pub fn seat(&self, acceptors: Vec<Acceptor>) -> Result<(), NoSeat> {
-        for (seat, acceptor) in self.seats.iter().zip(acceptors) {
-            seat.try_send(acceptor).map_err(|_full_or_gone| NoSeat)?;
+    pub fn seat(&self, acceptors: Vec<Acceptor>) -> Result<(), (NoSeat, Vec<Acceptor>)> {
+        let places: Result<Vec<_>, _> = self.seats.iter().map(mpsc::Sender::try_reserve).collect();
+        match places {
+            Ok(places) => {
+                let seated = places.into_iter().zip(acceptors);
+                seated.for_each(|(place, acceptor)| place.send(acceptor));
+                Ok(())
+            }
+            Err(_full_or_gone) => Err((NoSeat, acceptors)),
         }
-        Ok(())
     }
 }

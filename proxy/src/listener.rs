@@ -95,6 +95,7 @@ pub(crate) struct Shared {
     intake: ArcSwap<Intake>,
     pub(crate) connections: Connections,
     own: Option<Connections>,
+    ceiling: Option<Connections>,
     pub(crate) chains: ArcSwap<FilterChains>,
     pub(crate) metrics: ListenerMetrics,
     counts: OnceLock<Arc<ListenerCounts>>,
@@ -112,6 +113,18 @@ pub struct Intake {
     pub proxy_protocol: ProxyProtocol,
     /// How long a connection may take until HTTP can begin.
     pub handshake_timeout: Duration,
+    /// Whether the listener's ceiling holds.
+    pub ceiling: Ceiling,
+}
+
+/// Whether [`ListenerSettings::ceiling`] holds for connections of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ceiling {
+    /// It does.
+    #[default]
+    Holds,
+    /// They are not counted there, and taken whatever it is.
+    Exempt,
 }
 
 /// An address that cannot be listened on.
@@ -175,6 +188,7 @@ impl Listener {
         let intake = Intake {
             proxy_protocol: settings.proxy_protocol,
             handshake_timeout: settings.handshake_timeout,
+            ceiling: Ceiling::default(),
         };
         let shared = Shared {
             address,
@@ -185,6 +199,7 @@ impl Listener {
             own: settings
                 .connections_max
                 .map(|max| Connections::at_most(max.get())),
+            ceiling: settings.ceiling,
             chains: ArcSwap::from_pointee(settings.chains),
             metrics,
             counts: OnceLock::new(),
@@ -231,6 +246,20 @@ impl Listener {
             socket,
             shared: Arc::clone(&shared),
         })
+    }
+}
+
+impl Acceptor {
+    /// Lets clients connect, as a listener does that begins with that: they wait in the kernel's queue until a worker serves it. What
+    /// listens already goes on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn listen(&self) -> io::Result<()> {
+        match self.shared.late_backlog {
+            Some(backlog) => self.socket.listen(backlog),
+            None => Ok(()),
+        }
     }
 }
 

@@ -78,7 +78,10 @@ const ROWS: &[Row<Reading>] = &[
     row("downstream_cx_overload_reject", Counter(none)),
     row("downstream_cx_total", Counter(|r| r.totals.accepted)),
     row("downstream_cx_transport_socket_connect_timeout", Counter(none)),
-    row("downstream_global_cx_overflow", Counter(none)),
+    row(
+        "downstream_global_cx_overflow",
+        Counter(|r| r.totals.refused_by_ceiling),
+    ),
     row(
         "downstream_listener_filter_error",
         Counter(|r| r.totals.proxy_header_errors),

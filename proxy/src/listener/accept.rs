@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::connections;
 use super::open::Listening;
-use super::{Acceptor, Shared};
+use super::{Acceptor, Ceiling, Shared};
 use crate::config::limits;
 use crate::connection::{self, Stream};
 use crate::observe::metrics::{self, ProxyMetrics};
@@ -52,10 +52,8 @@ impl Acceptor {
     }
 
     async fn accept(self, proxy: &Proxy) -> io::Result<()> {
+        self.listen()?;
         let Self { socket, shared } = self;
-        if let Some(backlog) = shared.late_backlog {
-            socket.listen(backlog)?;
-        }
         // Removed with the last of the workers' sockets.
         let (mut running, _file) = match socket {
             Listening::Tcp(socket) => (Running::Tcp(TcpListener::from_std(socket)?), None),
@@ -110,6 +108,9 @@ struct Places {
     _own: Option<connections::Place>,
 }
 
+/// A connection's place under a listener's ceiling, where that holds for it.
+type UnderCeiling = Option<connections::Place>;
+
 impl Shared {
     fn try_places(&self) -> Option<Places> {
         let own = match &self.own {
@@ -121,6 +122,16 @@ impl Shared {
             _process: process,
             _own: own,
         })
+    }
+
+    /// A place under the ceiling; fails where there is none left.
+    fn under_ceiling(&self) -> Result<UnderCeiling, ()> {
+        match &self.ceiling {
+            Some(ceiling) if self.intake().ceiling == Ceiling::Holds => {
+                ceiling.try_admit().map(Some).ok_or(())
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn places(&self, overload: &Overload) -> Places {
@@ -148,12 +159,15 @@ fn start(accepted: Accepted, places: Option<Places>, proxy: &Proxy) {
     let Ok(source) = accepted.shared.connections.admit_source(accepted.remote) else {
         return accepted.shared.refused(metrics::REFUSED_SOURCE);
     };
+    let Ok(under_ceiling) = accepted.shared.under_ceiling() else {
+        return accepted.shared.refused(metrics::REFUSED_CEILING);
+    };
     accepted.shared.metrics.accepted();
     let open = accepted.shared.counts().connection();
     let (guard, proxy) = (accepted.shared.watch.guard(), proxy.clone());
     process::spawn("connection", guard.clone(), async move {
         connection::serve(accepted, proxy, guard).await;
-        drop((places, source, open));
+        drop((places, under_ceiling, source, open));
     });
 }
 

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-use super::settings::{Begin, Delay, IpVersions, ListenAddress, ListenerSettings, TcpSettings, UnixAddress};
+use super::settings::{
+    Begin, Delay, IpVersions, ListenAddress, ListenerSettings, Neighbours, TcpSettings, UnixAddress,
+};
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ fn tcp(
 ) -> io::Result<(SocketAddr, Vec<Listening>)> {
     // Sockets that share a port would join another program's group in silence: a lone one does not. A port that the
     // system chooses is nobody's.
-    if address.port() != 0 {
+    if address.port() != 0 && settings.neighbours == Neighbours::None {
         drop(bound(address, settings, Sharing::Alone)?);
     }
     let first = bound(address, settings, Sharing::PerWorker)?;

@@ -40,6 +40,8 @@ pub struct ListenerSettings {
     /// How many connections the kernel keeps until they are accepted; for each worker. Default:
     /// [`limits::LISTEN_BACKLOG`].
     pub backlog: u32,
+    /// Whether sockets of this process may have the address already, or one that overlaps it. Default: no.
+    pub neighbours: Neighbours,
     /// When clients can connect. Default: as soon as it is open.
     pub begin: Begin,
     /// Options of its TCP connections. Default: no delay, no keepalive.
@@ -53,6 +55,9 @@ pub struct ListenerSettings {
     pub connections: Connections,
     /// How many connections it alone may hold. Default: as many as `connections` says.
     pub connections_max: Option<NonZeroUsize>,
+    /// A bound that it shares with other listeners, above which a connection is closed at once instead of waiting in the queue (Envoy's
+    /// limit on all downstream connections). Default: none.
+    pub ceiling: Option<Connections>,
     /// What becomes of a connection.
     pub chains: FilterChains,
 }
@@ -85,13 +90,24 @@ pub enum IpVersions {
     Both,
 }
 
+/// Whose sockets may be at an address, or at one that overlaps it, such as `0.0.0.0:80` does `127.0.0.1:80`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Neighbours {
+    /// Nobody's: then the address is taken, whoever has it.
+    #[default]
+    None,
+    /// This process's, whose caller knows that it has some there: a listener that moves opens its new address before it closes the old
+    /// one. A connection comes to the one whose address fits best. That nobody else is there is not found out.
+    Own,
+}
+
 /// When clients of a listener can connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Begin {
     /// As soon as it is open; they wait in the kernel's queue until somebody accepts.
     #[default]
     Opened,
-    /// Once a worker [serves](super::Acceptor::serve) it; until then the address is taken and they are refused.
+    /// Once it is told to [listen](super::Acceptor::listen), or a worker [serves](super::Acceptor::serve) it; until then the address is taken and they are refused.
     Served,
 }
 
@@ -145,12 +161,14 @@ impl ListenerSettings {
             address: address.into(),
             versions: IpVersions::default(),
             backlog: limits::LISTEN_BACKLOG,
+            neighbours: Neighbours::default(),
             begin: Begin::default(),
             tcp: TcpSettings::default(),
             proxy_protocol: ProxyProtocol::default(),
             handshake_timeout: limits::HANDSHAKE_TIMEOUT,
             connections: Connections::default(),
             connections_max: None,
+            ceiling: None,
             chains,
         }
     }

@@ -80,6 +80,8 @@ pub const REFUSED_BY_SYSTEM: &str = "accept";
 pub const H2_CONNECTIONS_CUT: &str = "tidegate_downstream_h2_connections_cut_total";
 /// The `reason` of [`CONNECTIONS_REFUSED`] when as many of one source address are open as may be.
 pub const REFUSED_SOURCE: &str = "source";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when as many are open as may be under the ceiling of several listeners.
+pub const REFUSED_CEILING: &str = "ceiling";
 /// The `reason` of [`CONNECTIONS_REFUSED`] when no filter chain matches.
 pub const REFUSED_NO_CHAIN: &str = "no_filter_chain_match";
 /// The `reason` of [`CONNECTIONS_REFUSED`] when a PROXY header is malformed, or missing where there has to be one.

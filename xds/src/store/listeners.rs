@@ -328,28 +328,29 @@ impl Listeners {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
+        let mut replaced = None;
         if let Some(mut version) = slot.warming.take() {
             if version.is_ready(needs, tools.now.at) && version.prepare(slot.active.as_ref(), needs) {
                 record::in_state(&mut version.entry, State::Active);
                 tools.changes.view.insert(Kind::Listener);
                 tools.changes.snapshot = true;
-                let replaced = slot.active.replace(version);
-                slot.give_back(replaced.as_ref().map(|replaced| replaced.sockets.clone()), tools);
-                if let Some(replaced) = replaced {
-                    let now = self.slots.get(name).and_then(|slot| slot.active.as_ref());
-                    if now.is_some_and(|now| now.has_sockets_of(&replaced)) {
-                        tools.changes.counts.in_place.increment();
-                    }
-                    self.leave_behind(&replaced, tools);
-                }
+                replaced = slot.active.replace(version);
             } else {
                 slot.warming = Some(version);
             }
         }
-        let slot = self.slots.get_mut(name);
-        let active = slot.and_then(|slot| slot.active.as_mut());
+        let active = slot.active.as_mut();
         if let Some(active) = active.filter(|active| needs.live && !active.served) {
             active.serve(tools);
+        }
+        // Only now: a new address that overlaps an old one takes its connections before that is closed.
+        if let Some(replaced) = replaced {
+            slot.give_back(Some(replaced.sockets.clone()), tools);
+            let now = slot.active.as_ref();
+            if now.is_some_and(|now| now.has_sockets_of(&replaced)) {
+                tools.changes.counts.in_place.increment();
+            }
+            self.leave_behind(&replaced, tools);
         }
     }
 

@@ -115,6 +115,7 @@ pub fn bootstrap(body: &Bytes) -> Result<Bootstrap, Reject> {
         let range = "value must be inside range [1ms, 5m0s)";
         return Err(bootstrap_rules.broken("StatsFlushInterval", range).into());
     }
+    let runtime = runtime::layers(message.layered_runtime.unwrap_or_default(), &known)?;
     Ok(Bootstrap {
         node,
         admin: message
@@ -125,13 +126,13 @@ pub fn bootstrap(body: &Bytes) -> Result<Bootstrap, Reject> {
         ads,
         clusters,
         listeners,
-        runtime: runtime::layers(message.layered_runtime.unwrap_or_default(), &known)?,
         stats: stats::stats(
             message.stats_config.unwrap_or_default(),
             flush.unwrap_or(STATS_FLUSH_INTERVAL),
             &mut notes,
         )?,
-        overload: overload::overload(message.overload_manager.as_ref(), &mut notes)?,
+        overload: overload::overload(message.overload_manager.as_ref(), &runtime, &mut notes)?,
+        runtime,
         local_cluster: manager.local_cluster_name,
         outlier_log_path: manager.outlier_detection.unwrap_or_default().event_log_path,
         notes: notes.into_list(),

@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::config::listener::v3::listener::ListenerSpecifier;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener};
 use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::listener::Ceiling;
 use tidegate_proxy::listener::chain::ChainMatch;
 use tidegate_proxy::listener::settings::{IpVersions, ListenAddress, ProxyProtocol, TcpSettings};
 use tidegate_proxy::relay::RelaySettings;
@@ -71,6 +72,8 @@ pub struct SocketConfig {
     pub proxy_protocol: ProxyProtocol,
     /// `listener_filters_timeout`.
     pub handshake_timeout: Duration,
+    /// Whether the program's bound on connections holds (`ignore_global_conn_limit`, `bypass_overload_manager`).
+    pub ceiling: Ceiling,
 }
 
 /// A filter chain.

@@ -44,6 +44,8 @@ numbers! {
         ended,
         /// Connections that were refused: as many were open as may be.
         refused,
+        /// Connections that were refused: as many were open as may be for all listeners that share a ceiling.
+        refused_by_ceiling,
         /// Connections that no filter chain matches.
         no_chain,
         /// Connections on which HTTP could not begin in time.
@@ -182,6 +184,7 @@ impl ListenerCounts {
         let cells = self.cells();
         one(match reason {
             metrics::REFUSED_TOO_MANY | metrics::REFUSED_SOURCE => &cells.refused,
+            metrics::REFUSED_CEILING => &cells.refused_by_ceiling,
             metrics::REFUSED_NO_CHAIN => &cells.no_chain,
             metrics::REFUSED_TIMEOUT => &cells.timed_out,
             metrics::REFUSED_PROXY_HEADER => &cells.proxy_header_errors,

@@ -46,6 +46,7 @@ impl Built {
             intake: Intake {
                 proxy_protocol: config.sockets.proxy_protocol,
                 handshake_timeout: config.sockets.handshake_timeout,
+                ceiling: config.sockets.ceiling,
             },
         }
     }

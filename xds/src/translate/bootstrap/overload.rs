@@ -5,7 +5,7 @@ use envoy_types::pb::envoy::extensions::resource_monitors::downstream_connection
 use envoy_types::pb::envoy::extensions::resource_monitors::fixed_heap::v3::FixedHeapConfig;
 use pb::resource_monitor::ConfigType;
 
-use super::Reject;
+use super::{Layer, Reject, runtime};
 use crate::text::is_known_to_envoy;
 use crate::translate::any::{is, type_name, unpack, unregistered};
 use crate::translate::constraint::Rules;
@@ -32,9 +32,20 @@ const ACTIONS: [&str; 8] = [
     "envoy.overload_actions.disable_http3_keepalive",
 ];
 
-pub(super) fn overload(message: Option<&pb::OverloadManager>, notes: &mut Notes) -> Result<Overload, Reject> {
+/// The deprecated way to bound connections, by a layer of the runtime that is there from the start.
+const CONNECTIONS_MAX: &str = "overload.global_downstream_max_connections";
+
+pub(super) fn overload(
+    message: Option<&pb::OverloadManager>,
+    runtime: &[Layer],
+    notes: &mut Notes,
+) -> Result<Overload, Reject> {
+    let of_runtime = runtime::number(runtime, CONNECTIONS_MAX).filter(|max| *max > 0);
     let Some(message) = message else {
-        return Ok(Overload::default());
+        return Ok(Overload {
+            connections_max: of_runtime,
+            ..Overload::default()
+        });
     };
     let monitors = Rules::of("OverloadManager").some_items("ResourceMonitors", &message.resource_monitors);
     Rules::of("Bootstrap").within("OverloadManager", monitors)?;
@@ -66,8 +77,14 @@ pub(super) fn overload(message: Option<&pb::OverloadManager>, notes: &mut Notes)
             return Err(unregistered(&monitor.name, Some(any)));
         }
     }
+    // As in Envoy, the monitor counts where both say something.
+    overload.connections_max = overload.connections_max.or(of_runtime);
     for action in &message.actions {
         check(action, &message.resource_monitors)?;
+    }
+    if message.actions.is_empty() {
+        // What is measured has no effect without them.
+        overload.memory_bytes_max = None;
     }
     if !message.loadshed_points.is_empty() {
         notes.add("overload_manager.loadshed_points", "it has no effect");

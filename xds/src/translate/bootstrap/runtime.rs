@@ -1,7 +1,9 @@
-//! The layers of the runtime: they are shown, and followed, and change nothing.
+//! The layers of the runtime: they are shown, and followed, and change nothing but the bound on connections.
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::bootstrap::v3 as pb;
+use envoy_types::pb::google::protobuf::Struct;
+use envoy_types::pb::google::protobuf::value::Kind as ValueKind;
 use pb::runtime_layer::LayerSpecifier;
 use prost::Message as _;
 
@@ -35,6 +37,40 @@ pub enum LayerSource {
         source: ConfigSource,
     },
 }
+
+/// The number that the layers that are there from the start say for a key, whose dots stand for structs or for themselves; of several
+/// layers the last counts.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is a whole number within the range"
+)]
+pub(super) fn number(layers: &[Layer], key: &str) -> Option<u64> {
+    let of_layer = |layer: &Layer| match &layer.source {
+        LayerSource::Static(values) => found(&Struct::decode(values.clone()).ok()?, key),
+        _ => None,
+    };
+    let number = layers.iter().rev().find_map(of_layer)?;
+    // What is no whole number that fits is none to Envoy either.
+    (number.fract() == 0.0 && (0.0..=U64_FLOAT_MAX).contains(&number)).then_some(number as u64)
+}
+
+fn found(values: &Struct, key: &str) -> Option<f64> {
+    if let Some(ValueKind::NumberValue(number)) = values.fields.get(key).and_then(|value| value.kind.as_ref())
+    {
+        return Some(*number);
+    }
+    key.match_indices('.').find_map(|(dot, _)| {
+        let (outer, inner) = (key.get(..dot)?, key.get(dot + 1..)?);
+        match values.fields.get(outer)?.kind.as_ref()? {
+            ValueKind::StructValue(values) => found(values, inner),
+            _ => None,
+        }
+    })
+}
+
+/// The largest number below which every whole one is exact.
+const U64_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
 pub(super) fn layers(message: pb::LayeredRuntime, known: &Known) -> Result<Vec<Layer>, Reject> {
     let mut layers: Vec<Layer> = Vec::new();

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::listener::v3::listener_filter::ConfigType;
 use envoy_types::pb::envoy::config::listener::v3::{Listener, ListenerFilter};
 use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3 as proxy_protocol;
 use tidegate_proxy::config::limits as proxy_limits;
+use tidegate_proxy::listener::Ceiling;
 use tidegate_proxy::listener::settings::{Keepalive, ProxyProtocol, TcpSettings};
 
 use super::SocketConfig;
@@ -37,8 +38,6 @@ pub(super) fn of_listener(listener: &Listener, notes: &mut Notes) -> Result<Sock
             listener.tcp_fast_open_queue_length.is_some(),
         ),
         ("enable_mptcp", listener.enable_mptcp),
-        ("ignore_global_conn_limit", listener.ignore_global_conn_limit),
-        ("bypass_overload_manager", listener.bypass_overload_manager),
         (
             "continue_on_listener_filters_timeout",
             listener.continue_on_listener_filters_timeout,
@@ -74,6 +73,11 @@ pub(super) fn of_listener(listener: &Listener, notes: &mut Notes) -> Result<Sock
             .map_or(proxy_limits::LISTEN_BACKLOG, |size| size.value),
         tcp,
         proxy_protocol,
+        ceiling: if listener.ignore_global_conn_limit || listener.bypass_overload_manager {
+            Ceiling::Exempt
+        } else {
+            Ceiling::Holds
+        },
         handshake_timeout: if timeout.is_zero() {
             proxy_limits::HANDSHAKE_TIMEOUT
         } else {
