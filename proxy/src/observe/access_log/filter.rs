@@ -54,8 +54,8 @@ impl Filter {
             Self::ResponseField(name, wanted) => wanted.fits(entry.progress.response_fields.get(name)),
             Self::Sample(per_million) => fastrand::u32(..MILLION) < *per_million,
             Self::Flag(wanted) => entry.flag().is_some_and(|flags| {
-                let is = |wanted: &Box<str>| flags.split(',').any(|flag| **wanted == *flag);
-                wanted.is_empty() || wanted.iter().any(is)
+                let mut flags = flags.split(',');
+                wanted.is_empty() || flags.any(|flag| wanted.iter().any(|wanted| **wanted == *flag))
             }),
             Self::All(all) => all.iter().all(|one| one.lets(entry)),
             Self::Any(any) => any.iter().any(|one| one.lets(entry)),
