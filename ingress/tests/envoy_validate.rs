@@ -110,3 +110,39 @@ async fn what_a_bootstrap_asks_for_has_to_be_there_as_in_envoy() {
     let files = rows.map(|row| format!("{row}{BASE}"));
     compare("what a bootstrap asks for against Envoy", files).await;
 }
+
+#[tokio::test]
+async fn secrets_of_the_bootstrap_have_to_be_there_as_in_envoy() {
+    const TLS: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+    let what = "secrets of the bootstrap against Envoy";
+    let Some(program) = peers::envoy(what) else { return };
+    let rows = [
+        (
+            "tls_certificate_sds_secret_configs: [{name: none}]",
+            "Unknown static secret: none",
+        ),
+        (
+            "validation_context_sds_secret_config: {name: none}",
+            "Unknown static certificate validation context: none",
+        ),
+        (
+            "tls_certificate_sds_secret_configs: [{name: trust}]",
+            "Unknown static secret: trust",
+        ),
+    ];
+    for (row, expected) in rows {
+        let socket =
+            format!("{{name: tls, typed_config: {{'@type': {TLS}, common_tls_context: {{{row}}}}}}}");
+        let file = format!(
+            "{BASE}    transport_socket: {socket}\n  secrets: [{{name: trust, validation_context: {{}}}}]\n"
+        );
+        let mut flags = Flags::of("envoy");
+        flags.config_yaml = Some(file.clone());
+        let ours = tidegate_ingress::validate(&flags).expect_err(row).to_string();
+        let envoys = envoy::validate(&program, &file).await.expect_err(row);
+        assert!(
+            ours.contains(expected) && envoys.contains(expected),
+            "{ours}\n{envoys}"
+        );
+    }
+}

@@ -1,10 +1,12 @@
 //! Is a configuration sound? Everything goes through the constructors that the running program uses; nothing is opened.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tidegate_xds::resource::Kind;
 use tidegate_xds::translate::bootstrap::{Source, StaticResource};
 use tidegate_xds::translate::listener::{ListenerConfig, RouteSource};
+use tidegate_xds::translate::secret::Secrets;
 use tidegate_xds::translate::{Context, Reject, UnknownFields, cluster, listener, secret};
 
 use super::{Loaded, Report, load, refusal};
@@ -25,8 +27,9 @@ pub fn validate(flags: &Flags) -> Result<(), Report> {
         .filter(|resource| resource.kind == Kind::Cluster)
         .map(|resource| &*resource.raw.name)
         .collect();
+    let mut secrets = Secrets::new();
     for resource in &loaded.bootstrap.resources {
-        check(resource, &context, &names)
+        check(resource, &context, &names, &mut secrets)
             .map_err(|reject| refusal(flags, &loaded.places, &resource.path, &reject))?;
     }
     Ok(())
@@ -74,14 +77,29 @@ fn files(flags: &Flags, loaded: &Loaded) -> Result<(), Report> {
     Ok(())
 }
 
-fn check(resource: &StaticResource, context: &Context, clusters: &BTreeSet<&str>) -> Result<(), Reject> {
+fn check(
+    resource: &StaticResource,
+    context: &Context,
+    clusters: &BTreeSet<&str>,
+    secrets: &mut Secrets,
+) -> Result<(), Reject> {
     let body = &resource.raw.body;
     match resource.kind {
-        Kind::Secret => secret::secret(body, context).map(drop),
-        Kind::Cluster => cluster::cluster(body, context).map(drop),
+        Kind::Secret => {
+            let secret = secret::secret(body, context)?;
+            secrets.insert(Arc::clone(&resource.raw.name), Arc::new(secret));
+            Ok(())
+        }
+        Kind::Cluster => {
+            let config = cluster::cluster(body, context)?;
+            config.tls.map_or(Ok(()), |tls| tls.check_static(secrets))
+        }
         Kind::Listener => {
-            let config =
-                listener::listener(body, context).map_err(|reject| named(&resource.raw.name, &reject))?;
+            let named = |reject| named(&resource.raw.name, &reject);
+            let config = listener::listener(body, context).map_err(named)?;
+            let chains = config.chains.iter().chain(&config.default_chain);
+            let mut tls = chains.filter_map(|chain| chain.tls.as_ref());
+            tls.try_for_each(|tls| tls.check_static(secrets))?;
             routes(&config, clusters)
         }
         Kind::Endpoints | Kind::Routes | Kind::Runtime => Ok(()),

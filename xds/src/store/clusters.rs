@@ -93,6 +93,7 @@ impl Clusters {
             self.remove(&name, tools);
         }
         self.index();
+        wording::in_order(&mut failed, update);
         Ok(failed)
     }
 

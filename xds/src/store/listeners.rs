@@ -110,6 +110,7 @@ impl Listeners {
                 self.refuse(raw, why, &mut failed, tools);
             }
         }
+        wording::in_order(&mut failed, update);
         Ok(failed)
     }
 
@@ -153,6 +154,10 @@ impl Listeners {
             {
                 return Err(why);
             }
+        }
+        for tls in config.chains().filter_map(|chain| chain.tls.as_ref()) {
+            tls.check_static(needs.secrets)
+                .map_err(|reject| reject.to_string())?;
         }
         let name = Arc::clone(&raw.name);
         let sockets = self.sockets(&name, &config, tools)?;

@@ -1,8 +1,9 @@
 //! How refused updates are worded: as Envoy words them, to the byte, since control planes parse it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::resource::{Kind, Rejection, Verdict};
+use crate::resource::{Kind, Rejection, Update, Verdict};
 
 /// A resource that was refused, and why.
 pub(super) type Failed = (Arc<str>, String);
@@ -17,6 +18,16 @@ pub(super) fn verdict(kind: Kind, failed: Vec<Failed>) -> Verdict {
         failed: failed.into_iter().map(|(name, _)| name).collect(),
         whole: false,
     })
+}
+
+/// Brings what failed into the order in which it came: what cannot be read is found before what cannot be used.
+pub(super) fn in_order(failed: &mut [Failed], update: &Update) {
+    if failed.len() > 1 {
+        // Backwards, so that of a name that is there twice the first place stays.
+        let places = update.resources.iter().enumerate().rev();
+        let places: HashMap<_, _> = places.map(|(place, raw)| (&raw.name, place)).collect();
+        failed.sort_by_key(|(name, _)| places.get(name).copied());
+    }
 }
 
 /// A response of which nothing is taken.
@@ -86,6 +97,21 @@ mod tests {
             panic!("it is not refused");
         };
         assert_eq!(rejection.message, expected);
+    }
+
+    #[test]
+    fn what_failed_is_told_in_the_order_in_which_it_came() {
+        let raw = |name: &str| crate::resource::Raw::new(name, "1", bytes::Bytes::new());
+        let update = Update {
+            kind: Kind::Cluster,
+            version: "1".into(),
+            resources: ["b", "a", "c", "a"].map(raw).into(),
+            gone: crate::resource::Gone::Rest,
+        };
+        let mut failed: Vec<Failed> = ["c", "a", "b"].map(|name| (name.into(), String::new())).into();
+        in_order(&mut failed, &update);
+        let names: Vec<&str> = failed.iter().map(|(name, _)| &**name).collect();
+        assert_eq!(names, ["b", "a", "c"]);
     }
 
     #[test]

@@ -68,6 +68,10 @@ impl Version {
         parts: &Parts<'_>,
         tools: &mut Tools<'_, O>,
     ) -> Result<(), String> {
+        if let Some(tls) = &self.config.tls {
+            tls.check_static(parts.secrets)
+                .map_err(|reject| reject.to_string())?;
+        }
         let settings = self.config.settings(parts.secrets);
         let Some(mut settings) = settings.map_err(|reject| reject.to_string())? else {
             return Ok(());

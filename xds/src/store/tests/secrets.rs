@@ -5,22 +5,39 @@ use envoy_types::util::pack_any;
 
 use super::*;
 
-/// A cluster that shows a certificate of this name.
-fn secured(name: &str, secret: &str) -> Vec<u8> {
-    let certificate = tls::SdsSecretConfig {
-        name: secret.to_owned(),
+/// A secret of the control plane.
+fn by_ads(name: &str) -> tls::SdsSecretConfig {
+    tls::SdsSecretConfig {
+        name: name.to_owned(),
         sds_config: Some(core::ConfigSource {
             config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::Ads(
                 core::AggregatedConfigSource::default(),
             )),
             ..Default::default()
         }),
+    }
+}
+
+/// A secret of the bootstrap.
+fn fixed(name: &str) -> tls::SdsSecretConfig {
+    tls::SdsSecretConfig {
+        name: name.to_owned(),
+        sds_config: None,
+    }
+}
+
+/// A cluster that shows this certificate.
+fn secured(name: &str, certificate: tls::SdsSecretConfig) -> Vec<u8> {
+    let context = tls::CommonTlsContext {
+        tls_certificate_sds_secret_configs: vec![certificate],
+        ..Default::default()
     };
+    speaking(name, context)
+}
+
+fn speaking(name: &str, context: tls::CommonTlsContext) -> Vec<u8> {
     let context = tls::UpstreamTlsContext {
-        common_tls_context: Some(tls::CommonTlsContext {
-            tls_certificate_sds_secret_configs: vec![certificate],
-            ..Default::default()
-        }),
+        common_tls_context: Some(context),
         ..Default::default()
     };
     cluster::Cluster {
@@ -37,7 +54,7 @@ fn secured(name: &str, secret: &str) -> Vec<u8> {
 #[test]
 fn a_cluster_whose_secret_does_not_fit_says_so_once_and_waits_for_another() {
     let mut rig = Rig::new();
-    rig.accepts(&state(Kind::Cluster, "1", vec![("a", secured("a", "s"))]));
+    rig.accepts(&state(Kind::Cluster, "1", vec![("a", secured("a", by_ads("s")))]));
     let trust = tls::Secret {
         name: "s".to_owned(),
         r#type: Some(tls::secret::Type::ValidationContext(Default::default())),
@@ -52,4 +69,20 @@ fn a_cluster_whose_secret_does_not_fit_says_so_once_and_waits_for_another() {
     assert!(Arc::ptr_eq(&first, &error(&rig).expect("it still does not")));
     assert_eq!(rig.store.generation(), generation);
     assert_eq!(rig.states(Kind::Cluster), [("a".to_owned(), State::Warming)]);
+}
+
+#[test]
+fn a_secret_that_the_bootstrap_has_not_refuses_who_names_it() {
+    use tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig;
+
+    let mut rig = Rig::new();
+    let trusting = tls::CommonTlsContext {
+        validation_context_type: Some(ValidationContextSdsSecretConfig(fixed("t"))),
+        ..Default::default()
+    };
+    let update = vec![("a", secured("a", fixed("s"))), ("b", speaking("b", trusting))];
+    assert_eq!(
+        rig.refuses(&state(Kind::Cluster, "1", update)).message,
+        "Error adding/updating cluster(s) a: Unknown static secret: s, b: Unknown static certificate validation context: t"
+    );
 }

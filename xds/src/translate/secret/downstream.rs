@@ -76,6 +76,14 @@ impl DownstreamTls {
         })
     }
 
+    /// Looks for the secrets of the bootstrap that it names.
+    ///
+    /// # Errors
+    /// When one is not there, or is something else.
+    pub fn check_static(&self, secrets: &Secrets) -> Result<(), Reject> {
+        self.held.check_static(secrets)
+    }
+
     /// TLS as a filter chain speaks it; `None` while a secret is missing.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use prost::Message;
 use tidegate_proxy::tls::identity::Identity;
 
 use super::validation::{self, Believed};
-use super::{SecretContent, SecretName, Secrets, ShownCertificate, certificate};
+use super::{SecretContent, SecretName, SecretSource, Secrets, ShownCertificate, certificate};
 use crate::translate::Reject;
 use crate::translate::notes::Notes;
 
@@ -76,6 +76,33 @@ impl Held {
     /// Whether it says who is believed.
     pub(super) fn validates(&self) -> bool {
         self.validation.is_some() || self.merged.is_some()
+    }
+
+    /// Secrets of the bootstrap are there from the beginning, or never.
+    pub(super) fn check_static(&self, secrets: &Secrets) -> Result<(), Reject> {
+        for name in self
+            .named
+            .iter()
+            .filter(|name| name.source == SecretSource::Static)
+        {
+            let held = secrets.get(&name.name).map(|secret| &secret.content);
+            if !matches!(held, Some(SecretContent::Certificate(_))) {
+                return Err(Reject::Resource(format!("Unknown static secret: {}", name.name)));
+            }
+        }
+        let merged = self
+            .merged
+            .iter()
+            .find(|name| name.source == SecretSource::Static);
+        if let Some(name) = merged {
+            let held = secrets.get(&name.name).map(|secret| &secret.content);
+            if !matches!(held, Some(SecretContent::Validation(_))) {
+                let name = &name.name;
+                let text = format!("Unknown static certificate validation context: {name}");
+                return Err(Reject::Resource(text));
+            }
+        }
+        Ok(())
     }
 
     /// What is shown; `None` while a secret is missing.

@@ -86,6 +86,14 @@ impl UpstreamTls {
         })
     }
 
+    /// Looks for the secrets of the bootstrap that it names.
+    ///
+    /// # Errors
+    /// When one is not there, or is something else.
+    pub fn check_static(&self, secrets: &Secrets) -> Result<(), Reject> {
+        self.held.check_static(secrets)
+    }
+
     /// TLS as it is spoken to endpoints; `None` while a secret is missing.
     ///
     /// # Errors
