@@ -105,7 +105,7 @@ kinds! {
         429, UNAVAILABLE, "RL", "local_rate_limited", Overload, Safe, "too many requests";
     /// The authorization service that the route asks did not say whether the request may pass.
     AuthorizationFailed = "authorization_failed":
-        403, UNAVAILABLE, "UAEX", "ext_authz_error", Upstream, Never, "authorization failed";
+        403, PERMISSION_DENIED, "UAEX", "ext_authz_error", Upstream, Never, "authorization failed";
     /// The route needs a filter that is not there, and that no request may go without.
     FilterMissing = "filter_missing":
         503, UNAVAILABLE, "-", "filter_missing", Config, Never, "a filter that this route needs is not there";

@@ -113,6 +113,8 @@ impl<const N: usize> From<[Filter; N]> for Filters {
 enum Verdict {
     /// It may go on; its response is to be seen with this note.
     Pass(Note),
+    /// The same, and it may be for another route now.
+    PassAnew(Note),
     /// It is answered.
     Answer(Box<Response<Body>>),
 }
@@ -138,19 +140,29 @@ pub(crate) struct Passed(Vec<(Filter, Note)>);
 pub(crate) async fn run(
     worker: &Worker,
     peer: &Peer,
-    found: &Found,
+    found: &mut Found,
     request: &mut Request<Body>,
     passed: &mut Passed,
 ) -> Result<Option<Response<Body>>, Error> {
-    let (common, own) = (peer.http().filters.as_slice(), &found.route.filters.0);
-    if common.is_empty() && own.is_none() {
-        return Ok(None);
-    }
-    let common = common
-        .iter()
-        .filter_map(|named| Some((Some(&*named.name), found.overrides.resolve(named)?)));
-    let own = own.as_deref().unwrap_or_default().iter();
-    for (name, filter) in common.chain(own.map(|filter| (None, filter))) {
+    let common = peer.http().filters.as_slice();
+    let (mut common, mut own) = (common.iter(), None);
+    // By turns: what comes next is for the route to say that there is then.
+    loop {
+        let own_filter;
+        let (name, filter) = match common.next() {
+            Some(named) => match found.overrides.resolve(named) {
+                Some(filter) => (Some(&*named.name), filter),
+                None => continue,
+            },
+            None => {
+                let (filters, next) = own.get_or_insert_with(|| (found.route.filters.0.clone(), 0_usize));
+                let filter = filters.as_deref().and_then(|filters| filters.get(*next));
+                let Some(filter) = filter else { return Ok(None) };
+                *next += 1;
+                own_filter = filter.clone();
+                (None, &own_filter)
+            }
+        };
         let verdict = match filter {
             Filter::Nothing => Verdict::Pass(Note::None),
             Filter::Missing => return Err(Error::new(Kind::FilterMissing)),
@@ -172,10 +184,13 @@ pub(crate) async fn run(
         match verdict {
             Verdict::Pass(Note::None) => {}
             Verdict::Pass(note) => passed.0.push((filter.clone(), note)),
+            Verdict::PassAnew(note) => {
+                passed.0.push((filter.clone(), note));
+                found.again(&worker.config.load(), &peer.http().route_table, request);
+            }
             Verdict::Answer(response) => return Ok(Some(*response)),
         }
     }
-    Ok(None)
 }
 
 impl Passed {

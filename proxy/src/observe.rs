@@ -157,6 +157,13 @@ impl Observation {
         }
     }
 
+    /// The route that it had in the end, where a filter had another looked for.
+    pub(crate) fn found_again(&self, found: &Found) {
+        if let Some(record) = &self.record {
+            record.routed(found);
+        }
+    }
+
     /// A request that is answered with an error before it could be read: what a codec refuses counts too.
     pub(crate) fn refused(
         metrics: &Arc<ProxyMetrics>,

@@ -154,6 +154,7 @@ impl Stop<'_> {
         let settings = self.table.settings();
         let share = self.share.map(|share| share.headers.clone());
         Found {
+            again: false,
             virtual_host: Arc::clone(&self.host.name),
             route: Arc::clone(self.route),
             chosen: Chosen::Missing,

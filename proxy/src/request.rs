@@ -51,17 +51,24 @@ pub(crate) fn handle<'a>(
             .admit()
             .and_then(|()| prepare(worker, peer, &observation, &mut request));
         let result = match prepared {
-            Ok(found) => {
+            Ok(mut found) => {
                 be_patient(&found, patience, &mut request);
                 let longest = Longest::of(&found, peer, &mut request);
-                let following = pin!(follow(worker, peer, &found, &mut passed, &mut request));
-                match longest {
-                    None => patience.heed(following).await,
-                    // Boxed: every request has room for what few have.
-                    Some(longest) => Box::pin(longest.bound(patience.heed(following)))
-                        .await
-                        .map(|response| longest.of_response(response)),
+                let followed = {
+                    let following = follow(worker, (peer, patience), &mut found, &mut passed, &mut request);
+                    let following = pin!(following);
+                    match longest {
+                        None => patience.heed(following).await,
+                        // Boxed: every request has room for what few have.
+                        Some(longest) => Box::pin(longest.bound(patience.heed(following)))
+                            .await
+                            .map(|response| longest.of_response(response)),
+                    }
+                };
+                if found.again {
+                    observation.found_again(&found);
                 }
+                followed
             }
             Err(error) => Err(error),
         };
@@ -126,8 +133,8 @@ fn be_patient(found: &Found, patience: &Patience, request: &mut Request<Body>) {
 /// Does what the route says: answers, or sends the request on its way, which takes it out of `request`.
 async fn follow(
     worker: &Arc<Worker>,
-    peer: &Peer,
-    found: &Found,
+    (peer, patience): (&Peer, &Patience),
+    found: &mut Found,
     passed: &mut Passed,
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
@@ -137,9 +144,8 @@ async fn follow(
     if let Some(response) = filter::run(worker, peer, found, request, passed).await? {
         return Ok(response);
     }
-    if matches!(found.chosen, Chosen::Nowhere) {
-        return Err(Error::new(Kind::NoRoute));
-    }
+    found_behind_filters(found, peer, patience, request)?;
+    let found = &*found;
     let (mut response, edits) = match &found.route.action {
         Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
             let manners = peer.http().manners.as_deref();
@@ -197,6 +203,25 @@ async fn follow(
         edits.apply(&mut response);
     }
     Ok(response)
+}
+
+/// There is a route, and what a new one asks of its requests holds for this one too.
+fn found_behind_filters(
+    found: &Found,
+    peer: &Peer,
+    patience: &Patience,
+    request: &mut Request<Body>,
+) -> Result<(), Error> {
+    if matches!(found.chosen, Chosen::Nowhere) {
+        return Err(Error::new(Kind::NoRoute));
+    }
+    if found.again {
+        be_patient(found, patience, request);
+        if let Some(forward) = found.route.as_forward() {
+            apply::within_limits(forward, peer, request)?;
+        }
+    }
+    Ok(())
 }
 
 /// The response of a route that needs no upstream.

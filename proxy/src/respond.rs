@@ -123,6 +123,27 @@ pub(crate) fn prepared(direct: &DirectResponse, dialect: Dialect) -> Response<Bo
     response
 }
 
+/// A refusal in the words of somebody else, with these fields.
+pub(crate) fn refusal(
+    status: StatusCode,
+    text: &[u8],
+    fields: HeaderMap,
+    dialect: Dialect,
+) -> Response<Body> {
+    let mut response = match dialect {
+        Dialect::Http => {
+            let mut response = Response::new(Body::full(text.to_vec()));
+            *response.status_mut() = status;
+            response
+        }
+        Dialect::Grpc => trailers_only(grpc_code(status), &String::from_utf8_lossy(text)),
+    };
+    // What says how the call ended is ours.
+    let own = std::mem::replace(response.headers_mut(), fields);
+    response.headers_mut().extend(own);
+    response
+}
+
 /// The response that sends a client to another URL.
 pub(crate) fn redirect(status: StatusCode, location: HeaderValue, dialect: Dialect) -> Response<Body> {
     let mut response = match dialect {

@@ -25,7 +25,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use http::header::HeaderValue;
+use http::header::{HOST, HeaderValue};
 use http::{Request, StatusCode};
 
 use crate::cluster::Cluster;
@@ -116,6 +116,8 @@ pub(crate) struct Found {
     pub(crate) host: Option<Arc<HostRewrite>>,
     /// The client's address where it is not the connection's.
     pub(crate) client: Option<HeaderValue>,
+    /// Whether it was looked for more than once.
+    pub(crate) again: bool,
 }
 
 /// What [`find`] decided beyond the route.
@@ -162,6 +164,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
                 overrides,
                 host: None,
                 client: None,
+                again: false,
             });
         }
         Action::Forward(forward) => match &forward.to {
@@ -187,6 +190,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
         overrides,
         host: host_of_share,
         client: None,
+        again: false,
     })
 }
 
@@ -203,7 +207,22 @@ impl Found {
             overrides: named::Levels::default(),
             host: None,
             client: None,
+            again: false,
         }
+    }
+
+    /// Looks for the route once more, as the request is other than it was. Who its client is stays, and what becomes of its path.
+    pub(crate) fn again<B>(&mut self, snapshot: &Snapshot, table: &str, request: &Request<B>) {
+        let host = request.headers().get(HOST);
+        let host = host.and_then(|host| Host::parse(host.as_bytes()).ok());
+        let found = host.and_then(|host| find(snapshot, table, &host, request));
+        let mut found = found.unwrap_or_else(Self::nowhere);
+        if matches!(self.chosen, Chosen::OwnPath) && !matches!(found.chosen, Chosen::Nowhere) {
+            found.chosen = Chosen::OwnPath;
+        }
+        found.client = self.client.take();
+        found.again = true;
+        *self = found;
     }
 
     /// The address of the client: the connection's, unless a trusted proxy has told another.

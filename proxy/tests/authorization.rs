@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -12,12 +13,14 @@ use tidegate_proxy::cluster::{ClusterSettings, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::error::BoxError;
-use tidegate_proxy::filter::ext_authz::{About, Answer, AuthorizationOverride, Codec, Decision};
-use tidegate_proxy::filter::{ExtAuthz, Filter, NamedFilter, Override};
+use tidegate_proxy::filter::ext_authz::{About, Answer, AuthorizationOverride, Codec, Decision, Rematch};
+use tidegate_proxy::filter::{ExtAuthz, Filter, NamedFilter, Override, Switch};
 use tidegate_proxy::listener::Connections;
-use tidegate_proxy::route::{HeaderMutations, Mutation, PathMatch, Route, Split, Write};
-use tidegate_testkit::body::empty;
-use tidegate_testkit::client::get;
+use tidegate_proxy::route::{
+    HeaderMatch, HeaderMutations, Mutation, PathMatch, Route, Split, TextMatch, Write,
+};
+use tidegate_testkit::body::{empty, full};
+use tidegate_testkit::client::{Client, get, post_request};
 use tidegate_testkit::upstream::Upstream;
 
 /// Refuses what the route calls closed, and marks everything else.
@@ -48,7 +51,7 @@ impl Codec for Doorman {
             return Ok(Decision::Refuse(refusal));
         }
         let mark = Mutation::write("x-door", "passed", Write::Overwrite)?;
-        Ok(Decision::Pass(HeaderMutations::new([mark], [])?))
+        Ok(Decision::Pass(HeaderMutations::new([mark], [])?.into()))
     }
 }
 
@@ -83,4 +86,83 @@ async fn a_service_of_another_language_hears_of_the_route_and_decides() {
     assert_eq!((refused.status.as_u16(), refused.text()), (401, "closed".into()));
     assert_eq!(get(front.address, HOST, "/open").await.status, 200);
     assert_eq!(app.seen()[0].headers["x-door"], "passed");
+}
+
+/// What is in force where a service at `address` is asked, which lets the upstream have `x-tenant`, `change`d.
+fn asking(address: SocketAddr, routes: Vec<Arc<Route>>, change: impl FnOnce(&mut ExtAuthz)) -> Front {
+    let mut ask = ExtAuthz::new("authz", "").expect("a path");
+    ask.upstream_fields = vec![TextMatch::exact("x-tenant")];
+    change(&mut ask);
+    let http = HttpSettings {
+        filters: [
+            NamedFilter::new("door", Filter::ExtAuthz(Arc::new(ask))),
+            NamedFilter {
+                initially: Switch::Off,
+                ..NamedFilter::new("mark", mark())
+            },
+        ]
+        .into(),
+        ..HttpSettings::default()
+    };
+    let service = with_endpoints(ClusterSettings::new("authz"), &[address]);
+    let listener = support::listen(NonZeroUsize::MIN, Connections::default()).speaking(http);
+    Front::behind(listener, Snapshot::new([host("*", routes)], [service]))
+}
+
+/// Marks responses.
+fn mark() -> Filter {
+    let mark = Mutation::write("x-mark", "1", Write::Overwrite).expect("a field");
+    Filter::Headers(HeaderMutations::new([], [mark]).expect("one field"))
+}
+
+#[tokio::test]
+async fn a_request_that_the_service_has_changed_gets_the_route_that_it_is_for_then() {
+    let answer =
+        |_: Request<Incoming>| async { Response::builder().header("x-tenant", "b").body(empty()).unwrap() };
+    let service = Upstream::start(answer).await;
+    let routes = || {
+        let mut of_b = Route::respond(StatusCode::OK, "b");
+        of_b.matcher.headers = vec![HeaderMatch::exact("x-tenant", "b").expect("a field")];
+        of_b.overrides = [("mark", Override::Enabled)].into();
+        vec![
+            Arc::new(of_b),
+            Arc::new(Route::respond(StatusCode::OK, "anybody")),
+        ]
+    };
+    for (rematch, body, marked) in [
+        (Rematch::Never, "anybody", false),
+        (Rematch::WhenChanged, "b", true),
+    ] {
+        let front = asking(service.address(), routes(), |ask| ask.rematch = rematch);
+        let answer = get(front.address, HOST, "/").await;
+        assert_eq!(answer.text(), body, "{rematch:?}");
+        // What the new route has for filters behind the service's counts too.
+        assert_eq!(answer.header("x-mark").is_some(), marked, "{rematch:?}");
+        let unchanged = asking(service.address(), routes(), |ask| {
+            ask.rematch = rematch;
+            ask.upstream_fields.clear();
+        });
+        assert_eq!(get(unchanged.address, HOST, "/").await.text(), "anybody");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_learns_it_in_its_own_words() {
+    let answer = |_: Request<Incoming>| async {
+        let refusal = Response::builder().status(401).header("x-realm", "a");
+        refusal.body(full("who are you?")).unwrap()
+    };
+    let service = Upstream::start(answer).await;
+    let routes = vec![Arc::new(Route::respond(StatusCode::OK, "fine"))];
+    let front = asking(service.address(), routes, |_| {});
+    let mut call = post_request(HOST, "/a.B/C", empty());
+    let kind = http::HeaderValue::from_static("application/grpc");
+    call.headers_mut().insert("content-type", kind);
+    let refused = Client::http2(front.address).await.call(call).await;
+    assert_eq!(refused.status, 200);
+    let told = ["grpc-status", "grpc-message", "content-type", "x-realm"].map(|name| refused.header(name));
+    let expected = ["16", "who are you?", "application/grpc", "a"];
+    assert_eq!(told, expected.map(Some));
+    assert_eq!(refused.text(), "");
+    assert_eq!(get(front.address, HOST, "/").await.text(), "who are you?");
 }

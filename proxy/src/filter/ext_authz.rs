@@ -34,16 +34,17 @@ use crate::body::Body;
 use crate::config::limits;
 use crate::connection::{Peer, Scheme, TlsFacts};
 use crate::error::{Blame, BoxError, Error, Kind};
-use crate::normalize;
-use crate::route::apply::ResponseEdits;
+use crate::respond::{self, Dialect};
 use crate::route::{InvalidField, TextMatch};
 use crate::worker::Worker;
 
 mod body;
 mod codec;
+mod effect;
 
 pub use body::{AskedBody, Longer, Seen};
-pub use codec::{About, Answer, Codec, Decision};
+pub use codec::{About, Answer, Changes, Codec, Decision, QueryChange};
+pub(super) use effect::ForClient;
 
 /// Sends the head of each request to an authorization service: the same method and path, the fields that are chosen, and no
 /// body unless that is asked for. 200 lets the request pass; a 5xx, or no response in time, is a failure; any other response goes to the client.
@@ -65,6 +66,8 @@ pub struct ExtAuthz {
     pub context: Vec<(Box<str>, Box<str>)>,
     /// The field by which the upstream learns that a request passed because the service failed. Default: none.
     pub failure_field: Option<(HeaderName, HeaderValue)>,
+    /// Whether its route is looked for again when the service has changed the request. Default: never.
+    pub rematch: Rematch,
     /// Which fields of the request the service gets, beside `Host` and `Authorization`. Default: none.
     pub request_fields: Vec<TextMatch>,
     /// Fields that the service gets with each question. Default: none.
@@ -105,14 +108,22 @@ pub enum OnFailure {
     Allow,
 }
 
+/// Whether a request may get another route than the one that it was found by before the service has changed it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rematch {
+    /// It keeps its route.
+    #[default]
+    Never,
+    /// Its route is looked for again where the service has changed its fields or its query (`clear_route_cache`). What a route has
+    /// for filters is what the new one has then, from the next filter on.
+    WhenChanged,
+}
+
 /// Why there is no answer, and who has to act: only the service's own failures open the way.
 struct NoAnswer {
     error: Error,
     blame: Blame,
 }
-
-/// Fields that the client's response gets from the authorization service.
-pub(super) struct ForClient(Vec<(HeaderName, HeaderValue)>);
 
 impl ExtAuthz {
     /// Asks `cluster`, at the request's path behind `path_prefix`, which may be empty.
@@ -145,6 +156,7 @@ impl ExtAuthz {
             body: None,
             context: Vec::new(),
             failure_field: None,
+            rematch: Rematch::default(),
             request_fields: Vec::new(),
             added: Vec::new(),
             upstream_fields: Vec::new(),
@@ -187,8 +199,12 @@ impl ExtAuthz {
         };
         let no_answer = match answer {
             Ok(answer) if answer.status() == StatusCode::OK => {
-                return Ok(Verdict::Pass(self.pass(answer.headers(), request.headers_mut())));
+                return Ok(self.pass(answer.headers(), request.headers_mut()));
             }
+            Ok(refusal) if Dialect::of(request.headers()) == Dialect::Grpc => match collect(refusal).await {
+                Ok(refusal) => return Ok(self.refusal_of_call(refusal)),
+                Err(no_answer) => no_answer,
+            },
             Ok(refusal) => return Ok(Verdict::Answer(Box::new(self.refusal(refusal)))),
             Err(no_answer) => no_answer,
         };
@@ -217,9 +233,15 @@ impl ExtAuthz {
             decision.map_err(|why| NoAnswer::of(Blame::Upstream, why))
         });
         match decision {
-            Ok(Decision::Pass(changes)) => {
-                let edits = ResponseEdits::of_filter(&changes, None, request);
-                Ok(Verdict::Pass(edits.map_or(Note::None, Note::Edits)))
+            Ok(Decision::Pass(changes)) => self.change(&changes, request),
+            Ok(Decision::Refuse(refusal)) if Dialect::of(request.headers()) == Dialect::Grpc => {
+                let (head, body) = refusal.into_parts();
+                Ok(self.refusal_of_call(Answer {
+                    status: head.status,
+                    headers: head.headers,
+                    body,
+                    trailers: HeaderMap::new(),
+                }))
             }
             Ok(Decision::Refuse(refusal)) => {
                 let refusal = self.refusal(refusal.map(Body::full));
@@ -277,8 +299,12 @@ impl ExtAuthz {
             return Err(error);
         }
         tracing::debug!(%error, cluster = %self.cluster, "no authorization: the request is refused");
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.status_on_error;
+        let response = respond::refusal(
+            self.status_on_error,
+            &[],
+            HeaderMap::new(),
+            Dialect::of(request.headers()),
+        );
         Ok(Verdict::Answer(Box::new(response)))
     }
 
@@ -344,46 +370,6 @@ impl ExtAuthz {
         }
         Some(question)
     }
-
-    /// Takes over what an allowing response says.
-    fn pass(&self, answer: &HeaderMap, request: &mut HeaderMap) -> Note {
-        for name in answer.keys() {
-            if end_to_end(name) && *name != HOST && any(&self.upstream_fields, name) {
-                request.remove(name);
-                for value in answer.get_all(name) {
-                    request.append(name, value.clone());
-                }
-            }
-        }
-        let kept = |name: &HeaderName| end_to_end(name) && any(&self.client_fields_allowed, name);
-        let fields: Vec<_> = answer
-            .iter()
-            .filter(|(name, _)| kept(name))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        if fields.is_empty() {
-            Note::None
-        } else {
-            Note::ExtAuthz(ForClient(fields))
-        }
-    }
-
-    /// The service's refusal as the client gets it; its body streams.
-    fn refusal(&self, mut refusal: Response<Body>) -> Response<Body> {
-        normalize::drop_hop_by_hop(refusal.headers_mut());
-        if !self.client_fields_refused.is_empty() {
-            let dropped: Vec<_> = refusal
-                .headers()
-                .keys()
-                .filter(|name| **name != CONTENT_LENGTH && !any(&self.client_fields_refused, name))
-                .cloned()
-                .collect();
-            for name in dropped {
-                refusal.headers_mut().remove(name);
-            }
-        }
-        refusal
-    }
 }
 
 /// The whole of an answer, which must not be longer than any is.
@@ -423,14 +409,6 @@ impl NoAnswer {
     fn of(blame: Blame, why: impl Into<BoxError>) -> Self {
         let error = Error::new(Kind::AuthorizationFailed).with_source(why);
         Self { error, blame }
-    }
-}
-
-impl ForClient {
-    pub(super) fn on_response(self, response: &mut Response<Body>) {
-        for (name, value) in self.0 {
-            response.headers_mut().append(name, value);
-        }
     }
 }
 

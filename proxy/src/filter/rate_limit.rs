@@ -251,7 +251,7 @@ mod tests {
             let limit = limit.with_scope(Scope { counted, enforced }).with_status(status);
             assert!(matches!(limit.on_request(), Ok(Verdict::Pass(_))));
             match limit.on_request() {
-                Ok(Verdict::Pass(_)) => None,
+                Ok(Verdict::Pass(_) | Verdict::PassAnew(_)) => None,
                 Ok(Verdict::Answer(response)) => Some(response.status()),
                 Err(error) => Some(error.kind().row().status),
             }

@@ -66,11 +66,36 @@ pub struct Answer {
     pub trailers: HeaderMap,
 }
 
+/// What a service changes about a request that passes.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// About its fields, and those of its response.
+    pub fields: HeaderMutations,
+    /// About its query, in this order.
+    pub query: Vec<QueryChange>,
+}
+
+/// A change of a query; names and values are taken as they are written in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryChange {
+    /// The parameter of this name has this value, once.
+    Set(Box<str>, Box<str>),
+    /// There is no parameter of this name.
+    Remove(Box<str>),
+}
+
+impl From<HeaderMutations> for Changes {
+    fn from(fields: HeaderMutations) -> Self {
+        let query = Vec::new();
+        Self { fields, query }
+    }
+}
+
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Decision {
-    /// It passes, with these changes to its fields and to those of its response.
-    Pass(HeaderMutations),
+    /// It passes, with these changes.
+    Pass(Changes),
     /// The client gets this.
     Refuse(Response<Bytes>),
 }

@@ -13,7 +13,7 @@ use pb::ext_authz::Services;
 use pb::ext_authz_per_route::Override as OfRoute;
 use pb::{BufferSettings, ExtAuthzPerRoute, HttpService};
 use tidegate_proxy::config::limits;
-use tidegate_proxy::filter::ext_authz::{AskedBody, AuthorizationOverride, Longer, OnFailure};
+use tidegate_proxy::filter::ext_authz::{AskedBody, AuthorizationOverride, Longer, OnFailure, Rematch};
 use tidegate_proxy::filter::{ExtAuthz, Filter, Override};
 
 use self::grpc::Check;
@@ -48,6 +48,9 @@ pub(super) fn settings(config: &pb::ExtAuthz, notes: &mut Notes) -> Result<Filte
     authz.body = config.with_request_body.map(asked).transpose()?;
     if config.failure_mode_allow {
         authz.on_failure = OnFailure::Allow;
+    }
+    if config.clear_route_cache {
+        authz.rematch = Rematch::WhenChanged;
     }
     if config.failure_mode_allow_header_add {
         authz.failure_field = Some((FAILURE_ALLOWED, HeaderValue::from_static("true")));
@@ -85,7 +88,6 @@ fn refuse_unknown(config: &pb::ExtAuthz, notes: &Notes) -> Result<(), Reject> {
 
 fn note_without_effect(config: &pb::ExtAuthz, notes: &mut Notes) {
     notes.add_set(&[
-        ("clear_route_cache", config.clear_route_cache),
         (
             "metadata_context_namespaces",
             !config.metadata_context_namespaces.is_empty()

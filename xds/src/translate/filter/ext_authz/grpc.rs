@@ -22,7 +22,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use prost::Message;
 use tidegate_proxy::Body;
 use tidegate_proxy::error::BoxError;
-use tidegate_proxy::filter::ext_authz::{About, Answer, Codec, Decision};
+use tidegate_proxy::filter::ext_authz::{About, Answer, Changes, Codec, Decision, QueryChange};
 use tidegate_proxy::normalize::certificate::pem;
 use tidegate_proxy::route::{HeaderMutations, Mutation, TextMatch, Write};
 
@@ -76,7 +76,7 @@ impl Codec for Check {
         let passes = response.status.as_ref().is_none_or(|status| status.code == 0);
         match (passes, response.http_response) {
             (true, Some(HttpResponse::OkResponse(changes))) => Ok(Decision::Pass(changes_of(&changes)?)),
-            (true, _) => Ok(Decision::Pass(HeaderMutations::default())),
+            (true, _) => Ok(Decision::Pass(Changes::default())),
             (false, Some(HttpResponse::DeniedResponse(denied))) => Ok(Decision::Refuse(refusal(&denied))),
             (false, Some(HttpResponse::ErrorResponse(_))) => {
                 Err("the service says that it has failed".into())
@@ -247,7 +247,7 @@ fn read(answer: &Answer) -> Result<CheckResponse, BoxError> {
 }
 
 /// What a service changes about a request that passes. What must not be changed stays as it is.
-fn changes_of(response: &OkHttpResponse) -> Result<HeaderMutations, BoxError> {
+fn changes_of(response: &OkHttpResponse) -> Result<Changes, BoxError> {
     let removed = response
         .headers_to_remove
         .iter()
@@ -270,7 +270,14 @@ fn changes_of(response: &OkHttpResponse) -> Result<HeaderMutations, BoxError> {
         mutation(option, write)
     });
     let request: Vec<_> = removed.chain(request).collect();
-    Ok(HeaderMutations::new(request, client.collect::<Vec<_>>())?)
+    let set = response.query_parameters_to_set.iter();
+    let set = set.map(|one| QueryChange::Set(one.key.as_str().into(), one.value.as_str().into()));
+    let removed = response.query_parameters_to_remove.iter();
+    let removed = removed.map(|name| QueryChange::Remove(name.as_str().into()));
+    Ok(Changes {
+        fields: HeaderMutations::new(request, client.collect::<Vec<_>>())?,
+        query: set.chain(removed).collect(),
+    })
 }
 
 #[expect(deprecated, reason = "services still say it so")]

@@ -1,6 +1,6 @@
 use envoy_types::pb::envoy::config::core::v3::grpc_service::EnvoyGrpc;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{HeaderValueOption, HttpUri};
+use envoy_types::pb::envoy::config::core::v3::{HeaderValueOption, HttpUri, QueryParameter};
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{
     CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse,
@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use pb::CheckSettings;
 use prost::Message;
 use tidegate_proxy::Body;
-use tidegate_proxy::filter::ext_authz::{About, Answer, Codec, Decision, Seen};
+use tidegate_proxy::filter::ext_authz::{About, Answer, Codec, Decision, QueryChange, Seen};
 
 use super::*;
 
@@ -135,6 +135,11 @@ fn an_answer_lets_pass_with_changes_or_refuses_with_a_response() {
         status: Some(Status::default()),
         http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
             headers: vec![option("x-user", "ann"), option("host", "evil")],
+            query_parameters_to_set: vec![QueryParameter {
+                key: "user".into(),
+                value: "ann".into(),
+            }],
+            query_parameters_to_remove: vec!["token".into()],
             ..OkHttpResponse::default()
         })),
         ..CheckResponse::default()
@@ -142,7 +147,9 @@ fn an_answer_lets_pass_with_changes_or_refuses_with_a_response() {
     let Ok(Decision::Pass(changes)) = check().decision(&answered(&pass)) else {
         panic!("refused")
     };
-    let shown = format!("{changes:?}");
+    let set = QueryChange::Set("user".into(), "ann".into());
+    assert_eq!(changes.query, [set, QueryChange::Remove("token".into())]);
+    let shown = format!("{:?}", changes.fields);
     assert!(shown.contains("x-user") && !shown.contains("evil"), "{shown}");
     let denied = CheckResponse {
         status: Some(Status {
