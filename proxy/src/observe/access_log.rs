@@ -30,6 +30,7 @@ mod escape;
 mod file;
 mod filter;
 mod format;
+mod journal;
 mod json;
 mod operators;
 mod time;
@@ -37,6 +38,7 @@ mod time;
 pub use file::{FileSink, Target};
 pub use filter::{Filter, ValueMatch};
 pub use format::{Format, FormatError};
+pub use journal::{Journal, JournalEntry};
 
 /// Envoy's default format: what a log says without one of its own.
 pub const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" \

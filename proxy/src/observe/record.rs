@@ -126,6 +126,15 @@ impl Record {
         wanted.then(|| Arc::new(Self::of(peer, None, None)))
     }
 
+    /// The record of a request that the proxy has no part in.
+    pub(crate) fn beside<B>(peer: &Arc<Peer>, request: &Request<B>) -> Self {
+        let line = (request.method().clone(), request.uri().clone());
+        let record = Self::of(peer, Some(request.version()), Some(line));
+        record.note_fields(request.headers());
+        record.progress().request_end = Some(Duration::ZERO);
+        record
+    }
+
     /// The bytes of a connection that carries no HTTP go to this cluster.
     pub(crate) fn relayed(&self, cluster: &Arc<str>) {
         self.progress().cluster = Some(Arc::clone(cluster));
@@ -185,13 +194,20 @@ impl Record {
 
     /// The head of a response is ready, of an error of ours or of an answer.
     pub(crate) fn responded(&self, response: &mut Response<Body>, error: Option<&Error>) {
-        let now = self.elapsed();
         let mut progress = self.progress();
         if let Some(id) = progress.echo.clone() {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
-        progress.status = Some(response.status());
         progress.code_details = error.map(Error::code_details);
+        drop(progress);
+        self.answered(response);
+    }
+
+    /// The head of a response is ready.
+    pub(crate) fn answered<B>(&self, response: &Response<B>) {
+        let now = self.elapsed();
+        let mut progress = self.progress();
+        progress.status = Some(response.status());
         progress.response_start = Some(now);
         progress.response_head_bytes = head_bytes(response.headers());
         let wanted = self
