@@ -1,11 +1,6 @@
 //! An Envoy-compatible ingress.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "what the command line asks for, and why the program ends, is for whoever called it"
-)]
-
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use tidegate_ingress::flags::{Flags, Mode, Request};
@@ -17,15 +12,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match Flags::parse(std::env::args()) {
         Ok(Request::Print(text)) => {
-            println!("{text}");
+            say(io::stdout(), &text);
             ExitCode::SUCCESS
         }
         Ok(Request::Run(flags)) => run(&flags),
         Err(error) => {
-            eprintln!("{error}");
+            say(io::stderr(), &error.to_string());
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes a line, to whoever still reads: nobody to read it is no failure of the program.
+fn say(mut to: impl Write, line: &str) {
+    _ = writeln!(to, "{line}").and_then(|()| to.flush());
 }
 
 fn run(flags: &Flags) -> ExitCode {
@@ -39,12 +39,15 @@ fn run(flags: &Flags) -> ExitCode {
     match ended {
         Ok(()) => {
             if flags.mode == Mode::Validate {
-                println!("configuration '{}' OK", flags.config_name());
+                say(
+                    io::stdout(),
+                    &format!("configuration '{}' OK", flags.config_name()),
+                );
             }
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{error}");
+            say(io::stderr(), &error);
             ExitCode::FAILURE
         }
     }

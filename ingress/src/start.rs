@@ -52,6 +52,12 @@ pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError>
     for ignored in &loaded.ignored {
         tracing::warn!(ignored, "an unknown field of the configuration has no effect");
     }
+    for name in flags.disable_extensions.iter().filter(|name| !can_disable(name)) {
+        tracing::warn!(
+            name,
+            "failed to disable an extension: filters alone can be, by category and name"
+        );
+    }
     let plan = Plan::of(&loaded.bootstrap);
     let settings = settings(flags, &loaded);
     let status = Arc::new(Status::default());
@@ -75,6 +81,12 @@ pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError>
             error,
         },
     })
+}
+
+/// Whether an extension of this category and name is refused where `--disable-extensions` names it.
+fn can_disable(name: &str) -> bool {
+    let category = name.split_once('/').map(|(category, _)| category);
+    matches!(category, Some("envoy.filters.http" | "envoy.filters.network"))
 }
 
 fn settings(flags: &Flags, loaded: &Loaded) -> Settings {

@@ -52,6 +52,17 @@ pub struct Context {
     pub readiness: Readiness,
     /// Where spans go.
     pub traces: Traces,
+    /// Filters that are refused as if nobody knew them, by category and name, such as
+    /// `envoy.filters.http/envoy.filters.http.cors` (`--disable-extensions`).
+    pub disabled: Vec<Box<str>>,
+}
+
+impl Context {
+    /// Whether an extension is not to be known.
+    pub(crate) fn disables(&self, category: &str, name: &str) -> bool {
+        let is = |disabled: &str| disabled.split_once('/') == Some((category, name));
+        self.disabled.iter().any(|disabled| is(disabled))
+    }
 }
 
 /// What an unknown field does.

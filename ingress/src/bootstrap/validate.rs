@@ -52,6 +52,11 @@ pub fn context(flags: &Flags) -> Context {
             UnknownFields::Ignored
         },
         edge: crate::edge::policy(),
+        disabled: flags
+            .disable_extensions
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
         ..Context::default()
     }
 }

@@ -101,7 +101,7 @@ pub(super) static FLAGS: &[Flag] = &[
     flag("ignore-unknown-dynamic-fields", Takes::Nothing, "Do not count unknown fields of xDS resources"),
     flag("local-address-ip-version", Takes::Text, "Of which kind the node's own address is: v4 or v6"),
     flag("stats-tag", Takes::Texts, "A label of every metric, such as site:north; may come again"),
-    flag("disable-extensions", Takes::Text, "Extensions that are refused as if unknown, separated by commas"),
+    flag("disable-extensions", Takes::Text, "HTTP and network filters that are refused as if unknown, by category and name, separated by commas"),
     flag("cpuset-threads", Takes::Nothing, "As many worker threads as the cpuset has processors"),
     flag("file-flush-interval-msec", Takes::Number, "How long access logs are held back"),
     flag("file-flush-min-size-kb", Takes::Number, "How much of access logs is held back"),

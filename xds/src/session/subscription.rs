@@ -207,6 +207,7 @@ impl Subscription {
                 Outcome::Waits
             }
             Err(Settled::Refused { message, hash }) => {
+                tracing::warn!(message, "a response is refused as a whole");
                 self.fetch_ends();
                 self.answer(&[nonce], Some(&Refusal::new(&message, hash)));
                 Outcome::Refused

@@ -26,7 +26,7 @@ pub use admin::{Admin, AdminAddress};
 pub use overload::Overload;
 pub use runtime::{Layer, LayerSource};
 pub use source::{ApiSource, ConfigSource, Source, Target, Variant};
-pub use stats::{StatsConfig, TagExtractor, TagValue};
+pub use stats::{StatsConfig, StatsMatcher, TagExtractor, TagValue};
 
 /// The bootstrap.
 #[derive(Clone, Debug)]

@@ -6,13 +6,12 @@ use envoy_types::pb::envoy::config::route::v3::FilterConfig;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType;
 use envoy_types::pb::google::protobuf::Any;
-use tidegate_proxy::filter::probe::Readiness;
 use tidegate_proxy::filter::{Filter, FilterOverrides, NamedFilter, NamedFilters, Override, Switch};
 
 use self::known::Effect;
-use super::Reject;
 use super::any::{is, type_name, unpack, unregistered, unsupported, unsupported_field};
 use super::notes::Notes;
+use super::{Context, Reject};
 
 mod compression;
 mod cors;
@@ -108,7 +107,7 @@ fn settings_of_route(name: &str, config: &Any, need: Need) -> Result<Option<Over
 /// As [`overrides`], and when the last of them is not the router, or another one is.
 pub fn http_filters(
     filters: &[HttpFilter],
-    readiness: &Readiness,
+    context: &Context,
     notes: &mut Notes,
 ) -> Result<HttpFilters, Reject> {
     let mut read = HttpFilters::default();
@@ -116,7 +115,7 @@ pub fn http_filters(
     for (index, filter) in filters.iter().enumerate() {
         let last = index + 1 == filters.len();
         let one = notes.within(&format!("http_filters[{index}]"), |notes| {
-            http_filter(filter, last, readiness, notes)
+            http_filter(filter, last, context, notes)
         });
         match one? {
             Read::Filter(filter) => named.push(filter),
@@ -134,7 +133,7 @@ pub fn http_filters(
 /// As [`http_filters`], and where one of them restricts requests and is not among the common ones: upgrades would go without it.
 pub fn of_upgrade(filters: &[HttpFilter], common: &[HttpFilter], notes: &mut Notes) -> Result<(), Reject> {
     // What comes of them is dropped: any readiness will do.
-    http_filters(filters, &Readiness::default(), notes)?;
+    http_filters(filters, &Context::default(), notes)?;
     for (index, filter) in filters.iter().enumerate() {
         let effect = typed_config(filter).and_then(known::filter);
         if effect == Some(Effect::Restricts) && !filter.disabled && !common.contains(filter) {
@@ -147,6 +146,9 @@ pub fn of_upgrade(filters: &[HttpFilter], common: &[HttpFilter], notes: &mut Not
     Ok(())
 }
 
+/// What Envoy calls extensions of this kind together.
+const CATEGORY: &str = "envoy.filters.http";
+
 enum Read {
     Filter(NamedFilter),
     Router(RouterSettings),
@@ -156,10 +158,17 @@ enum Read {
 fn http_filter(
     filter: &HttpFilter,
     last: bool,
-    readiness: &Readiness,
+    context: &Context,
     notes: &mut Notes,
 ) -> Result<Read, Reject> {
     let config = typed_config(filter);
+    let is_disabled = |config: &&Any| context.disables(CATEGORY, &known::factory(config));
+    if let Some(config) = config.filter(is_disabled)
+        && !filter.is_optional
+    {
+        return Err(unregistered(&filter.name, Some(config)));
+    }
+    let config = config.filter(|config| !is_disabled(config));
     if let Some(config) = config.filter(|config| type_name(config) == router::SETTINGS) {
         ends_chain(filter, last)?;
         return Ok(Read::Router(router::settings(&unpack(config)?, notes)?));
@@ -181,7 +190,7 @@ fn http_filter(
     Ok(Read::Filter(NamedFilter {
         name: filter.name.as_str().into(),
         filter: match type_name(config) {
-            health_check::SETTINGS => health_check::settings(&unpack(config)?, readiness, notes)?,
+            health_check::SETTINGS => health_check::settings(&unpack(config)?, &context.readiness, notes)?,
             _ => settings(filter, config, effect, notes)?,
         },
         initially: if filter.disabled { Switch::Off } else { Switch::On },

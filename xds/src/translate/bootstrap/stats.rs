@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::metrics::v3 as pb;
+use envoy_types::pb::envoy::r#type::matcher::v3::ListStringMatcher;
+use pb::stats_matcher::StatsMatcher as Matcher;
 use pb::tag_specifier::TagValue as Encoded;
 use regex::Regex;
+use tidegate_proxy::route::TextMatch;
 
 use super::Reject;
+use crate::translate::constraint::Rules;
 use crate::translate::notes::Notes;
+use crate::translate::text_match;
 
 /// The settings of statistics.
 #[derive(Clone, Debug)]
@@ -18,6 +23,37 @@ pub struct StatsConfig {
     pub default_tags: bool,
     /// Further tags.
     pub tags: Vec<TagExtractor>,
+    /// Which statistics there are.
+    pub matcher: StatsMatcher,
+}
+
+/// Which statistics there are, by their names.
+#[derive(Clone, Debug, Default)]
+pub enum StatsMatcher {
+    /// All.
+    #[default]
+    All,
+    /// None.
+    None,
+    /// Those that one of these matches.
+    Only(Vec<TextMatch>),
+    /// Those that none of these matches.
+    Except(Vec<TextMatch>),
+}
+
+impl StatsMatcher {
+    /// Whether there is a statistic of this name.
+    #[must_use]
+    pub fn keeps(&self, name: &str) -> bool {
+        let is_one_of =
+            |patterns: &[TextMatch]| patterns.iter().any(|pattern| pattern.matches(name.as_bytes()));
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::Only(patterns) => is_one_of(patterns),
+            Self::Except(patterns) => !is_one_of(patterns),
+        }
+    }
 }
 
 /// A tag.
@@ -48,13 +84,30 @@ pub(super) fn stats(
 ) -> Result<StatsConfig, Reject> {
     notes.within("stats_config", |notes| {
         notes.add_set(&[
-            ("stats_matcher", message.stats_matcher.is_some()),
             (
                 "histogram_bucket_settings",
                 !message.histogram_bucket_settings.is_empty(),
             ),
+            (
+                "use_all_default_tags",
+                message.use_all_default_tags.is_some_and(|default| !default.value),
+            ),
         ]);
+        for (index, tag) in message.stats_tags.iter().enumerate() {
+            if matches!(tag.tag_value, Some(Encoded::Regex(_))) {
+                notes.add(
+                    &format!("stats_tags[{index}]"),
+                    "a tag by an expression has no effect",
+                );
+            }
+        }
     });
+    let matcher = match message.stats_matcher.and_then(|matcher| matcher.stats_matcher) {
+        None | Some(Matcher::RejectAll(false)) => StatsMatcher::All,
+        Some(Matcher::RejectAll(true)) => StatsMatcher::None,
+        Some(Matcher::InclusionList(list)) => StatsMatcher::Only(patterns("InclusionList", &list)?),
+        Some(Matcher::ExclusionList(list)) => StatsMatcher::Except(patterns("ExclusionList", &list)?),
+    };
     let mut tags: Vec<TagExtractor> = Vec::new();
     for tag in message.stats_tags {
         let value = match tag.tag_value {
@@ -74,5 +127,17 @@ pub(super) fn stats(
         flush_interval,
         default_tags: message.use_all_default_tags.is_none_or(|default| default.value),
         tags,
+        matcher,
     })
+}
+
+fn patterns(field: &str, list: &ListStringMatcher) -> Result<Vec<TextMatch>, Reject> {
+    let rules = Rules::of("ListStringMatcher");
+    let sound = rules
+        .some_items("Patterns", &list.patterns)
+        .and_then(|()| rules.each("Patterns", &list.patterns, text_match::check_string));
+    let within = Rules::of("StatsMatcher").within(field, sound);
+    let within = Rules::of("StatsConfig").within("StatsMatcher", within);
+    Rules::of("Bootstrap").within("StatsConfig", within)?;
+    list.patterns.iter().map(text_match::string).collect()
 }

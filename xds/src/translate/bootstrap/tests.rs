@@ -108,14 +108,56 @@ admin: {{address: {{pipe: {{path: /admin/admin.sock, mode: 420}}}}}}"))
 
 #[test]
 fn what_has_no_effect_is_listed() {
-    let bootstrap =
-        read("watchdogs: {}\nstats_config: {stats_matcher: {reject_all: true}}\nadmin: {profile_path: /x}")
-            .unwrap();
+    let bootstrap = read(
+        "watchdogs: {}\nstats_config: {stats_tags: [{tag_name: a, regex: b}]}\nadmin: {profile_path: /x}",
+    )
+    .unwrap();
     let listed: Vec<_> = bootstrap.notes.iter().map(|note| note.path.as_str()).collect();
     assert_eq!(
         listed,
-        ["watchdogs", "admin.profile_path", "stats_config.stats_matcher"]
+        ["watchdogs", "admin.profile_path", "stats_config.stats_tags[0]"]
     );
+}
+
+#[test]
+fn statistics_are_those_that_the_matcher_keeps() {
+    let check = |matcher: &str, expected: [bool; 3]| {
+        let yaml = format!("stats_config: {{stats_matcher: {{{matcher}}}}}");
+        let matcher = read(&yaml).unwrap().stats.matcher;
+        let kept = ["cluster.a.x", "server.live", "http.a.rq_2xx"].map(|name| matcher.keeps(name));
+        assert_eq!(kept, expected, "{yaml}");
+    };
+    check("reject_all: true", [false; 3]);
+    check("reject_all: false", [true; 3]);
+    let patterns =
+        "{patterns: [{prefix: cluster.}, {exact: server.live}, {safe_regex: {regex: \"http.*rq_.xx\"}}]}";
+    check(&format!("inclusion_list: {patterns}"), [true; 3]);
+    check(&format!("exclusion_list: {patterns}"), [false; 3]);
+    check(
+        "inclusion_list: {patterns: [{suffix: .live}]}",
+        [false, true, false],
+    );
+    check(
+        "exclusion_list: {patterns: [{suffix: .live}]}",
+        [true, false, true],
+    );
+}
+
+#[test]
+fn connections_are_bounded_by_the_monitor_or_by_the_runtime() {
+    let runtime = |layers: &str| format!("layered_runtime: {{layers: [{layers}]}}");
+    let check = |yaml: &str, expected: Option<u64>| {
+        assert_eq!(read(yaml).unwrap().overload.connections_max, expected, "{yaml}");
+    };
+    let nested = "{name: a, static_layer: {overload: {global_downstream_max_connections: 5}}}";
+    let dotted = "{name: b, static_layer: {overload.global_downstream_max_connections: 7}}";
+    check(&runtime(nested), Some(5));
+    check(&runtime(&format!("{nested}, {dotted}")), Some(7));
+    check(&runtime(&nested.replace('5', "1.5")), None);
+    let monitor = "overload_manager: {resource_monitors: [{name: c, typed_config: {'@type': \
+        type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig, \
+        max_active_downstream_connections: 3}}]}";
+    check(&format!("{monitor}\n{}", runtime(nested)), Some(3));
 }
 
 #[test]

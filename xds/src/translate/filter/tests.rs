@@ -26,7 +26,7 @@ fn unknown() -> Any {
 
 fn read(filters: &[HttpFilter]) -> (Result<HttpFilters, Reject>, Vec<Note>) {
     let mut notes = Notes::default();
-    let read = http_filters(filters, &Readiness::default(), &mut notes);
+    let read = http_filters(filters, &Context::default(), &mut notes);
     (read, notes.into_list())
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::accesslog::v3 as pb;
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
 use envoy_types::pb::envoy::extensions::access_loggers::stream::v3 as stream;
@@ -10,6 +11,7 @@ use http::header::HeaderName;
 use pb::access_log::ConfigType;
 use pb::access_log_filter::FilterSpecifier;
 use pb::comparison_filter::Op;
+use prost::Message as _;
 use tidegate_proxy::observe::access_log::{AccessLog, Filter, Format, Target, ValueMatch};
 
 use self::format::{of_file, of_string};
@@ -34,6 +36,26 @@ pub(super) fn logs(
     for (index, log) in logs.iter().enumerate() {
         let one = notes.within(&format!("access_log[{index}]"), |notes| one(log, context, notes));
         read.extend(one?);
+    }
+    Ok(read)
+}
+
+/// The logs of admin endpoints, each encoded, and one in the default format at `path`, if there is any.
+///
+/// # Errors
+/// When Envoy would refuse one.
+pub fn of_admin(encoded: &[Bytes], path: &str, context: &Context) -> Result<Vec<AccessLog>, Reject> {
+    let undecodable = |_| Reject::Message("an access log is not a message of its type".to_owned());
+    let decoded: Result<Vec<_>, _> = encoded
+        .iter()
+        .map(|log| pb::AccessLog::decode(log.clone()).map_err(undecodable))
+        .collect();
+    let mut read = logs(&decoded?, context, &mut Notes::default())?;
+    if !path.is_empty() {
+        let target = Target::File(path.into());
+        let sink = context.sinks.open(&target);
+        let sink = sink.map_err(|error| unwritable(&target, &error))?;
+        read.push(AccessLog::new(Format::default(), sink));
     }
     Ok(read)
 }

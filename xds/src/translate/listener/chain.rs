@@ -47,7 +47,7 @@ impl OfListener<'_> {
             stat_prefix: "".into(),
             routes: RouteSource::None,
         };
-        match network::end(chain, notes)? {
+        match network::end(chain, self.context, notes)? {
             End::Http(manager) => {
                 let (http, stat_prefix, routes) = notes.within("http_connection_manager", |notes| {
                     connection_manager::read(self, hash, &manager, notes)

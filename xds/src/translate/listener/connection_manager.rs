@@ -44,7 +44,7 @@ pub(super) fn read(
     refuse_contradictions(manager)?;
     note_without_effect(manager, notes);
     let (route_table, source) = route_source(of, hash, manager, notes)?;
-    let http_filters = http_filters(&manager.http_filters, &of.context.readiness, notes)?;
+    let http_filters = http_filters(&manager.http_filters, of.context, notes)?;
     let trust = Trust::of(manager)?;
     let common = manager.common_http_protocol_options.as_ref();
     let upgrades = protocol::upgrades(manager, notes)?;

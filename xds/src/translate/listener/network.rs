@@ -7,10 +7,10 @@ use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::google::protobuf::Any;
 
-use crate::translate::Reject;
 use crate::translate::any::{inner, type_name, unpack, unregistered, unsupported, unsupported_field};
 use crate::translate::constraint::Rules;
 use crate::translate::notes::Notes;
+use crate::translate::{Context, Reject};
 
 /// What serves the connections of a chain.
 pub(super) enum End {
@@ -21,12 +21,13 @@ pub(super) enum End {
 }
 
 /// What stands at the end of a chain.
-pub(super) fn end(chain: &FilterChain, notes: &mut Notes) -> Result<End, Reject> {
+pub(super) fn end(chain: &FilterChain, context: &Context, notes: &mut Notes) -> Result<End, Reject> {
     let mut found = None;
     for (index, filter) in chain.filters.iter().enumerate() {
         let last = index + 1 == chain.filters.len();
         let config = typed_config(filter).ok_or_else(|| unregistered(&filter.name, None))?;
         let known = KNOWN.iter().find(|(message, _)| is(config, message));
+        let known = known.filter(|(message, _)| !context.disables(CATEGORY, &kind(message)));
         let (message, known) = known.ok_or_else(|| unregistered(&filter.name, Some(config)))?;
         let (name, kind) = (&filter.name, kind(message));
         if known.ends_chain() && !last {
@@ -113,6 +114,9 @@ impl Known {
         matches!(self, Self::Http | Self::Tcp | Self::Ends)
     }
 }
+
+/// What Envoy calls extensions of this kind together.
+const CATEGORY: &str = "envoy.filters.network";
 
 const PACKAGE: &str = "envoy.extensions.filters.network.";
 
