@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tidegate_proxy::config::Handle;
+use tidegate_proxy::observe::access_log::Journal;
 use tidegate_xds::store::view::View;
 use tidegate_xds::text::Json;
 
@@ -28,6 +29,7 @@ mod listeners;
 mod logging;
 mod orders;
 mod parameters;
+mod patient;
 mod runtime;
 mod serve;
 mod server_info;
@@ -59,11 +61,8 @@ pub struct Settings {
     /// Opens the files of access logs anew.
     pub reopen_logs: Arc<dyn Fn() + Send + Sync>,
     /// What is written about each request to these endpoints, where anything is.
-    pub access_log: Option<AccessLog>,
+    pub access_log: Option<Journal>,
 }
-
-/// Takes lines of the admin's access log, each with its end.
-pub type AccessLog = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The bootstrap as it was read.
 #[derive(Clone, Debug)]

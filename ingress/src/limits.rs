@@ -22,11 +22,12 @@ pub const METRICS_KEPT_MAX: usize = 4096;
 /// How many connections to the admin endpoints are served at once; the kernel keeps the others.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
-/// How long a client of the admin endpoints may take for the head of a request; then its connection is closed.
-pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client of the admin endpoints may take for the head of a request, counted from the end of the last one; then its
+/// connection is closed. Longer than scrapers pause.
+pub const ADMIN_HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long a connection to the admin endpoints may last; then it is closed, whatever is under way on it.
-pub const ADMIN_CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long a connection to the admin endpoints may wait for a byte to move in either direction; then it is closed.
+pub const ADMIN_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How large the head of a request to the admin endpoints may be, in bytes; above it: 431.
 pub const ADMIN_HEAD_BYTES_MAX: usize = 64 * 1024;

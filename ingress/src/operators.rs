@@ -7,10 +7,13 @@ use std::time::SystemTime;
 
 use tidegate_proxy::listener::ListenAddress;
 use tidegate_proxy::listener::settings::UnixAddress;
+use tidegate_proxy::observe::access_log::Journal;
 use tidegate_xds::client::Status;
 use tidegate_xds::resource::Kind;
 use tidegate_xds::text::{Format, Json, Secrets, Unknown, parse};
-use tidegate_xds::translate::bootstrap::{AdminAddress, ConfigSource, Source};
+use tidegate_xds::translate::Context;
+use tidegate_xds::translate::bootstrap::{self, AdminAddress, ConfigSource, Source, TagValue};
+use tidegate_xds::translate::listener::access_log::{Sinks, of_admin};
 
 use crate::admin::{self, Admin, Loggers};
 use crate::bootstrap::{Loaded, MESSAGE};
@@ -18,7 +21,7 @@ use crate::flags::Flags;
 use crate::lifecycle::Stage;
 use crate::listeners::reason;
 use crate::serve::{Program, StartError, on_a_thread, reopen};
-use crate::stats::{Discovery, Recorder, Registry};
+use crate::stats::{Discovery, Recorder, Registry, Rules};
 
 /// What the endpoints show beside the running program.
 pub(crate) struct Shown<'a> {
@@ -58,10 +61,14 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
         static_unknown_fields: shown.loaded.places.with_unknown_fields(),
     };
     let sinks = program.sinks.clone();
+    let access_log = access_log(bootstrap.admin.as_ref(), &sinks)?;
+    let rules = rules(shown.flags, bootstrap);
     let pages = Admin::new(admin::Settings {
         lifecycle: program.lifecycle.clone(),
         proxy: program.config.clone(),
-        stats: Registry::new(program.config.clone(), shown.recorder).with_discovery(discovery),
+        stats: Registry::new(program.config.clone(), shown.recorder)
+            .with_discovery(discovery)
+            .ruled(rules),
         view: Arc::clone(&program.view),
         bootstrap: admin::Bootstrap {
             message: shown.loaded.message.clone(),
@@ -72,7 +79,7 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
         restart_epoch: shown.flags.hot_restart.epoch,
         logging: shown.loggers,
         reopen_logs: Arc::new(move || reopen(&sinks)),
-        access_log: None,
+        access_log,
     });
     let (watch, mut stages) = (program.watch.clone(), program.lifecycle.stages());
     // Ends with the traffic.
@@ -89,6 +96,31 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
         }
     })?);
     Ok(())
+}
+
+/// What is written about requests to the endpoints, where the bootstrap has it.
+fn access_log(admin: Option<&bootstrap::Admin>, sinks: &Sinks) -> Result<Option<Journal>, StartError> {
+    let Some(admin) = admin else { return Ok(None) };
+    let context = Context {
+        sinks: sinks.clone(),
+        ..Context::default()
+    };
+    let logs = of_admin(&admin.access_log, &admin.access_log_path, &context);
+    let logs = logs.map_err(|reject| StartError::Resource(reject.to_string()))?;
+    Ok((!logs.is_empty()).then(|| Journal::new(logs)))
+}
+
+/// Which statistics there are, and what all of them are tagged with: first what the command line says.
+fn rules(flags: &Flags, bootstrap: &bootstrap::Bootstrap) -> Rules {
+    let fixed = |tag: &bootstrap::TagExtractor| match &tag.value {
+        TagValue::Fixed(value) => Some((tag.name.clone(), value.clone())),
+        TagValue::Found(_) | TagValue::Default => None,
+    };
+    let of_bootstrap = bootstrap.stats.tags.iter().filter_map(fixed);
+    Rules {
+        matcher: bootstrap.stats.matcher.clone(),
+        tags: flags.stats_tags.iter().cloned().chain(of_bootstrap).collect(),
+    }
 }
 
 /// Whether a control plane is asked, and not a file read.

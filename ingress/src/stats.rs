@@ -26,6 +26,6 @@ pub(crate) use html::Escaped;
 pub(crate) use query::pattern;
 pub use query::{Buckets, Format, Query};
 pub use recorder::Recorder;
-pub use registry::{Collected, Registry};
+pub use registry::{Collected, Registry, Rules};
 pub(crate) use server::Memory;
 pub use server::ServerFacts;

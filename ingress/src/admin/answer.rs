@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, SERVER};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame};
+use tidegate_proxy::observe::access_log::JournalEntry;
 use tokio::sync::mpsc;
 
 use crate::limits;
@@ -86,7 +87,10 @@ impl Answer {
                         _ = out.flush();
                     }
                 }));
-                Chunks { receiver }
+                Chunks {
+                    receiver,
+                    entry: None,
+                }
             }
         };
         let mut response = Response::new(body);
@@ -104,6 +108,8 @@ impl Answer {
 #[derive(Debug)]
 pub(super) struct Chunks {
     receiver: mpsc::Receiver<Bytes>,
+    /// What is written about it at its end.
+    entry: Option<JournalEntry>,
 }
 
 impl Chunks {
@@ -113,7 +119,18 @@ impl Chunks {
             // There is room for one.
             _ = sender.try_send(text.into());
         }
-        Self { receiver }
+        Self {
+            receiver,
+            entry: None,
+        }
+    }
+
+    /// Counts for what is written about it.
+    pub(super) fn noted(self, entry: JournalEntry) -> Self {
+        Self {
+            entry: Some(entry),
+            ..self
+        }
     }
 }
 
@@ -125,9 +142,12 @@ impl Body for Chunks {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.receiver
-            .poll_recv(cx)
-            .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+        let chunk = ready!(self.receiver.poll_recv(cx));
+        match (&mut self.entry, &chunk) {
+            (Some(entry), Some(chunk)) => entry.sent(chunk.len()),
+            (entry, _) => drop(entry.take()),
+        }
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 
 use super::Admin;
 use super::answer::{Answer, Chunks};
+use super::patient::Patient;
 use super::{endpoint, guard};
 use crate::limits;
 
@@ -133,16 +134,16 @@ impl Admin {
         let admin = self.clone();
         match listener {
             Running::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, client) = listener.accept().await?;
                 process::spawn("admin", drain.unguarded(), async move {
-                    admin.connection(stream).await;
+                    admin.connection(stream, Some(client)).await;
                     drop(place);
                 });
             }
             Running::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 process::spawn("admin", drain.unguarded(), async move {
-                    admin.connection(stream).await;
+                    admin.connection(stream, None).await;
                     drop(place);
                 });
             }
@@ -150,21 +151,21 @@ impl Admin {
         Ok(())
     }
 
-    async fn connection(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let service = service_fn(|request| async move { Ok::<_, Infallible>(self.answer(&request)) });
+    async fn connection(&self, stream: impl AsyncRead + AsyncWrite + Unpin, client: Option<SocketAddr>) {
+        let service = service_fn(|request| async move { Ok::<_, Infallible>(self.answer(&request, client)) });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits::ADMIN_HEAD_TIMEOUT)
             .max_buf_size(limits::ADMIN_HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        match tokio::time::timeout(limits::ADMIN_CONNECTION_TIMEOUT, connection).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "admin connection failed"),
-            Err(_elapsed) => tracing::debug!("admin connection took too long"),
+            .serve_connection(TokioIo::new(Patient::new(stream)), service);
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "admin connection failed");
         }
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Chunks> {
+    fn answer(&self, request: &Request<Incoming>, client: Option<SocketAddr>) -> Response<Chunks> {
+        let journal = self.settings().access_log.as_ref();
+        let entry = journal.map(|journal| journal.begin(request, client));
         let (method, path) = (request.method(), request.uri().path());
         // A browser is not to change anything for another site; nor is it to show it what it asked for.
         let answer = if guard::is_foreign(request.headers()) {
@@ -175,9 +176,13 @@ impl Admin {
         } else {
             endpoint::answer(self, method, path, request.uri().query())
         };
-        if let Some(log) = &self.settings().access_log {
-            log(&format!("\"{method} {path}\" {}\n", answer.status.as_u16()));
+        let response = answer.into_response();
+        match entry {
+            Some(entry) => {
+                entry.answered(&response);
+                response.map(|chunks| chunks.noted(entry))
+            }
+            None => response,
         }
-        answer.into_response()
     }
 }

@@ -10,6 +10,7 @@ use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::drain::{Drain, Watch};
 use tidegate_proxy::listener::ListenAddress;
+use tidegate_proxy::observe::access_log::{AccessLog, Format, Sink};
 use tidegate_proxy::process;
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Answer, Client};
@@ -25,12 +26,22 @@ struct Asked {
     address: SocketAddr,
     lifecycle: Lifecycle,
     view: Arc<ArcSwap<View>>,
-    lines: Arc<Mutex<String>>,
+    lines: Arc<Lines>,
     _drain: Drain,
     _watch: Watch,
 }
 
-fn settings(lines: &Arc<Mutex<String>>) -> Settings {
+/// Keeps the lines of the access log.
+#[derive(Debug, Default)]
+struct Lines(Mutex<String>);
+
+impl Sink for Lines {
+    fn write(&self, line: Vec<u8>) {
+        self.0.lock().unwrap().push_str(&String::from_utf8(line).unwrap());
+    }
+}
+
+fn settings(lines: &Arc<Lines>) -> Settings {
     let endpoint = Endpoint::new("10.0.0.1:80".parse::<SocketAddr>().unwrap());
     let breakers = BreakerSettings {
         default: Thresholds::usual(),
@@ -45,7 +56,9 @@ fn settings(lines: &Arc<Mutex<String>>) -> Settings {
         [] as [tidegate_proxy::route::VirtualHost; 0],
         [cluster],
     ));
-    let lines = Arc::clone(lines);
+    let format =
+        Format::text("%REQ(:METHOD)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %BYTES_SENT%\n").unwrap();
+    let log = AccessLog::new(format, Arc::clone(lines) as Arc<dyn Sink>);
     Settings {
         lifecycle: Lifecycle::new(),
         stats: Registry::new(proxy.clone(), Recorder::default()),
@@ -60,7 +73,7 @@ fn settings(lines: &Arc<Mutex<String>>) -> Settings {
         restart_epoch: 0,
         logging: Arc::new(Directives::new(Level::Info, |_directives| {})),
         reopen_logs: Arc::new(|| {}),
-        access_log: Some(Arc::new(move |line| lines.lock().unwrap().push_str(line))),
+        access_log: Some(Journal::new(vec![log])),
     }
 }
 
@@ -121,8 +134,8 @@ async fn ready_says_the_state_and_every_answer_has_envoys_fields() {
         assert_eq!(answer.header(name), Some(value), "{name}");
     }
     assert_eq!(
-        *asked.lines.lock().unwrap(),
-        "\"GET /ready\" 503\n\"GET //ready\" 200\n"
+        *asked.lines.0.lock().unwrap(),
+        "GET /ready HTTP/1.1 503 17\nGET //ready?x=1 HTTP/1.1 200 5\n"
     );
 }
 

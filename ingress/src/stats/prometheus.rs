@@ -13,6 +13,11 @@ pub(super) fn write(all: &Collected, query: &Query, out: &mut dyn Write) -> fmt:
     let mut last: Option<(Kind, String)> = None;
     let mut name = String::new();
     let mut labels = String::new();
+    let tags: Vec<(String, &str)> = all
+        .tags()
+        .iter()
+        .map(|(name, value)| (letters(name), value.as_str()))
+        .collect();
     all.by_family(query, &mut |family, kind, stat| {
         if kind == Kind::Text {
             return Ok(());
@@ -29,7 +34,7 @@ pub(super) fn write(all: &Collected, query: &Query, out: &mut dyn Write) -> fmt:
             writeln!(out, "# TYPE {name} {kind}")?;
         }
         labels.clear();
-        label(stat, &mut labels)?;
+        label(stat, &tags, &mut labels)?;
         match stat.value {
             Value::Counter(value) | Value::Gauge(value) => writeln!(out, "{name}{{{labels}}} {value}"),
             Value::Histogram(bins) if query.buckets == Buckets::Summary => summary(&name, &labels, bins, out),
@@ -64,11 +69,12 @@ fn summary(name: &str, labels: &str, bins: &[Bin], out: &mut dyn Write) -> fmt::
     writeln!(out, "{name}_count{{{labels}}} {}", count(bins))
 }
 
-/// The tag within the group comes first, as in Envoy.
-fn label(stat: &Stat<'_>, labels: &mut String) -> fmt::Result {
+/// The tag within the group comes first, then those of all, as in Envoy.
+fn label(stat: &Stat<'_>, of_all: &[(String, &str)], labels: &mut String) -> fmt::Result {
     let inner = stat.inner.into_iter();
+    let of_all = of_all.iter().map(|(name, value)| (name.as_str(), *value));
     let tags = stat.tags.iter().map(|(name, value)| (*name, &**value));
-    for (at, (name, value)) in inner.chain(tags).enumerate() {
+    for (at, (name, value)) in inner.chain(of_all).chain(tags).enumerate() {
         let comma = if at == 0 { "" } else { "," };
         write!(labels, "{comma}{name}=\"")?;
         for character in value.chars() {
@@ -86,6 +92,14 @@ fn label(stat: &Stat<'_>, labels: &mut String) -> fmt::Result {
 
 /// `envoy_`, but for what Envoy does not have, and the name with `_` for whatever may not stand in one.
 fn metric(family: &str) -> String {
+    let name = letters(family);
+    if name.starts_with("tidegate_") {
+        return name;
+    }
+    format!("envoy_{name}")
+}
+
+fn letters(name: &str) -> String {
     let allowed = |character: char| {
         if character.is_ascii_alphanumeric() || character == ':' {
             character
@@ -93,9 +107,5 @@ fn metric(family: &str) -> String {
             '_'
         }
     };
-    let name: String = family.chars().map(allowed).collect();
-    if name.starts_with("tidegate_") {
-        return name;
-    }
-    format!("envoy_{name}")
+    name.chars().map(allowed).collect()
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tidegate_proxy::config::Handle;
+use tidegate_xds::translate::bootstrap::StatsMatcher;
 
 use super::discovery::{self, Discovery};
 use super::flat::Flat;
@@ -20,8 +21,18 @@ pub struct Registry {
     proxy: Handle,
     recorder: Recorder,
     discovery: Discovery,
+    rules: Arc<Rules>,
     /// What counters had reached when they were last reset.
     baseline: Arc<Mutex<Arc<Baseline>>>,
+}
+
+/// Which statistics there are, and what all of them are tagged with.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Which there are, by name.
+    pub matcher: StatsMatcher,
+    /// Tags of all, in this order (`--stats-tag`, `stats_tags` with fixed values).
+    pub tags: Vec<(String, String)>,
 }
 
 /// Where counters begin, by name; those that began at 0 are not in it.
@@ -30,6 +41,7 @@ type Baseline = HashMap<Box<str>, u64>;
 /// Statistics as they were at one moment.
 pub struct Collected {
     sections: Vec<Box<dyn Section>>,
+    rules: Arc<Rules>,
     baseline: Arc<Baseline>,
 }
 
@@ -41,7 +53,17 @@ impl Registry {
             proxy,
             recorder,
             discovery: Discovery::default(),
+            rules: Arc::default(),
             baseline: Arc::default(),
+        }
+    }
+
+    /// The same, as far as the rules have it.
+    #[must_use]
+    pub fn ruled(self, rules: Rules) -> Self {
+        Self {
+            rules: Arc::new(rules),
+            ..self
         }
     }
 
@@ -69,6 +91,7 @@ impl Registry {
                 Box::new(listener::table(&listeners)),
                 Box::new(flat),
             ],
+            rules: Arc::clone(&self.rules),
             baseline: Arc::clone(&self.baseline.lock().unwrap_or_else(PoisonError::into_inner)),
         }
     }
@@ -146,7 +169,7 @@ impl Collected {
             };
             section.emit(*group, None, &mut |stat| {
                 let kind = stat.value.kind();
-                if kinds.contains(&kind) && query.wants_kind(kind) && query.wants(stat) {
+                if kinds.contains(&kind) && query.wants_kind(kind) && self.keeps(query, stat) {
                     stats.push((stat.name.to_owned(), Kept::of(&self.since_reset(stat))));
                 }
             });
@@ -192,7 +215,7 @@ impl Collected {
             let mut done = Ok(());
             for group in order {
                 section.emit(*group, Some(*row), &mut |stat| {
-                    if done.is_ok() && query.wants(stat) {
+                    if done.is_ok() && self.keeps(query, stat) {
                         done = sink(name, *kind, &self.since_reset(stat));
                     }
                 });
@@ -200,6 +223,15 @@ impl Collected {
             }
         }
         Ok(())
+    }
+
+    fn keeps(&self, query: &Query, stat: &Stat<'_>) -> bool {
+        query.wants(stat) && self.rules.matcher.keeps(stat.name)
+    }
+
+    /// What every statistic is tagged with.
+    pub(super) fn tags(&self) -> &[(String, String)] {
+        &self.rules.tags
     }
 
     fn since_reset<'a>(&self, stat: &Stat<'a>) -> Stat<'a> {
