@@ -46,6 +46,11 @@ impl EndpointsBook {
                 continue;
             }
             match translate::endpoints(&raw.body, context) {
+                Ok(config) if config.name != raw.name => {
+                    let (expected, name) = (&raw.name, &config.name);
+                    let why = format!("Unexpected EDS cluster (expecting {expected}): {name}");
+                    failed.push((raw, why));
+                }
                 Ok(config) => read.push((raw, config)),
                 Err(Reject::Message(why)) => return Err(why),
                 Err(Reject::Resource(why)) => failed.push((raw, why)),

@@ -16,7 +16,7 @@ use super::{Context, Note, Reject, unknown};
 
 mod balance;
 mod breakers;
-mod constraints;
+pub(in crate::translate) mod constraints;
 mod discovery;
 mod fingerprint;
 mod health;

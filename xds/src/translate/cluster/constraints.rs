@@ -255,7 +255,7 @@ fn health_check(message: &core::HealthCheck) -> Checked {
 }
 
 /// Of options that both versions of HTTP have.
-pub(super) fn common_http(message: &core::HttpProtocolOptions) -> Checked {
+pub(in crate::translate) fn common_http(message: &core::HttpProtocolOptions) -> Checked {
     let of = Rules::of("HttpProtocolOptions");
     of.at_least("MaxHeadersCount", wide(message.max_headers_count.as_ref()), 1)?;
     match wide(message.max_response_headers_kb.as_ref()) {
@@ -265,7 +265,7 @@ pub(super) fn common_http(message: &core::HttpProtocolOptions) -> Checked {
 }
 
 /// Of options of HTTP/2.
-pub(super) fn http2(message: &core::Http2ProtocolOptions) -> Checked {
+pub(in crate::translate) fn http2(message: &core::Http2ProtocolOptions) -> Checked {
     let of = Rules::of("Http2ProtocolOptions");
     let most = i32::MAX.unsigned_abs().into();
     of.between(

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::network::End;
 use super::{ChainConfig, RouteSource, connection_manager, matching, network, tcp_proxy};
 use crate::translate::any::{type_name, unpack, unregistered, unsupported};
+use crate::translate::duration::duration;
 use crate::translate::notes::Notes;
 use crate::translate::secret::DownstreamTls;
 use crate::translate::{Context, Reject};
@@ -28,10 +29,8 @@ impl OfListener<'_> {
     /// Reads a chain.
     pub(super) fn chain(&self, chain: &FilterChain, notes: &mut Notes) -> Result<ChainConfig, Reject> {
         let matches = matching::of_chain(chain, self.shown)?;
-        notes.add_set(&[(
-            "transport_socket_connect_timeout",
-            chain.transport_socket_connect_timeout.is_some(),
-        )]);
+        let timeout = duration(chain.transport_socket_connect_timeout.as_ref())?;
+        notes.add_set(&[("transport_socket_connect_timeout", timeout.is_some())]);
         let tls = match &chain.transport_socket {
             Some(socket) => notes.within("transport_socket", |notes| self.tls(socket, notes))?,
             None => None,

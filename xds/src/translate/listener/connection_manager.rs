@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
-use pb::http_connection_manager::{CodecType, RouteSpecifier, ServerHeaderTransformation, StripPortMode};
+use pb::http_connection_manager::{CodecType, RouteSpecifier, StripPortMode};
 use pb::{HttpConnectionManager, Rds};
 use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
@@ -19,12 +19,12 @@ use super::{RouteSource, access_log};
 use crate::limits;
 use crate::translate::Reject;
 use crate::translate::any::{inner, unsupported_field};
-use crate::translate::constraint::{Rules, one_of};
 use crate::translate::duration::duration;
 use crate::translate::filter::http_filters;
 use crate::translate::notes::Notes;
 use crate::translate::routes::routes;
 
+mod constraints;
 mod identity;
 mod manners;
 mod paths;
@@ -40,7 +40,7 @@ pub(super) fn read(
     manager: &HttpConnectionManager,
     notes: &mut Notes,
 ) -> Result<(HttpSettings, Arc<str>, RouteSource), Reject> {
-    inner(check(manager))?;
+    inner(constraints::check(manager))?;
     refuse_contradictions(manager)?;
     note_without_effect(manager, notes);
     let (route_table, source) = route_source(of, hash, manager, notes)?;
@@ -80,24 +80,6 @@ pub(super) fn read(
         ..HttpSettings::default()
     };
     Ok((http, manager.stat_prefix.as_str().into(), source))
-}
-
-fn check(manager: &HttpConnectionManager) -> crate::translate::constraint::Checked {
-    let rules = Rules::of("HttpConnectionManager");
-    rules.defined::<CodecType>("CodecType", manager.codec_type)?;
-    rules.not_empty("StatPrefix", &manager.stat_prefix)?;
-    let transformation = manager.server_header_transformation;
-    rules.defined::<ServerHeaderTransformation>("ServerHeaderTransformation", transformation)?;
-    one_of("route_specifier", manager.route_specifier.as_ref())?;
-    if manager
-        .max_request_headers_kb
-        .is_some_and(|size| !(1..=8192).contains(&size.value))
-    {
-        return Err(rules.broken("MaxRequestHeadersKb", "value must be inside range (0, 8192]"));
-    }
-    rules.each("HttpFilters", &manager.http_filters, |filter| {
-        Rules::of("HttpFilter").not_empty("Name", &filter.name)
-    })
 }
 
 /// What Envoy refuses beyond constraints, and what says who may pass in a way that is not known here.

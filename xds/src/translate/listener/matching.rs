@@ -1,5 +1,6 @@
 //! Which connections a filter chain takes, and what Envoy says about chains that cannot stand together.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::CidrRange;
@@ -14,10 +15,12 @@ use tidegate_proxy::listener::chain::{
 use super::{ChainConfig, adding};
 use crate::translate::Reject;
 use crate::translate::constraint::{Checked, Rules};
+use crate::translate::endpoints::constraints::address;
 
 /// The constraints of a listener that are about matching.
 pub(super) fn check_constraints(listener: &Listener) -> Result<(), Reject> {
     let rules = Rules::of("Listener");
+    rules.optional("Address", listener.address.as_ref(), address)?;
     rules.each("FilterChains", &listener.filter_chains, check_chain)?;
     let default = listener.default_filter_chain.as_ref();
     Ok(rules.optional("DefaultFilterChain", default, check_chain)?)
@@ -60,6 +63,11 @@ pub(super) fn of_chain(chain: &FilterChain, shown: &str) -> Result<ChainMatch, R
     let partial = |name: &&String| name.contains('*') && !name.starts_with("*.");
     if matches.server_names.iter().any(|name| partial(&name)) {
         let why = r#"partial wildcards are not supported in "server_names""#;
+        return Err(adding(shown, why));
+    }
+    let names: HashSet<_> = matches.server_names.iter().collect();
+    if names.len() < matches.server_names.len() {
+        let why = "multiple filter chains with overlapping matching rules are defined";
         return Err(adding(shown, why));
     }
     Ok(ChainMatch {

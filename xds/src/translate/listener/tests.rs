@@ -226,11 +226,6 @@ fn what_envoy_refuses_is_refused_in_its_words() {
         resource(json!({"filter_chains": null})),
         &adding("no filter chains specified"),
     );
-    let signed = chain(json!({"filters": [manager(json!({"server_header_transformation": 17}))]}));
-    check(
-        resource(json!({"filter_chains": [signed]})),
-        "Proto constraint validation failed (HttpConnectionManagerValidationError.ServerHeaderTransformation: value must be one of the defined enum values)",
-    );
     let chains = |matches: &[Value]| {
         let chains: Vec<Value> = matches
             .iter()
@@ -239,6 +234,14 @@ fn what_envoy_refuses_is_refused_in_its_words() {
             .collect();
         resource(json!({"filter_chains": chains}))
     };
+    check(
+        resource(json!({"address": {"pipe": {"path": ""}}})),
+        "Proto constraint validation failed (ListenerValidationError.Address: embedded message failed validation | caused by AddressValidationError.Pipe: embedded message failed validation | caused by PipeValidationError.Path: value length must be at least 1 characters)",
+    );
+    check(
+        chains(&[json!({"server_names": ["a.com", "a.com"]})]),
+        &adding("multiple filter chains with overlapping matching rules are defined"),
+    );
     check(
         chains(&[json!({"server_names": ["a.*.com"]})]),
         &adding(r#"partial wildcards are not supported in "server_names""#),
@@ -278,6 +281,38 @@ fn what_envoy_refuses_is_refused_in_its_words() {
     check(
         resource(json!({"address": compat})),
         "Only IPv6 address '::' or valid IPv4-mapped IPv6 address can set ipv4_compat: 0.0.0.0:1",
+    );
+}
+
+#[test]
+fn a_connection_manager_meets_the_constraints_of_envoy() {
+    let check = |changes: Value, expected: &str| {
+        let chain = chain(json!({"filters": [manager(changes)]}));
+        let text = read(&resource(json!({"filter_chains": [chain]})));
+        let expected = format!("(HttpConnectionManagerValidationError.{expected}");
+        let text = text.map(|_| ()).unwrap_err().to_string();
+        assert!(text.contains(&expected), "{text} does not say {expected}");
+    };
+    let undefined = "value must be one of the defined enum values";
+    check(
+        json!({"server_header_transformation": 17}),
+        &format!("ServerHeaderTransformation: {undefined}"),
+    );
+    check(
+        json!({"forward_client_cert_details": 9}),
+        &format!("ForwardClientCertDetails: {undefined}"),
+    );
+    check(
+        json!({"tracing": {"random_sampling": {"value": 101}}}),
+        "Tracing: embedded message failed validation | caused by TracingValidationError.RandomSampling",
+    );
+    check(
+        json!({"http2_protocol_options": {"initial_stream_window_size": 1}}),
+        "Http2ProtocolOptions: embedded message failed validation",
+    );
+    check(
+        json!({"common_http_protocol_options": {"max_headers_count": 0}}),
+        "CommonHttpProtocolOptions: embedded message failed validation",
     );
 }
 
