@@ -120,9 +120,7 @@ impl Rehearsal {
         let hashed = apply::to_request(&found, forward, &self.peer, request)?;
         if let Some(manners) = manners {
             manners.on_rewrite(request, &before);
-            let policy = stop.route.policy.as_deref();
-            let deadline = policy.and_then(|policy| policy.timeouts.request);
-            manners.on_deadline(request.headers_mut(), deadline);
+            manners.on_deadline(request, stop.route.policy.as_deref());
         }
         Ok(hashed.hash)
     }

@@ -159,9 +159,7 @@ async fn follow(
             let hashed = apply::to_request(found, forward, peer, request)?;
             if let (Some(manners), Some(before)) = (manners, before) {
                 manners.on_rewrite(request, &before);
-                let policy = found.route.policy.as_deref();
-                let deadline = policy.and_then(|policy| policy.timeouts.request);
-                manners.on_deadline(request.headers_mut(), deadline);
+                manners.on_deadline(request, found.route.policy.as_deref());
             }
             // What the response is told of the request is the request as it is sent.
             let edits = apply::response_edits(found, peer, request, hashed.set_cookie);

@@ -5,10 +5,11 @@ mod support;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use support::{CLUSTER, Front, HOST};
-use tidegate_proxy::cluster::Protocol;
+use tidegate_proxy::cluster::{Endpoint, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::config::manners::{LocalReplies, LocalReply, Manners, ServerField};
@@ -16,8 +17,8 @@ use tidegate_proxy::error::Kind;
 use tidegate_proxy::filter::FilterOverrides;
 use tidegate_proxy::listener::Connections;
 use tidegate_proxy::route::{
-    Action, Forward, HeaderMutations, HostRewrite, Mutation, PathRewrite, Redirect, Route, Split,
-    WeightedCluster, Write,
+    Action, Forward, ForwardPolicy, HeaderMutations, HostRewrite, Mutation, PathRewrite, Redirect, RetryOn,
+    RetryPolicy, Route, Split, WeightedCluster, Write,
 };
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Answer, Client, get};
@@ -189,4 +190,50 @@ async fn grpc_is_redirected_in_its_own_words() {
     );
     assert_eq!(answer.header("grpc-message"), None);
     assert_eq!(answer.header("location"), Some(&*format!("https://{HOST}/a")));
+}
+
+#[tokio::test]
+async fn each_try_is_told_what_is_left_of_the_time_and_which_host_was_asked_for() {
+    let app = Upstream::start(async |_request| {
+        let mut response = http::Response::new(body::empty());
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+    })
+    .await;
+    let mut retry = RetryPolicy::on([RetryOn::ServerError]);
+    (retry.per_try, retry.retries_max) = (Some(Duration::from_secs(9)), 1);
+    let mut policy = ForwardPolicy {
+        retry: Some(retry),
+        ..ForwardPolicy::default()
+    };
+    policy.timeouts.request = Some(Duration::from_secs(8));
+    let mut forward = Forward::split(Split::single(CLUSTER, [].into()));
+    forward.host = HostRewrite::endpoint();
+    let route = Route {
+        policy: Some(Arc::new(policy)),
+        ..Route::new(Action::Forward(Box::new(forward)))
+    };
+    let cluster = support::cluster(Protocol::Http1, &[]);
+    cluster.set_endpoints(vec![Arc::new(
+        Endpoint::new(app.address()).with_hostname("endpoint.example"),
+    )]);
+    let snapshot = Snapshot::new([support::host("*", vec![Arc::new(route)])], [cluster]);
+    let manners = Manners {
+        time_left: Some(HeaderName::from_static("x-left")),
+        original_host: Some(HeaderName::from_static("x-host-before")),
+        ..Manners::default()
+    };
+    let listener = support::listen(NonZeroUsize::MIN, Connections::default());
+    let front = Front::behind(listener.speaking(speaking(manners)), snapshot);
+    call(&front, &[]).await;
+    let seen = app.seen();
+    let left = |seen: &http::HeaderMap| seen["x-left"].to_str().unwrap().parse::<u64>().unwrap();
+    assert_eq!((seen.len(), left(&seen[0].headers)), (2, 8000));
+    assert!((1..=8000).contains(&left(&seen[1].headers)));
+    for request in &seen {
+        assert_eq!(
+            (&request.headers["host"], &request.headers["x-host-before"]),
+            (&"endpoint.example".parse().unwrap(), &HOST.parse().unwrap())
+        );
+    }
 }

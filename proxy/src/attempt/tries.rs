@@ -18,6 +18,7 @@ use crate::cluster::breaker::Permit;
 use crate::cluster::budget::{Active, Share};
 use crate::cluster::outlier::Outcome;
 use crate::config::limits;
+use crate::config::manners::TimeLeft;
 use crate::error::{Error, Kind};
 use crate::observe::counts::one;
 use crate::route::ForwardPolicy;
@@ -64,6 +65,7 @@ pub(super) async fn run(
         done: Retried::default(),
     });
     let mut endpoint = endpoint;
+    let begun = Instant::now();
     let ended = loop {
         deadline.stamp(request.headers_mut());
         tell(&policy.counted.to_upstream, tries.as_ref(), request.headers_mut());
@@ -87,7 +89,10 @@ pub(super) async fn run(
         let paused = deadline.bound(tokio::time::sleep(pause)).await;
         paused.map_err(|late| late.with_retried(tries.done))?;
         match tries.prepare(request) {
-            Some(next) => endpoint = next,
+            Some(next) => {
+                endpoint = next;
+                TimeLeft::tell(request, policy, begun.elapsed());
+            }
             None => return Err(Error::new(Kind::NoHealthyUpstream)),
         }
     };

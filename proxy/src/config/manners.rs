@@ -29,7 +29,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 
 use crate::error::Kind;
-use crate::route::{Forward, Found, HostRewrite, HostRewriteRule};
+use crate::route::{Forward, ForwardPolicy, Found, HostRewrite, HostRewriteRule, rewrite};
 
 /// What is told. By default nothing is, which costs nothing.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,8 @@ pub struct Manners {
     /// The field that tells a client how many milliseconds it took from sending its request to the head of the upstream's
     /// response. Default: none.
     pub upstream_time: Option<HeaderName>,
-    /// The field that tells an upstream how many milliseconds the route gives it; without a deadline it is not sent. Default: none.
+    /// The field that tells an upstream how many milliseconds the route gives it, or leaves it after other tries; without a deadline
+    /// it is not sent. Default: none.
     pub time_left: Option<HeaderName>,
     /// The field that tells an upstream the path that the client asked for, where the route has changed it. Default: none.
     pub original_path: Option<HeaderName>,
@@ -137,12 +138,22 @@ impl Manners {
         {
             request.headers_mut().insert(name, host.clone());
         }
+        if let Some(name) = &self.original_host {
+            rewrite::tell_before_endpoint(request, name);
+        }
     }
 
-    /// Tells the upstream how long it has.
-    pub(crate) fn on_deadline(&self, headers: &mut HeaderMap, deadline: Option<Duration>) {
-        if let (Some(name), Some(deadline)) = (&self.time_left, deadline.filter(|time| !time.is_zero())) {
-            headers.insert(name, milliseconds(deadline));
+    /// Tells the upstream how long it has, and has further tries tell what is left then.
+    pub(crate) fn on_deadline<B>(&self, request: &mut Request<B>, policy: Option<&ForwardPolicy>) {
+        let (Some(name), Some(policy)) = (&self.time_left, policy) else {
+            return;
+        };
+        let Some(time) = time_of_try(policy, Duration::ZERO) else {
+            return;
+        };
+        request.headers_mut().insert(name, milliseconds(time));
+        if policy.retry.is_some() {
+            request.extensions_mut().insert(TimeLeft(name.clone()));
         }
     }
 
@@ -167,6 +178,30 @@ impl Manners {
             append_via(headers, via);
         }
     }
+}
+
+/// In the extensions of a request that may be sent again: the field that tells how long its upstream has.
+#[derive(Clone, Debug)]
+pub(crate) struct TimeLeft(HeaderName);
+
+impl TimeLeft {
+    /// Tells the next upstream how long it has, as this time has gone by.
+    pub(crate) fn tell<B>(request: &mut Request<B>, policy: &ForwardPolicy, elapsed: Duration) {
+        if let Some(Self(name)) = request.extensions().get().cloned()
+            && let Some(time) = time_of_try(policy, elapsed)
+        {
+            request.headers_mut().insert(name, milliseconds(time));
+        }
+    }
+}
+
+/// How long a try may take that begins when this time has gone by.
+fn time_of_try(policy: &ForwardPolicy, elapsed: Duration) -> Option<Duration> {
+    let of_try = policy.retry.as_ref().and_then(|retry| retry.per_try);
+    let whole = policy.timeouts.request.filter(|time| !time.is_zero());
+    // Zero would say that there is no end.
+    let left = whole.map(|whole| whole.saturating_sub(elapsed).max(Duration::from_millis(1)));
+    left.into_iter().chain(of_try).min()
 }
 
 /// What a request was before its route changed it.

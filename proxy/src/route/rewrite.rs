@@ -267,7 +267,7 @@ impl HostRewrite {
                 {
                     request.headers_mut().append(X_FORWARDED_HOST, host);
                 }
-                request.extensions_mut().insert(OfEndpoint);
+                request.extensions_mut().insert(OfEndpoint { told: None });
                 return;
             }
             HostKind::Literal(host) => Some(host.clone()),
@@ -296,16 +296,33 @@ impl HostRewrite {
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// In the extensions of a request whose host becomes the one of whatever endpoint it is sent to.
-#[derive(Clone, Copy, Debug)]
-struct OfEndpoint;
+#[derive(Clone, Debug)]
+struct OfEndpoint {
+    /// The field that tells an upstream the host before.
+    told: Option<HeaderName>,
+}
+
+/// Has the host before be told in this field, where it becomes an endpoint's.
+pub(crate) fn tell_before_endpoint<B>(request: &mut Request<B>, name: &HeaderName) {
+    if let Some(of_endpoint) = request.extensions_mut().get_mut::<OfEndpoint>() {
+        of_endpoint.told = Some(name.clone());
+    }
+}
 
 /// Gives a request the host of the endpoint that was chosen for a try, where its route says so.
 pub(crate) fn to_endpoint<B>(request: &mut Request<B>, hostname: Option<&str>) {
-    if request.extensions().get::<OfEndpoint>().is_none() {
+    let Some(OfEndpoint { told }) = request.extensions().get().cloned() else {
         return;
-    }
-    if let Some(host) = hostname.and_then(|hostname| HeaderValue::from_str(hostname).ok()) {
-        request.headers_mut().insert(HOST, host);
+    };
+    let Some(host) = hostname.and_then(|hostname| HeaderValue::from_str(hostname).ok()) else {
+        return;
+    };
+    let headers = request.headers_mut();
+    let before = headers.insert(HOST, host.clone());
+    if let (Some(name), Some(before)) = (told, before)
+        && before != host
+    {
+        headers.insert(name, before);
     }
 }
 

@@ -40,7 +40,9 @@ impl Reading<'_> {
         let high = RoutingPriority::try_from(action.priority) == Ok(RoutingPriority::High);
         Ok(self.shared.policy(ForwardPolicy {
             timeouts,
-            retry: retry.filter(|retry| !retry.on.is_empty() && retry.retries_max > 0),
+            // One without retries still says how long a try may take.
+            retry: retry
+                .filter(|retry| retry.per_try.is_some() || (!retry.on.is_empty() && retry.retries_max > 0)),
             resend: Resend::Unwritten,
             reset_status: StatusCode::SERVICE_UNAVAILABLE,
             counted: TryCount {
