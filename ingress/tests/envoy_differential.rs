@@ -83,7 +83,10 @@ async fn requests_fare_as_with_envoy() {
             shown.push(shrink::shown(&mut pair, seed, world.clone(), ask).await);
         }
     }
-    println!("{cases} requests compared with Envoy");
+    println!(
+        "{cases} requests compared with Envoy, {count} differ; settled: {:?}",
+        pair.settled
+    );
     assert!(
         count == 0,
         "{count} of {cases} differ; one of each sort:\n{}",
@@ -100,9 +103,8 @@ async fn resources_are_taken_and_refused_as_by_envoy() {
     let (mut cases, mut different) = (0, Vec::new());
     for mutant in mutants::all() {
         cases += 1;
-        let [ours, envoys] = pair
-            .verdicts(mutant.kind, pair::encoded(mutant.kind, &mutant.json))
-            .await;
+        let resource = pair::encoded(mutant.kind, mutant.name, &mutant.json);
+        let [ours, envoys] = pair.verdicts(mutant.kind, resource).await;
         let [ours, envoys] = [&ours, &envoys].map(|why| why.as_deref().map(pair::short));
         if settled::is_settled(ours, envoys) {
             continue;
@@ -111,7 +113,10 @@ async fn resources_are_taken_and_refused_as_by_envoy() {
             different.push(format!("{mutant:?}\nours: {ours:?}\nEnvoy: {envoys:?}"));
         }
     }
-    println!("{cases} resources compared with Envoy");
+    println!(
+        "{cases} resources compared with Envoy, {} differ",
+        different.len()
+    );
     assert!(
         different.is_empty(),
         "{} of {cases} differ:\n{}",

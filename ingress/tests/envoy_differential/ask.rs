@@ -154,6 +154,12 @@ impl Ask {
         }
     }
 
+    /// The first field of this name.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(of, _)| *of == name);
+        values.next().map(|(_, value)| *value)
+    }
+
     pub(crate) fn bytes(&self, case: &str) -> String {
         let (method, path, host, answer) = (self.method, self.path, self.host, self.answer);
         let mut text =

@@ -1,6 +1,6 @@
 //! The program and Envoy, told the same by our server, in front of the same upstream.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_proxy::drain::Drain;
+use tidegate_testkit::certificates::{Authority, Identity};
 use tidegate_testkit::envoy::Envoy;
 use tidegate_testkit::envoy::bootstrap::{self, Variant};
 use tidegate_testkit::wait::eventually_within;
@@ -21,7 +22,7 @@ use tokio::task::JoinSet;
 
 use super::ask::Ask;
 use super::settled;
-use super::upstream::Recorder;
+use super::upstream::{Recorder, Seen};
 use super::world::{CLUSTERS, ROUTES};
 
 /// How long either may take to be as it was told.
@@ -33,16 +34,35 @@ const PROBE: &str = "which.world";
 /// The listeners, and what each sets in its connection manager. All have the same routes.
 pub(crate) const LISTENERS: [&str; 3] = ["plain", "edge", "tidy"];
 
+/// The cluster whose endpoints are asked for.
+pub(crate) const ENDPOINTS: &str = "ns/endpoints";
+
+/// The secrets that are asked for.
+pub(crate) const CERTIFICATE: &str = "certificate";
+pub(crate) const VALIDATION: &str = "validation";
+
+/// The listener that believes nobody, by its place.
+pub(crate) const EDGE: usize = 1;
+
+/// The listener that tidies paths.
+pub(crate) const TIDY: usize = 2;
+
 /// What came back, and what the upstream saw of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: String,
-    pub(crate) upstream: Vec<String>,
+    pub(crate) upstream: Vec<Seen>,
 }
 
 impl Outcome {
+    /// The first field of this name.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut values = self.fields.iter().filter(|(of, _)| of == name);
+        values.next().map(|(_, value)| value.as_str())
+    }
+
     /// In which fields and the like two differ.
     pub(crate) fn differs_in(&self, other: &Self) -> String {
         let [one, two] = [self, other].map(Self::parts);
@@ -61,9 +81,12 @@ impl Outcome {
             ("tries".to_owned(), self.upstream.len().to_string()),
         ]);
         parts.extend(self.fields.iter().cloned());
-        for line in self.upstream.iter().flat_map(|text| text.lines()) {
-            let (name, value) = line.split_once(": ").unwrap_or(("upstream", line));
-            parts.insert((format!("upstream:{name}"), value.to_owned()));
+        for seen in &self.upstream {
+            let line = format!("{} {} {}", seen.method, seen.target, seen.version);
+            parts.insert(("upstream".to_owned(), line));
+            parts.insert(("upstream body".to_owned(), seen.body.clone()));
+            let fields = seen.fields.iter();
+            parts.extend(fields.map(|(name, value)| (format!("upstream:{name}"), value.clone())));
         }
         parts
     }
@@ -77,6 +100,8 @@ pub(crate) struct Pair {
     server: Arc<Server>,
     worlds: u16,
     cases: u64,
+    /// How often the two differed in which way that is settled.
+    pub(crate) settled: BTreeMap<&'static str, u64>,
     _drain: Drain,
     _serving: JoinSet<()>,
 }
@@ -85,12 +110,26 @@ impl Pair {
     pub(crate) async fn start(envoy: &Path) -> Self {
         let upstream = Recorder::start().await;
         let address = upstream.upstream.address();
-        let clusters = CLUSTERS.map(|name| encoded(Kind::Cluster, &cluster(name, address)));
-        let listeners = LISTENERS.map(|name| encoded(Kind::Listener, &listener(name)));
+        let clusters = CLUSTERS.map(|name| encoded(Kind::Cluster, name, &cluster(name, address)));
+        let listeners = LISTENERS.map(|name| encoded(Kind::Listener, name, &listener(name)));
+        let identity = Authority::new("pair").server("a.example");
+        let asks = asks_for_more().map(|(name, cluster)| encoded(Kind::Cluster, name, &cluster));
+        let secrets = [
+            encoded(Kind::Secret, CERTIFICATE, &certificate(&identity)),
+            encoded(Kind::Secret, VALIDATION, &validation(&identity)),
+        ];
         let resources = Resources::default()
-            .with(Kind::Cluster, clusters)
+            .with(Kind::Cluster, clusters.into_iter().chain(asks))
+            .with(
+                Kind::Endpoints,
+                [encoded(Kind::Endpoints, ENDPOINTS, &endpoints(address))],
+            )
+            .with(Kind::Secret, secrets)
             .with(Kind::Listener, listeners)
-            .with(Kind::Routes, [encoded(Kind::Routes, &json!({"name": ROUTES}))]);
+            .with(
+                Kind::Routes,
+                [encoded(Kind::Routes, ROUTES, &json!({"name": ROUTES}))],
+            );
         let (publish, receive) = watch::channel(Arc::new(resources));
         let control_plane = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let at = control_plane.local_addr().expect("it is bound");
@@ -109,6 +148,7 @@ impl Pair {
             server,
             worlds: 0,
             cases: 0,
+            settled: BTreeMap::new(),
             _drain: drain,
             _serving: serving,
         }
@@ -126,7 +166,9 @@ impl Pair {
         let mut world = world.clone();
         let hosts = world.get_mut("virtual_hosts").and_then(Value::as_array_mut);
         hosts.expect("it has hosts").push(probe);
-        let verdicts = self.verdicts(Kind::Routes, encoded(Kind::Routes, &world)).await;
+        let verdicts = self
+            .verdicts(Kind::Routes, encoded(Kind::Routes, ROUTES, &world))
+            .await;
         if verdicts.iter().any(Option::is_some) {
             let [ours, envoys] = verdicts.map(|verdict| verdict.map(|why| short(&why).to_owned()));
             return Err(format!("ours: {ours:?}; Envoy: {envoys:?}"));
@@ -157,7 +199,12 @@ impl Pair {
             upstream: self.upstream.take(case),
         };
         let (mut ours, mut envoys) = (outcome(ours, &case), outcome(envoys, &other));
-        settled::level(ask, &mut ours, &mut envoys);
+        for outcome in [&mut ours, &mut envoys] {
+            later_tries(&mut outcome.upstream);
+        }
+        for name in settled::level(ask, &mut ours, &mut envoys) {
+            *self.settled.entry(name).or_default() += 1;
+        }
         (ours, envoys)
     }
 
@@ -272,6 +319,21 @@ impl Front {
     }
 }
 
+/// What is left of the time differs from run to run: whether it is less than there was is what counts.
+fn later_tries(seen: &mut [Seen]) {
+    const LEFT: &str = "x-envoy-expected-rq-timeout-ms";
+    let left = |seen: &Seen| seen.field(LEFT).and_then(|time| time.parse::<u64>().ok());
+    let Some((first, later)) = seen.split_first_mut() else {
+        return;
+    };
+    for seen in later {
+        let is_less = left(first).zip(left(seen)).is_some_and(|(all, left)| left <= all);
+        for (_, value) in seen.fields.iter_mut().filter(|(name, _)| name == LEFT && is_less) {
+            "no more".clone_into(value);
+        }
+    }
+}
+
 /// Fields in the order of their names, those of one name as they came, without what is never the same.
 pub(crate) fn compared(fields: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
     let compared = fields.into_iter().filter(|(name, _)| name != "date");
@@ -295,7 +357,7 @@ pub(crate) fn short(why: &str) -> &str {
 }
 
 /// A resource of a kind, from JSON.
-pub(crate) fn encoded(kind: Kind, json: &Value) -> Resource {
+pub(crate) fn encoded(kind: Kind, name: &str, json: &Value) -> Resource {
     let message = kind.type_url().trim_start_matches("type.googleapis.com/");
     let parsed = text::parse(
         json.to_string().as_bytes(),
@@ -304,8 +366,6 @@ pub(crate) fn encoded(kind: Kind, json: &Value) -> Resource {
         Unknown::Refused,
     );
     let parsed = parsed.unwrap_or_else(|problem| panic!("{problem:?}: {json:#}"));
-    let name = json.get("name").or_else(|| json.get("cluster_name"));
-    let name = name.and_then(Value::as_str).unwrap_or_default();
     Resource::new(name, parsed.encode())
 }
 
@@ -321,6 +381,43 @@ pub(crate) fn cluster(name: &str, upstream: SocketAddr) -> Value {
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
             {"endpoint": {"hostname": "endpoint.example", "address": {"socket_address": address}}}]}]},
     })
+}
+
+/// Clusters that nothing is sent to: they have both ask for endpoints and secrets.
+fn asks_for_more() -> [(&'static str, Value); 2] {
+    let ads = json!({"resource_api_version": "V3", "ads": {}});
+    let secret = |name: &str| json!({"name": name, "sds_config": ads});
+    let tls = json!({
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            "tls_certificate_sds_secret_configs": [secret(CERTIFICATE)],
+            "validation_context_sds_secret_config": secret(VALIDATION),
+        },
+    });
+    let mut with_secrets = cluster("ns/secrets", ([127, 0, 0, 1], 1).into());
+    super::world::put(
+        &mut with_secrets,
+        "transport_socket",
+        json!({"name": "tls", "typed_config": tls}),
+    );
+    let with_endpoints = json!({"name": ENDPOINTS, "type": "EDS", "eds_cluster_config": {"eds_config": ads}});
+    [(ENDPOINTS, with_endpoints), ("ns/secrets", with_secrets)]
+}
+
+pub(crate) fn endpoints(upstream: SocketAddr) -> Value {
+    let address = json!({"address": upstream.ip().to_string(), "port_value": upstream.port()});
+    json!({"cluster_name": ENDPOINTS, "endpoints": [{"lb_endpoints": [
+        {"endpoint": {"address": {"socket_address": address}}}]}]})
+}
+
+pub(crate) fn certificate(identity: &Identity) -> Value {
+    json!({"name": CERTIFICATE, "tls_certificate": {
+        "certificate_chain": {"inline_string": identity.certificate_pem},
+        "private_key": {"inline_string": identity.key_pem}}})
+}
+
+pub(crate) fn validation(identity: &Identity) -> Value {
+    json!({"name": VALIDATION, "validation_context": {"trusted_ca": {"inline_string": identity.certificate_pem}}})
 }
 
 pub(crate) fn listener(name: &str) -> Value {

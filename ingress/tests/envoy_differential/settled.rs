@@ -1,148 +1,263 @@
 //! What the two do differently on purpose: the rows of `docs/conformance.md` that this test meets.
+//!
+//! Each has a name, and makes alike what differs in exactly that way. How often each did is counted and printed.
 
 use super::ask::Ask;
-use super::pair::Outcome;
+use super::pair::{EDGE, Outcome, TIDY};
+use super::upstream::Seen;
 
-/// The listener that believes nobody, by its place.
-const EDGE: usize = 1;
+/// A way to differ on purpose.
+type Way = (&'static str, fn(&Ask, &mut Outcome, &mut Outcome));
 
-/// The listener that tidies paths.
-const TIDY: usize = 2;
+const WAYS: [Way; 14] = [
+    ("gRPC to HTTP/1.1", grpc_to_http1),
+    ("own URL in direct responses", own_url),
+    ("what is left of grpc-timeout", grpc_timeout),
+    ("lines of one field", joined),
+    ("unread body", unread),
+    ("framing of HEAD", framing_of_head),
+    ("framing of no body", framing_of_nothing),
+    ("length of OPTIONS", length_of_options),
+    ("path of redirects", path_of_redirects),
+    ("host of endpoints", host_of_endpoints),
+    ("forwarded host at the edge", forwarded_host),
+    ("slashes of rewrites", slashes),
+    ("scheme of HTTP/2", scheme),
+    ("words of refusals", refused),
+];
 
-/// Makes alike what is settled to be different.
-pub(crate) fn level(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
-    let retried = ours.upstream.len() > 1 && envoys.upstream.len() > 1;
-    // gRPC to an upstream of HTTP/1.1 cannot work, and ours says so.
-    let says =
-        |(name, value): &(String, String)| name == "grpc-message" && value.starts_with("gRPC needs HTTP/2");
-    if ours.fields.iter().any(says) && ours.upstream.is_empty() && !envoys.upstream.is_empty() {
-        *ours = envoys.clone();
-    }
-    // A direct response that sends elsewhere gets, from Envoy, the URL that it was asked for.
-    let is_location = |(name, _): &(String, String)| name == "location";
-    if ours.upstream.is_empty() && !ours.fields.iter().any(is_location) {
-        envoys.fields.retain(|field| !is_location(field));
-    }
-    for text in ours.upstream.iter_mut().chain(&mut envoys.upstream) {
-        // Envoy writes no space behind the comma.
-        *text = text.replace(", 127.0.0.2\n", ",127.0.0.2\n");
-        // A deadline says what is left of it.
-        *text = without_line(text, "grpc-timeout: ");
-        // Nor does it leave what is appended to a field that it knows in a line of its own.
-        for name in ["content-type", "user-agent", "x-forwarded-host"] {
-            *text = text
-                .replace(&format!("\n{name}: "), &format!("\n{name},"))
-                .replacen(&format!("\n{name},"), &format!("\n{name}: "), 1);
-            *text = text
-                .replace(&format!("\n{name},\n"), "\n")
-                .replace(&format!("\n{name},"), ",");
+/// Makes alike what is settled to be different, and names what that was.
+pub(crate) fn level(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for (name, way) in WAYS {
+        if ours == envoys {
+            break;
+        }
+        let before = (ours.clone(), envoys.clone());
+        way(ask, ours, envoys);
+        if (&before.0, &before.1) != (&*ours, &*envoys) {
+            names.push(name);
         }
     }
-    // A second try is told all the time there is, not what is left of it.
-    for text in ours
-        .upstream
-        .iter_mut()
-        .chain(&mut envoys.upstream)
-        .filter(|_| retried)
-    {
-        *text = without_line(text, "x-envoy-expected-rq-timeout-ms: ");
+    names
+}
+
+/// It cannot work, and ours says so instead of sending it.
+fn grpc_to_http1(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    let message = ours.field("grpc-message").unwrap_or_default();
+    if message.starts_with("gRPC needs HTTP/2") && ours.upstream.is_empty() && !envoys.upstream.is_empty() {
+        *ours = envoys.clone();
     }
-    // Envoy ends a connection whose request it answers before it has read its body; ours reads on, as far as it is not too much.
-    if ask.body.is_some() && envoys.upstream.is_empty() {
+}
+
+/// A direct response that sends elsewhere gets, from Envoy, the URL that it was asked for, where nobody says another.
+fn own_url(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    let leads = matches!(ours.status, 201 | 300..=399) || ours.field("grpc-status").is_some();
+    if leads && answered_here(ours, envoys) && ours.field("location").is_none() {
+        let host = ask.host.split(':').next().unwrap_or_default();
+        let own = format!("://{host}").to_ascii_lowercase();
+        let is_own = |value: &str| value.to_ascii_lowercase().contains(&own);
+        envoys
+            .fields
+            .retain(|(name, value)| name != "location" || !is_own(value));
+    }
+}
+
+/// Ours takes off the client's what has gone by, and Envoy passes it on. Where there is none Envoy tells the route's own.
+fn grpc_timeout(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    const NAME: &str = "grpc-timeout";
+    let asked = ask.field(NAME).and_then(milliseconds);
+    for (our, envoy) in tries(ours, envoys) {
+        let is_settled = match [our.field(NAME), envoy.field(NAME)].map(|time| time.and_then(milliseconds)) {
+            [None, Some(_)] => asked.is_none(),
+            [Some(left), Some(whole)] => Some(whole) == asked && left <= whole && whole - left < 1500,
+            _ => false,
+        };
+        if is_settled {
+            our.fields.retain(|(name, _)| name != NAME);
+            envoy.fields.retain(|(name, _)| name != NAME);
+        }
+    }
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "S" => Some(number * 1000),
+        "m" => Some(number),
+        "u" => Some(number / 1000),
+        _ => None,
+    }
+}
+
+/// Envoy appends to a field that it knows in the same line.
+fn joined(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    for (our, envoy) in tries(ours, envoys) {
+        for name in ["content-type", "user-agent", "x-forwarded-host"] {
+            our.join(name);
+            envoy.join(name);
+        }
+    }
+}
+
+/// Envoy ends a connection whose request it answers before it has read its body; ours reads on, as far as it is not too much.
+fn unread(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    let has_body = ask.body.is_some_and(|body| !body.is_empty());
+    if has_body && answered_here(ours, envoys) {
         envoys
             .fields
             .retain(|(name, value)| name != "connection" || value != "close");
     }
-    // What frames the response that a HEAD does not get: Envoy says `chunked`, or the length of another body.
-    if ask.method == "HEAD" {
-        for outcome in [&mut *ours, &mut *envoys] {
-            let framing = ["transfer-encoding", "content-length", "grpc-message"];
-            outcome
-                .fields
-                .retain(|(name, _)| !framing.contains(&name.as_str()));
-        }
+}
+
+/// What frames the response that a HEAD does not get: Envoy says `chunked`, or the length of another body; and no reason in gRPC.
+fn framing_of_head(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    if ask.method != "HEAD" {
+        return;
     }
-    // The path that a redirect makes is not taken for the request's.
-    if ours.upstream.is_empty() && is_redirect(ours) && is_redirect(envoys) {
-        for outcome in [&mut *ours, &mut *envoys] {
-            outcome
-                .fields
-                .retain(|(name, value)| name == "location" || !value.contains('/'));
-        }
+    if answered_here(ours, envoys) && ours.field("grpc-status").is_some() {
+        ours.fields.retain(|(name, _)| name != "grpc-message");
     }
-    // The endpoint's name as host is not known to what is made of the response.
-    if envoys
-        .upstream
-        .iter()
-        .any(|text| text.contains("endpoint.example"))
-    {
-        let name = ask.host.split(':').next().unwrap_or_default();
-        for (_, value) in ours.fields.iter_mut().chain(&mut envoys.fields) {
-            *value = value
-                .replace(ask.host, name)
-                .replace("endpoint.example", name)
-                .replace("share.example", name);
-        }
+    for outcome in [ours, envoys] {
+        let is_framing = |name: &str| matches!(name, "transfer-encoding" | "content-length");
+        outcome.fields.retain(|(name, _)| !is_framing(name));
     }
-    for text in ours.upstream.iter_mut().chain(&mut envoys.upstream) {
-        // At the edge no client says by which name it came.
-        if ask.listener == EDGE {
-            *text = without_line(text, "x-forwarded-host: ");
-        }
-        // Where the host becomes the endpoint's, the one before is not told.
-        if text.contains("endpoint.example") {
-            *text = without_line(text, "x-envoy-original-host: ");
-        }
-    }
-    // What a rewrite makes is as tidy as what came.
-    if ask.listener == TIDY {
-        for outcome in [&mut *ours, &mut *envoys] {
-            for (_, value) in &mut outcome.fields {
-                *value = value.replace("//", "/");
-            }
-            for text in &mut outcome.upstream {
-                *text = text.replace("//", "/");
-            }
-        }
-    }
-    // The scheme of HTTP/2 is the connection's own, not what a proxy in front says.
-    for text in ours.upstream.iter_mut().chain(&mut envoys.upstream) {
-        *text = text.replacen(" https:", " http:", 1);
-    }
-    // Envoy says that there is no body with methods for which RFC 9110 §8.6 does not ask for that.
-    if ask.method == "OPTIONS" {
-        for text in ours.upstream.iter_mut().chain(&mut envoys.upstream) {
-            *text = without_line(text, "content-length: 0");
-        }
-    }
-    // A status without a body has no length and no type of one.
-    if matches!(ours.status, 204 | 304) && ours.upstream.is_empty() {
-        for outcome in [&mut *ours, &mut *envoys] {
+}
+
+/// A status without a body has no length and no type of one.
+fn framing_of_nothing(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    if matches!(ours.status, 204 | 304) && answered_here(ours, envoys) {
+        for outcome in [ours, envoys] {
             let of_body = ["content-length", "content-type"];
             outcome
                 .fields
                 .retain(|(name, _)| !of_body.contains(&name.as_str()));
         }
     }
-    // A request that is refused for what it is: why is said in our own words.
-    let both_refuse = ours.status == 400 && envoys.status == 400;
-    if ours.upstream.is_empty() && (both_refuse || ask.path.contains('#')) {
+}
+
+/// Envoy says that there is no body with methods for which RFC 9110 §8.6 does not ask for that.
+fn length_of_options(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    if ask.method == "OPTIONS" {
+        for (_, envoy) in tries(ours, envoys) {
+            envoy
+                .fields
+                .retain(|(name, value)| name != "content-length" || value != "0");
+        }
+    }
+}
+
+/// The path that a redirect makes is not taken for the request's in what its response is told.
+fn path_of_redirects(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    let locations = [&*ours, &*envoys].map(|outcome| outcome.field("location").map(str::to_owned));
+    let [Some(our), Some(envoy)] = &locations else {
+        return;
+    };
+    if our == envoy && answered_here(ours, envoys) {
+        for outcome in [ours, envoys] {
+            let is_kept = |name: &str, value: &str| name == "location" || !value.contains('/');
+            outcome.fields.retain(|(name, value)| is_kept(name, value));
+        }
+    }
+}
+
+/// The endpoint's name as host is not known to what is made of the response. Where there are several tries, Envoy takes the
+/// endpoint's name of the one before for the client's.
+fn host_of_endpoints(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    const ENDPOINT: &str = "endpoint.example";
+    if !envoys.upstream.iter().any(|seen| seen.says(ENDPOINT)) {
+        return;
+    }
+    let name = ask.host.split(':').next().unwrap_or_default();
+    for (_, value) in ours.fields.iter_mut().chain(&mut envoys.fields) {
+        let same = value.replace(ask.host, name).replace(ENDPOINT, name);
+        *value = same.replace("share.example", name);
+    }
+    for (our, envoy) in tries(ours, envoys).skip(1) {
+        if envoy.field("x-envoy-original-host") == Some(ENDPOINT) {
+            our.fields.retain(|(name, _)| name != "x-envoy-original-host");
+            envoy.fields.retain(|(name, _)| name != "x-envoy-original-host");
+        }
+    }
+}
+
+/// At the edge no client says by which name it came, so that routes find nothing there.
+fn forwarded_host(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    if ask.listener == EDGE && ask.field("x-forwarded-host").is_some() {
+        for (our, envoy) in tries(ours, envoys) {
+            our.fields.retain(|(name, _)| name != "x-forwarded-host");
+            envoy.fields.retain(|(name, _)| name != "x-forwarded-host");
+        }
+    }
+}
+
+/// What a rewrite makes is as tidy as what came.
+fn slashes(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    if ask.listener != TIDY {
+        return;
+    }
+    for outcome in [ours, envoys] {
+        for (_, value) in &mut outcome.fields {
+            *value = tidy(value);
+        }
+        for seen in &mut outcome.upstream {
+            seen.target = tidy(&seen.target);
+        }
+    }
+}
+
+/// Without double slashes, but for those of a scheme.
+fn tidy(text: &str) -> String {
+    let parts = text.split("://").map(|part| part.replace("//", "/"));
+    parts.collect::<Vec<_>>().join("://")
+}
+
+/// The scheme of HTTP/2 is the connection's own, not what a proxy in front says.
+fn scheme(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    if ask.field("x-forwarded-proto") == Some("https") {
+        for (_, envoy) in tries(ours, envoys) {
+            if let Some(rest) = envoy.target.strip_prefix("https://") {
+                envoy.target = format!("http://{rest}");
+            }
+        }
+    }
+}
+
+/// A request that is refused for what it is: why is said in our own words, and not as gRPC, as its fields are not believed.
+fn refused(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    let is_refused = envoys.status == 400 || envoys.field("grpc-status") == Some("13");
+    if ours.status == 400 && is_refused && answered_here(ours, envoys) {
         *ours = envoys.clone();
     }
 }
 
-fn is_redirect(outcome: &Outcome) -> bool {
-    outcome.fields.iter().any(|(name, _)| name == "location")
+/// Whether no upstream saw it.
+fn answered_here(ours: &Outcome, envoys: &Outcome) -> bool {
+    ours.upstream.is_empty() && envoys.upstream.is_empty()
 }
 
-fn without_line(text: &str, start: &str) -> String {
-    let lines = text.split_inclusive('\n').filter(|line| !line.starts_with(start));
-    lines.collect()
+fn tries<'a>(
+    ours: &'a mut Outcome,
+    envoys: &'a mut Outcome,
+) -> impl Iterator<Item = (&'a mut Seen, &'a mut Seen)> {
+    ours.upstream.iter_mut().zip(&mut envoys.upstream)
 }
 
 /// What ours says of resources that it refuses and Envoy takes: they would send requests where nobody is, or serve no name.
-const REFUSED_HERE: [&str; 5] = [
+const REFUSED_HERE: [&str; 16] = [
+    "a filter chain needs a connection manager here",
+    "Unexpected secret type",
     "cluster_header: invalid HTTP header name",
+    "host_rewrite_header: invalid HTTP header name",
+    "no field can have this name",
+    "invalid path prefix rewrite '",
+    "invalid redirect path '",
+    "invalid redirect host '",
+    "there is no port 7",
+    "route_config.vhds is not supported here",
+    "it is not supported, and traffic would go otherwise without it",
+    "the lowest version of TLS is above the highest",
     "it names a group that the pattern does not have",
     "behind a backslash there has to be a digit",
     "partial wildcards are not supported in server_names",
