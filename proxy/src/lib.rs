@@ -85,6 +85,7 @@ pub mod cluster;
 pub mod limit;
 mod pool;
 mod exchange;
+mod mirror;
 mod upgrade;
 pub mod relay;
 mod respond;

@@ -15,6 +15,7 @@ use crate::config::manners::Before;
 use crate::connection::{Patience, Peer};
 use crate::error::{Error, Kind};
 use crate::filter::{self, Passed};
+use crate::mirror;
 use crate::normalize::{self, path};
 use crate::observe::Observation;
 use crate::observe::counts::one;
@@ -165,6 +166,9 @@ async fn follow(
             let edits = apply::response_edits(found, peer, request, hashed.set_cookie);
             if let Chosen::Cluster(cluster) = &found.chosen {
                 pool::key::introduce(cluster, peer, request);
+            }
+            if let Some(policy) = found.route.policy.as_deref() {
+                mirror::copy(worker, policy, request);
             }
             let sent = manners.map(|_| Instant::now());
             let sending = send(worker, found, hashed.hash, request).await;

@@ -60,7 +60,10 @@ pub use invalid::InvalidField;
 pub use matcher::path::{PathMatch, PathRule};
 pub use matcher::{CookieMatch, Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch, Rule};
 pub use pattern::{Pattern, Substitution};
-pub use policy::{ForwardPolicy, Resend, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts, TryCount};
+pub use policy::{
+    ForwardPolicy, Mirror, MirrorHost, MirrorTo, Resend, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts,
+    TryCount,
+};
 pub use redirect::{Redirect, RedirectPath, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus};
 pub use rewrite::{HostRewrite, HostRewriteRule, Original, PathRewrite, PathRewriteRule};
 pub use split::{InvalidSplit, Split, WeightedCluster};

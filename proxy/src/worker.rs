@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub(crate) struct Worker {
     pub(crate) metrics: Arc<ProxyMetrics>,
     pub(crate) drain: Watch,
     pub(crate) date: DateClock,
+    /// How many copies of requests are under way.
+    pub(crate) mirrors: Arc<AtomicUsize>,
 }
 
 /// The data plane of one worker. Clones share its pools.
@@ -58,6 +61,7 @@ impl Proxy {
             metrics: Arc::new(metrics),
             drain,
             date: DateClock::default(),
+            mirrors: Arc::default(),
         };
         Self {
             worker: Arc::new(worker),

@@ -37,6 +37,14 @@ pub const RETRY_BACKOFF_BASE: Duration = Duration::from_millis(25);
 /// How many bytes of a request's body are kept so that it can be sent again under a retry policy; a request whose body is
 /// longer is sent once.
 pub const RETRY_BODY_BYTES_MAX: usize = 64 * 1024;
+/// The most bytes that a copy of a request's body may lag behind the request; above it the copy is broken off.
+pub const MIRROR_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The most parts of a body that wait for a copy to be sent; above it the copy is broken off.
+pub const MIRROR_PARTS_MAX: usize = 256;
+/// The most copies of requests that one worker has under way; above it requests are not mirrored.
+pub const MIRRORS_PER_WORKER_MAX: usize = 1024;
+/// How long the copy of a request may take, where its route has no deadline; then it is broken off.
+pub const MIRROR_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often another endpoint is asked for before a retry goes to one that has failed already.
 pub const HOST_RESELECTIONS_MAX: u32 = 3;
 /// Envoy's usual bound of open connections to one cluster and priority; above it none is dialled. Only where a cluster asks

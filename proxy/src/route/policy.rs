@@ -14,13 +14,15 @@
 //! assert!(route.policy.is_some());
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::cluster::affinity::Affinity;
 use crate::cluster::breaker::RequestPriority;
 use crate::config::limits;
+use crate::route::Fraction;
 
 /// How a request is forwarded, beyond where to. The default: no deadline, and a second try only where it is always safe.
 #[derive(Clone, Debug)]
@@ -39,6 +41,41 @@ pub struct ForwardPolicy {
     pub reset_status: StatusCode,
     /// Which fields say how many tries there were. Default: none.
     pub counted: TryCount,
+    /// Who else gets a copy of each request. Default: nobody.
+    pub mirrors: Vec<Mirror>,
+}
+
+/// Where a copy of a request goes (Envoy's `request_mirror_policies`). Nobody waits for it, and nobody sees its response. Above
+/// [`limits::MIRRORS_PER_WORKER_MAX`] there is none; one that reads its body too slowly is broken off.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    /// The cluster that gets it.
+    pub to: MirrorTo,
+    /// The share of the requests that are copied. Default: all.
+    pub share: Option<Fraction>,
+    /// What becomes of the host. Default: [`MirrorHost::Suffixed`].
+    pub host: MirrorHost,
+}
+
+/// Which cluster gets a copy. Where it is not there, nobody does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MirrorTo {
+    /// The one of this name.
+    Cluster(Arc<str>),
+    /// The one that this field of the request names.
+    Header(HeaderName),
+}
+
+/// The host of a copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum MirrorHost {
+    /// The request's, with `-shadow` behind its name.
+    #[default]
+    Suffixed,
+    /// The request's.
+    Same,
+    /// This.
+    Literal(HeaderValue),
 }
 
 /// The fields that say how many tries a request has had, the present one included; `None` is none.
@@ -162,7 +199,26 @@ impl Default for ForwardPolicy {
             priority: RequestPriority::default(),
             reset_status: StatusCode::BAD_GATEWAY,
             counted: TryCount::default(),
+            mirrors: Vec::new(),
         }
+    }
+}
+
+impl Mirror {
+    /// A copy of every request to this cluster.
+    #[must_use]
+    pub fn to(cluster: impl Into<Arc<str>>) -> Self {
+        Self {
+            to: MirrorTo::Cluster(cluster.into()),
+            share: None,
+            host: MirrorHost::default(),
+        }
+    }
+
+    /// Whether the next request is copied.
+    pub(crate) fn takes(&self) -> bool {
+        self.share
+            .is_none_or(|share| share.of > 0 && fastrand::u32(..share.of) < share.take)
     }
 }
 

@@ -65,6 +65,10 @@ impl Encoder {
         let name = &settings.name;
         let within = |error: Unsupported| error.within(&format!("cluster '{name}'"));
         let mut cluster = self.encoded(settings, endpoints).map_err(within)?;
+        if settings.choices.is_some() {
+            let what = Unsupported::new("choices", "endpoints that are connected to in ways of their own");
+            return Err(within(what));
+        }
         transport::apply(&settings.transport, &mut cluster).map_err(within)?;
         balance::apply(&settings.balance, &mut cluster).map_err(within)?;
         let mut body = cluster.encode_to_vec();

@@ -118,10 +118,11 @@ fn forward(forward: &Forward, policy: Option<&ForwardPolicy>) -> Result<pb::Rout
     };
     if let Some(policy) = policy {
         if policy.affinity.is_some() {
-            return Err(Unsupported::new(
-                "affinity",
-                "what keeps a client at its endpoint",
-            ));
+            let what = "what keeps a client at its endpoint";
+            return Err(Unsupported::new("affinity", what));
+        }
+        if !policy.mirrors.is_empty() {
+            return Err(Unsupported::new("mirrors", "who else gets a copy"));
         }
         let timeouts = &policy.timeouts;
         action.timeout = Some(duration(timeouts.request.unwrap_or_default()));

@@ -23,6 +23,7 @@ mod direct;
 mod hash;
 mod host;
 mod matching;
+mod mirrors;
 mod named;
 mod policy;
 mod reading;

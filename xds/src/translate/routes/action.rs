@@ -37,13 +37,6 @@ impl Reading<'_> {
                 let place = self.notes.enter("route");
                 let forward = self.forward(route, action, matches)?;
                 let policy = self.policy(action, host)?;
-                let mirrors = [
-                    &action.request_mirror_policies,
-                    &host.request_mirror_policies,
-                    &self.table.request_mirror_policies,
-                ];
-                let mirrors = mirrors.into_iter().find(|mirrors| !mirrors.is_empty());
-                self.mirrors(mirrors.map(Vec::as_slice).unwrap_or_default())?;
                 self.notes.leave(place);
                 Ok((Action::Forward(Box::new(forward)), Some(policy)))
             }

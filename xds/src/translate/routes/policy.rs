@@ -35,6 +35,13 @@ impl Reading<'_> {
         host: &pb::VirtualHost,
     ) -> Result<Arc<ForwardPolicy>, Reject> {
         let timeouts = self.timeouts(action)?;
+        let mirrors = [
+            &action.request_mirror_policies,
+            &host.request_mirror_policies,
+            &self.table.request_mirror_policies,
+        ];
+        let mirrors = mirrors.into_iter().find(|mirrors| !mirrors.is_empty());
+        let mirrors = self.mirrors(mirrors.map(Vec::as_slice).unwrap_or_default())?;
         let retry = action.retry_policy.as_ref().or(host.retry_policy.as_ref());
         let retry = retry.map(|retry| self.retry(retry)).transpose()?;
         let high = RoutingPriority::try_from(action.priority) == Ok(RoutingPriority::High);
@@ -54,6 +61,7 @@ impl Reading<'_> {
             } else {
                 RequestPriority::Default
             },
+            mirrors,
             ..ForwardPolicy::default()
         }))
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::config::route::v3::cors_policy::EnabledSpecifier;
-use envoy_types::pb::envoy::config::route::v3::route_action::RequestMirrorPolicy;
 use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
@@ -85,23 +84,6 @@ impl<'a> Reading<'a> {
         let name = self.shared.name(name);
         self.clusters.add(of(Arc::clone(&name)));
         name
-    }
-
-    /// Takes note of what requests are mirrored to, which they are not.
-    pub(super) fn mirrors(&mut self, mirrors: &[RequestMirrorPolicy]) -> Result<(), Reject> {
-        for mirror in mirrors {
-            if mirror.cluster.is_empty() == mirror.cluster_header.is_empty() {
-                let why =
-                    "Exactly one of cluster or cluster_header in request mirror policy need to be specified";
-                return Err(Reject::Resource(why.to_owned()));
-            }
-            if !mirror.cluster.is_empty() {
-                self.cluster(&mirror.cluster, ClusterName::Mirror);
-            }
-            self.notes
-                .add("request_mirror_policies", "requests are not mirrored");
-        }
-        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ mod actions;
 mod errors;
 mod hosts;
 mod matches;
+mod mirrors;
 mod sharing;
 
 fn context() -> Context {
