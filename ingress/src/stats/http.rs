@@ -110,7 +110,10 @@ const LISTENER_ROWS: &[Row<Reading>] = &[
 /// Envoy's names. What is always 0 is what this proxy does not do, and what dashboards ask for all the same.
 const ROWS: &[Row<Reading>] = &[
     row("downstream_cx_active", Set(open_connections)),
-    row("downstream_cx_delayed_close_timeout", Counter(none)),
+    row(
+        "downstream_cx_delayed_close_timeout",
+        Counter(|r| r.totals.connections_lingered),
+    ),
     row("downstream_cx_destroy", Counter(ended)),
     row("downstream_cx_destroy_active_rq", Counter(none)),
     row("downstream_cx_destroy_local", Counter(none)),
@@ -145,10 +148,19 @@ const ROWS: &[Row<Reading>] = &[
     ),
     row("downstream_cx_http3_active", Gauge(none)),
     row("downstream_cx_http3_total", Counter(none)),
-    row("downstream_cx_idle_timeout", Counter(none)),
+    row(
+        "downstream_cx_idle_timeout",
+        Counter(|r| r.totals.connections_idle),
+    ),
     row("downstream_cx_length_ms", Histogram(|r| &r.connection_times)),
-    row("downstream_cx_max_duration_reached", Counter(none)),
-    row("downstream_cx_max_requests_reached", Counter(none)),
+    row(
+        "downstream_cx_max_duration_reached",
+        Counter(|r| r.totals.connections_too_old),
+    ),
+    row(
+        "downstream_cx_max_requests_reached",
+        Counter(|r| r.totals.connections_spent),
+    ),
     row("downstream_cx_overload_disable_keepalive", Counter(none)),
     row("downstream_cx_protocol_error", Counter(|r| r.totals.malformed)),
     row("downstream_cx_rx_bytes_buffered", Gauge(none)),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use self::exchange::{Fate, OneRequest};
 use self::head::{Head, Heads, Persistence, Rules};
-use self::linger::Input;
+use self::linger::{Input, Left};
 use self::wire::{Line, Settled};
 use super::alarm::Alarm;
 use super::interim::Interim;
@@ -17,6 +17,7 @@ use super::socket::Socket;
 use super::stream::Presence;
 use crate::config::http::HttpSettings;
 use crate::error::{Error, Kind};
+use crate::observe::counts::one;
 use crate::upgrade::Tunnel;
 use crate::worker::Proxy;
 
@@ -150,7 +151,16 @@ impl<'a> Connection<'a> {
                 Seen::Deadline if self.begun.is_some() => {
                     return Next::Refused(Error::new(Kind::RequestIncomplete));
                 }
-                Seen::Deadline | Seen::End => return Next::End,
+                Seen::Deadline => {
+                    let cells = self.proxy.peer().counts().cells();
+                    one(if self.is_old() {
+                        &cells.connections_too_old
+                    } else {
+                        &cells.connections_idle
+                    });
+                    return Next::End;
+                }
+                Seen::End => return Next::End,
             }
         }
     }
@@ -199,7 +209,13 @@ impl<'a> Connection<'a> {
     /// Ends it after a response.
     fn close(self, input: Input) -> impl Future<Output = ()> + Send {
         let linger = self.settings().timeouts.linger;
-        linger::close(self.line, input, self.presence, linger)
+        let closing = linger::close(self.line, input, self.presence, linger);
+        async move {
+            if closing.await == Left::InTime {
+                return;
+            }
+            one(&self.proxy.peer().counts().cells().connections_lingered);
+        }
     }
 
     /// When it is cut, whatever is under way on it.
@@ -209,16 +225,26 @@ impl<'a> Connection<'a> {
         self.opened.checked_add(longest)
     }
 
+    /// Whether it has lasted as long as one may.
+    fn is_old(&self) -> bool {
+        let longest = self.settings().timeouts.connection_max;
+        longest.is_some_and(|max| self.opened.elapsed() >= max)
+    }
+
     /// Whether the connection may be used after the response that is about to be sent.
     fn outlook(&self) -> Persistence {
         let settings = self.settings();
         let spent = settings
             .requests_per_connection_max
             .is_some_and(|max| self.served >= max.get());
-        let old = settings
-            .timeouts
-            .connection_max
-            .is_some_and(|max| self.opened.elapsed() >= max);
+        let old = self.is_old();
+        // It is the last response: each counts once.
+        let cells = self.proxy.peer().counts().cells();
+        if spent {
+            one(&cells.connections_spent);
+        } else if old {
+            one(&cells.connections_too_old);
+        }
         if spent || old || self.proxy.drain().lets_go() {
             Persistence::Close
         } else {

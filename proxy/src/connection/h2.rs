@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::drain::Guard;
+use crate::observe::counts::one;
 use crate::observe::metrics::ProxyMetrics;
 use crate::process;
 use crate::worker::Proxy;
@@ -136,7 +137,11 @@ impl<'a> Life<'a> {
                 accepted = connection.accept() => match accepted {
                     Some(Ok((request, respond))) => {
                         self.start(request, respond);
-                        if self.requests_left == Some(0) || self.proxy.drain().lets_go() {
+                        let spent = self.requests_left == Some(0);
+                        if spent && self.stage == Stage::Open {
+                            one(&self.proxy.peer().counts().cells().connections_spent);
+                        }
+                        if spent || self.proxy.drain().lets_go() {
                             self.drain(&mut connection);
                         }
                     }
@@ -147,7 +152,10 @@ impl<'a> Life<'a> {
                 () = &mut draining, if self.stage == Stage::Open => self.drain(&mut connection),
                 () = &mut timer => match self.due() {
                     Due::NotYet => {}
-                    Due::Drain => self.drain(&mut connection),
+                    Due::Drain => {
+                        self.count_end();
+                        self.drain(&mut connection);
+                    }
                     Due::Cut => return tracing::debug!("connection cut: its streams had their time"),
                 },
                 () = KeepAlive::lost(keep_alive.as_mut()) => {
@@ -190,6 +198,18 @@ impl<'a> Life<'a> {
         self.stage = Stage::Ending;
         self.wake = Instant::now() + limits::H2_FAREWELL_TIMEOUT * 2;
         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+    }
+
+    /// Counts what its time was over for.
+    fn count_end(&self) {
+        let cells = self.proxy.peer().counts().cells();
+        let longest = self.settings.timeouts.connection_max;
+        let old = longest.is_some_and(|max| self.streams.began.elapsed() >= max);
+        one(if old {
+            &cells.connections_too_old
+        } else {
+            &cells.connections_idle
+        });
     }
 
     fn failed(&self, error: &h2::Error) {

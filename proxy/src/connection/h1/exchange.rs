@@ -267,7 +267,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         let wishes = [
             self.connection.outlook(),
             self.decide_on_body(head, body.is_end_stream()),
-            of_kind(head.extensions.get()),
+            of_error(head),
         ];
         if wishes.contains(&Persistence::Close) {
             self.to.persistence = Persistence::Close;
@@ -430,10 +430,12 @@ fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }
 
-/// Whoever breaks the rules of heads may see other borders between messages than we do.
-fn of_kind(kind: Option<&Kind>) -> Persistence {
-    match kind {
+/// Whoever breaks the rules of heads may see other borders between messages than we do, and who did not send a request whole in time
+/// will not in the next.
+fn of_error(head: &Parts) -> Persistence {
+    match head.extensions.get() {
         Some(Kind::BadRequest | Kind::ConnectRefused | Kind::RequestIncomplete) => Persistence::Close,
+        Some(Kind::StreamTooLong) if head.status == StatusCode::REQUEST_TIMEOUT => Persistence::Close,
         _ => Persistence::KeepAlive,
     }
 }

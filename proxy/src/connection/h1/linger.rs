@@ -24,15 +24,24 @@ pub(super) enum Input {
     Expected,
 }
 
+/// Whether a client has ended its connection by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It has, or there was nothing to wait for.
+    InTime,
+    /// Not before its time was over.
+    Late,
+}
+
 /// Closes for writing, and reads on for a short while, as far as there is anything to read: a socket that is closed on
 /// unread input is reset, and the reset overtakes the answer (RFC 9112 §9.6).
 ///
 /// What is beyond a bound is not read: the client is left to find the answer, for as long as it may take.
-pub(super) async fn close(mut line: Line, input: Input, presence: &Presence, linger: Duration) {
+pub(super) async fn close(mut line: Line, input: Input, presence: &Presence, linger: Duration) -> Left {
     let shut = poll_fn(|cx| line.with(|wire| Pin::new(&mut wire.socket).poll_shutdown(cx)));
     let deadline = Instant::now() + linger;
     if !matches!(tokio::time::timeout_at(deadline, shut).await, Ok(Ok(()))) {
-        return;
+        return Left::InTime;
     }
     // What is dropped here would be a gap in a body that somebody still reads.
     line.with(Wire::refuse_body);
@@ -53,13 +62,16 @@ pub(super) async fn close(mut line: Line, input: Input, presence: &Presence, lin
             }
         });
         match read.await {
-            0 => return,
+            0 if deadline <= Instant::now() => return Left::Late,
+            0 => return Left::InTime,
             read => dropped += read,
         }
         unread = true;
     }
-    // Whether it left or not in time, the connection is closed.
-    _ = tokio::time::timeout_at(deadline, presence.ended()).await;
+    match tokio::time::timeout_at(deadline, presence.ended()).await {
+        Ok(()) => Left::InTime,
+        Err(_elapsed) => Left::Late,
+    }
 }
 
 /// Reads the rest of a body that nobody wants, so that the next request can be told from it.

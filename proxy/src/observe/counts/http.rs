@@ -75,6 +75,14 @@ numbers! {
         connections_tls,
         /// Of those, the ones that have ended.
         connections_tls_ended,
+        /// Connections that were closed as no request came for too long.
+        connections_idle,
+        /// Connections that were closed as they had lasted as long as one may.
+        connections_too_old,
+        /// Connections that were closed after as many requests as one may have.
+        connections_spent,
+        /// Connections that were closed on what their clients still sent, after the time that these had to take their response.
+        connections_lingered,
         /// Tunnels that were opened.
         tunnels,
         /// Of those, the ones that have ended.
