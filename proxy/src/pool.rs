@@ -27,6 +27,7 @@ mod held;
 pub(crate) mod key;
 mod place;
 mod stream;
+mod turn;
 
 pub(crate) use held::Held;
 pub(crate) use place::StreamSlot;
@@ -208,13 +209,16 @@ impl Pool {
 
     async fn dial(&self, wanted: Wanted<'_>, key: Key) -> Result<Checkout, Error> {
         let _pending = wait(wanted)?;
-        let permit = connection(wanted)?;
+        let (permit, open) = match self.turn_to_open(wanted, &key).await? {
+            turn::Turn::Opens(permit, open) => (permit, open),
+            turn::Turn::Has(connection) => return Ok(connection),
+        };
         let (cluster, drain) = (wanted.cluster, &self.shared.drain);
         let (deadline, began) = (connect::deadline(&key), Instant::now());
         let state = wanted.endpoint.state();
         let dialled = connect::dial(cluster, &key, deadline).await;
         let (stream, spoken) = dialled.inspect_err(|_| one(&state.counts.connects_failed))?;
-        let permit = Held::new(permit, cluster, state, Some(spoken), began);
+        let permit = Held::new((permit, Some(open)), cluster, state, Some(spoken), began);
         match spoken {
             Spoken::Http1 => {
                 let sender = h1::start(stream, &key, permit, drain).await;
@@ -257,7 +261,8 @@ impl Pool {
         let state = wanted.endpoint.state();
         let dialled = connect::dial_bytes(wanted.cluster, &key, deadline).await;
         let stream = dialled.inspect_err(|_| one(&state.counts.connects_failed))?;
-        Ok((stream, Held::new(permit, wanted.cluster, state, None, began)))
+        let held = Held::new((permit, None), wanted.cluster, state, None, began);
+        Ok((stream, held))
     }
 
     fn h1(&self, key: Key, sender: http1::SendRequest<Body>, tenure: Tenure, reused: bool) -> Checkout {
@@ -346,12 +351,15 @@ impl WayBack {
         }
         let retire_at = now + settings.idle_timeout;
         pool.insert(&key, |place| {
-            if place.idle.len() < limits::UPSTREAM_IDLE_MAX {
-                place.idle.push(Idle {
-                    sender,
-                    tenure,
-                    retire_at,
-                });
+            let idle = Idle {
+                sender,
+                tenure,
+                retire_at,
+            };
+            if let Some(idle) = place.line.give(idle)
+                && place.idle.len() < limits::UPSTREAM_IDLE_MAX
+            {
+                place.idle.push(idle);
             }
         });
     }

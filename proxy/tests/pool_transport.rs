@@ -241,11 +241,12 @@ async fn a_connector_of_ones_own_makes_the_connections() {
 }
 
 #[tokio::test]
-async fn no_more_connections_are_dialled_than_the_breaker_allows() {
+async fn no_more_connections_are_dialled_than_the_breaker_allows_and_requests_wait() {
     let gate = Gate::closed();
     let upstream = Upstream::held(&gate).await;
     let one = Thresholds {
         connections: Some(1),
+        pending: Some(1),
         ..Thresholds::default()
     };
     let settings = ClusterSettings {
@@ -259,13 +260,23 @@ async fn no_more_connections_are_dialled_than_the_breaker_allows() {
         &with_endpoints(settings, &[upstream.address()]),
         None,
     ));
-    let mut client = Client::http1(front.address).await;
-    let (first, ()) = tokio::join!(client.send(get_request(HOST, "/")), async {
-        upstream.runs(1).await;
-        assert_eq!(get(front.address, HOST, "/").await.status, 503);
-        gate.open();
-    });
-    assert_eq!(first.unwrap().status(), 200);
+    let mut client = Client::http2(front.address).await;
+    let mut running = tokio::task::JoinSet::from_iter([client.send(get_request(HOST, "/"))]);
+    upstream.runs(1).await;
+    for _ in 0..2 {
+        running.spawn(client.send(get_request(HOST, "/")));
+    }
+    // One waits for the connection, and one is one too many.
+    let refused = running.join_next().await.unwrap().unwrap();
+    assert_eq!(refused.unwrap().status(), 503);
+    gate.open();
+    let answers = running.join_all().await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.as_ref().unwrap().status() == 200)
+    );
+    assert_eq!(upstream.counts().connections(), 1);
     upstream.cut_connections();
     eventually("the place of the connection that was cut", async || {
         get(front.address, HOST, "/").await.status == 200

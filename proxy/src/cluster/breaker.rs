@@ -38,7 +38,8 @@ pub enum RequestPriority {
 /// [`limits::CONNECTIONS_MAX`] and the streams of a connection already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Thresholds {
-    /// Open connections to all endpoints together; above it none is dialled.
+    /// Open connections to all endpoints together; above it none is dialled, but the first of a worker to an endpoint, and
+    /// requests wait for one of HTTP/1.1 to be free, or are answered 503.
     pub connections: Option<usize>,
     /// Requests that wait for a connection or a stream; above it they are answered 503.
     pub pending: Option<usize>,
@@ -148,6 +149,11 @@ impl Breakers {
         admit(self.level(priority).connections.as_ref())
     }
 
+    /// Whether there is a bound on open connections.
+    pub(crate) fn bounds_connections(&self, priority: RequestPriority) -> bool {
+        self.level(priority).connections.is_some()
+    }
+
     /// The right to wait for a connection.
     #[must_use]
     pub fn pending(&self, priority: RequestPriority) -> Option<Permit> {
@@ -188,6 +194,11 @@ impl Breakers {
 }
 
 impl Permit {
+    /// One that counts nowhere.
+    pub(crate) fn uncounted() -> Self {
+        Self(None)
+    }
+
     /// Whether it counts: a breaker without a bound gives permits that cost nothing and need not be kept.
     #[must_use]
     pub fn counts(&self) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::connect::Spoken;
+use super::turn::Open;
 use crate::cluster::Cluster;
 use crate::cluster::breaker::Permit;
 use crate::cluster::endpoint::State;
@@ -12,7 +13,7 @@ use crate::observe::counts::{ClusterCounts, one};
 /// Kept by the connection's task.
 #[derive(Debug)]
 pub(crate) struct Held {
-    _permit: Permit,
+    _permit: (Permit, Option<Open>),
     counts: Arc<ClusterCounts>,
     endpoint: Arc<State>,
     since: Instant,
@@ -21,7 +22,7 @@ pub(crate) struct Held {
 impl Held {
     /// A connection that was dialled at `began` is open now; none is spoken where it carries no HTTP.
     pub(super) fn new(
-        permit: Permit,
+        permit: (Permit, Option<Open>),
         cluster: &Cluster,
         endpoint: &Arc<State>,
         spoken: Option<Spoken>,

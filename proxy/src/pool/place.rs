@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::h2::{Farewell, Link};
 use super::key::Key;
+use super::turn::Line;
 use crate::body::Body;
 use crate::cluster::transport::TransportSettings;
 use crate::drain::{Guard, Watch};
@@ -24,6 +25,8 @@ pub(super) struct Place {
     pub(super) dialling: Option<watch::Receiver<Dialled>>,
     /// Whether an endpoint that may choose has chosen HTTP/1.1 the last time: no use in waiting for one dial then.
     pub(super) chose_http1: bool,
+    /// Who waits for one of them, where they are bounded.
+    pub(super) line: Line,
 }
 
 /// An HTTP/1.1 connection between two requests.
@@ -109,7 +112,10 @@ impl Place {
             .retain(|idle| !idle.sender.is_closed() && idle.retire_at > now);
         self.multiplexed
             .retain(|connection| connection.is_open() && !connection.is_stale(now));
-        !self.idle.is_empty() || !self.multiplexed.is_empty() || self.dialling.is_some()
+        !self.idle.is_empty()
+            || !self.multiplexed.is_empty()
+            || self.dialling.is_some()
+            || !self.line.is_empty()
     }
 }
 
