@@ -175,6 +175,12 @@ impl Endpoint {
         self
     }
 
+    /// What it is hashed by instead of its address, where that was said.
+    #[must_use]
+    pub fn own_hash_key(&self) -> Option<&Arc<str>> {
+        self.hash_key.as_ref()
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> &Address {

@@ -190,6 +190,12 @@ impl Mutation {
         }
     }
 
+    /// Whether a value that comes out empty is written too.
+    #[must_use]
+    pub fn keeps_empty(&self) -> bool {
+        self.empty == Empty::Written
+    }
+
     fn reads_request(&self) -> bool {
         matches!(&self.change, Change::Write(_, Value::Made(template)) if template.reads_request())
     }

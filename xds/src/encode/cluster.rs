@@ -23,6 +23,7 @@ use super::endpoints::assignment;
 use super::{Encoder, Unsupported, duration, number};
 use crate::resource::Kind;
 use crate::server::{Reference, Resource};
+use crate::translate::metadata::Metadata;
 
 mod balance;
 mod transport;
@@ -72,7 +73,14 @@ impl Encoder {
         transport::apply(&settings.transport, &mut cluster).map_err(within)?;
         balance::apply(&settings.balance, &mut cluster).map_err(within)?;
         let mut body = cluster.encode_to_vec();
-        if let Some(metadata) = metadata {
+        let own = settings.metadata.get::<Metadata>().map(|own| &*own.encoded);
+        if settings.metadata.len() > usize::from(own.is_some()) {
+            return Err(within(Unsupported::new(
+                "metadata",
+                "what only this process reads",
+            )));
+        }
+        if let Some(metadata) = metadata.or(own) {
             // As it is: another encoder might write the entries of its maps in another order.
             encode_key(METADATA, WireType::LengthDelimited, &mut body);
             encode_varint(metadata.len() as u64, &mut body);
@@ -91,33 +99,57 @@ impl Encoder {
         settings: &ClusterSettings,
         endpoints: Endpoints<'_>,
     ) -> Result<pb::Cluster, Unsupported> {
-        if settings.outlier.is_some() {
+        let ClusterSettings {
+            name,
+            metrics_name,
+            // Written by those who call this.
+            transport: _,
+            balance,
+            metadata: _,
+            transport_http2,
+            choices,
+            outlier,
+            health_check,
+            discovery,
+            breakers,
+            retry_budget,
+        } = settings;
+        let refused = [
+            (transport_http2.is_some(), "another transport for HTTP/2"),
+            (choices.is_some(), "transports that endpoints choose"),
+            (retry_budget.is_some(), "a budget of retries"),
+        ];
+        if let Some((_, what)) = refused.into_iter().find(|(is_there, _)| *is_there) {
+            return Err(Unsupported::new("cluster", what));
+        }
+        if outlier.is_some() {
             return Err(Unsupported::new("outlier", "the detection of outliers"));
         }
-        if settings.health_check.is_some() {
+        if health_check.is_some() {
             return Err(Unsupported::new("health check", "a check of endpoints"));
         }
         let mut cluster = pb::Cluster {
-            name: settings.name.to_string(),
+            name: name.to_string(),
+            alt_stat_name: metrics_name.as_deref().unwrap_or_default().to_owned(),
             circuit_breakers: Some(pb::CircuitBreakers {
                 thresholds: vec![
-                    thresholds(RoutingPriority::Default, &settings.breakers.default),
-                    thresholds(RoutingPriority::High, &settings.breakers.high),
+                    thresholds(RoutingPriority::Default, &breakers.default),
+                    thresholds(RoutingPriority::High, &breakers.high),
                 ],
                 ..pb::CircuitBreakers::default()
             }),
             ..pb::Cluster::default()
         };
-        let kind = match (&settings.discovery, endpoints) {
-            (Some(names), _) => discovery(names, &mut cluster)?,
+        let kind = match (discovery, endpoints) {
+            (Some(names), _) => self::discovery(names, &mut cluster)?,
             (None, Endpoints::Inline(all)) => {
-                let mut assignment = assignment(&settings.name, all)?;
-                assignment.policy = balance::policy(&settings.balance);
+                let mut assignment = assignment(name, all)?;
+                assignment.policy = balance::policy(balance);
                 cluster.load_assignment = Some(assignment);
                 DiscoveryType::Static
             }
             (None, Endpoints::Apart) => {
-                if balance::policy(&settings.balance).is_some() {
+                if balance::policy(balance).is_some() {
                     let what = "overprovisioning of endpoints that come apart";
                     return Err(Unsupported::new("balance", what));
                 }
@@ -176,13 +208,20 @@ fn discovery(names: &Discovery, cluster: &mut pb::Cluster) -> Result<DiscoveryTy
     cluster.respect_dns_ttl = names.by_ttl;
     cluster.load_assignment = Some(endpoint::ClusterLoadAssignment {
         cluster_name: cluster.name.clone(),
-        endpoints: names.names.iter().map(named).collect(),
+        endpoints: names.names.iter().map(named).collect::<Result<_, _>>()?,
         ..endpoint::ClusterLoadAssignment::default()
     });
     Ok(kind)
 }
 
-fn named(name: &DnsName) -> endpoint::LocalityLbEndpoints {
+fn named(name: &DnsName) -> Result<endpoint::LocalityLbEndpoints, Unsupported> {
+    let usual = DnsName::new(&*name.host, name.port);
+    if name.locality.is_some() || name.status != usual.status || !name.metadata.is_empty() {
+        return Err(Unsupported::new(
+            &*name.host,
+            "locality, status or metadata of a name",
+        ));
+    }
     let address = SocketAddress {
         address: name.host.to_string(),
         port_specifier: Some(socket_address::PortSpecifier::PortValue(name.port.into())),
@@ -191,16 +230,17 @@ fn named(name: &DnsName) -> endpoint::LocalityLbEndpoints {
     let address = Address {
         address: Some(address::Address::SocketAddress(address)),
     };
-    endpoint::LocalityLbEndpoints {
+    Ok(endpoint::LocalityLbEndpoints {
         priority: name.priority,
         lb_endpoints: vec![endpoint::LbEndpoint {
             load_balancing_weight: number(name.weight.max(1)),
             host_identifier: Some(HostIdentifier::Endpoint(endpoint::Endpoint {
                 address: Some(address),
+                hostname: name.hostname.as_deref().unwrap_or_default().to_owned(),
                 ..endpoint::Endpoint::default()
             })),
             ..endpoint::LbEndpoint::default()
         }],
         ..endpoint::LocalityLbEndpoints::default()
-    }
+    })
 }

@@ -8,6 +8,8 @@ use envoy_types::pb::envoy::config::core::v3::{
 };
 use envoy_types::pb::envoy::config::endpoint::v3 as pb;
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
 use prost::Message;
 use tidegate_proxy::cluster::{Address, Endpoint, Locality, Status};
 
@@ -58,7 +60,22 @@ pub(super) fn assignment(
     })
 }
 
+/// What an endpoint is hashed by, as Envoy is told: the one entry of each map, so that their order is no question.
+fn hashed_by(key: &str) -> core::Metadata {
+    let value = Value {
+        kind: Some(Kind::StringValue(key.to_owned())),
+    };
+    let fields = [("hash_key".to_owned(), value)].into();
+    core::Metadata {
+        filter_metadata: [("envoy.lb".to_owned(), Struct { fields })].into(),
+        ..core::Metadata::default()
+    }
+}
+
 fn one(endpoint: &Endpoint) -> Result<pb::LbEndpoint, Unsupported> {
+    if !endpoint.metadata().is_empty() {
+        return Err(Unsupported::new("endpoint", "what is said of it beside"));
+    }
     let address = match endpoint.address() {
         Address::Tcp(at) => socket(*at),
         Address::Unix(path) => {
@@ -81,6 +98,7 @@ fn one(endpoint: &Endpoint) -> Result<pb::LbEndpoint, Unsupported> {
     };
     Ok(pb::LbEndpoint {
         health_status: status.into(),
+        metadata: endpoint.own_hash_key().map(|key| hashed_by(key)),
         load_balancing_weight: (endpoint.weight() > 1)
             .then(|| number(endpoint.weight()))
             .flatten(),

@@ -19,21 +19,36 @@ use tidegate_proxy::route::{
 use super::Unsupported;
 
 pub(super) fn matcher(matcher: &Matcher) -> Result<RouteMatch, Unsupported> {
-    let path = match matcher.path.rule() {
+    let Matcher {
+        path,
+        methods: of_methods,
+        headers,
+        query,
+        cookies,
+        fraction,
+        protocol,
+    } = matcher;
+    if path.ignores_parameters() {
+        return Err(Unsupported::new(
+            "matcher",
+            "a path whose parameters do not count",
+        ));
+    }
+    let sensitive = path.case() == Case::Sensitive;
+    let path = match path.rule() {
         PathRule::Any => PathSpecifier::Prefix(String::new()),
         PathRule::Prefix(prefix) => PathSpecifier::Prefix(prefix.to_owned()),
         PathRule::Exact(path) => PathSpecifier::Path(path.to_owned()),
         PathRule::Segments(prefix) => PathSpecifier::PathSeparatedPrefix(prefix.to_owned()),
         PathRule::Regex(text) => PathSpecifier::SafeRegex(regex(text)),
     };
-    let sensitive = matcher.path.case() == Case::Sensitive;
-    let method = methods(&matcher.methods);
-    let headers = matcher.headers.iter().map(header);
-    if !matcher.cookies.is_empty() {
+    let method = methods(of_methods);
+    let headers = headers.iter().map(header);
+    if !cookies.is_empty() {
         return Err(Unsupported::new("matcher", "a condition on a cookie"));
     }
-    let query = matcher.query.iter().map(query);
-    let grpc = matcher.protocol == ProtocolMatch::Grpc;
+    let query = query.iter().map(self::query);
+    let grpc = *protocol == ProtocolMatch::Grpc;
     Ok(RouteMatch {
         path_specifier: Some(path),
         case_sensitive: (!sensitive).then_some(BoolValue { value: false }),
@@ -43,7 +58,7 @@ pub(super) fn matcher(matcher: &Matcher) -> Result<RouteMatch, Unsupported> {
             .chain(headers)
             .collect::<Result<_, _>>()?,
         query_parameters: query.collect::<Result<_, _>>()?,
-        runtime_fraction: matcher.fraction.map(fraction).transpose()?,
+        runtime_fraction: fraction.map(self::fraction).transpose()?,
         grpc: grpc.then(GrpcRouteMatchOptions::default),
         ..RouteMatch::default()
     })

@@ -32,7 +32,8 @@ pub(super) fn lists(mutations: &HeaderMutations) -> Result<Lists, Unsupported> {
     Ok(lists)
 }
 
-/// Envoy removes before it adds, so a field that is written and removed later has no place in its lists.
+/// Envoy removes before it writes, and writes over before it adds, by what the message had before. So a field that is written and
+/// removed later, or written over or only if it is absent later, has no place in its lists.
 fn split(
     mutations: &[Mutation],
     add: &mut Vec<HeaderValueOption>,
@@ -42,10 +43,7 @@ fn split(
         let name = mutation.name().as_str();
         let written = match mutation.rule() {
             MutationRule::Remove => {
-                let is_written = |option: &HeaderValueOption| {
-                    option.header.as_ref().is_some_and(|header| header.key == name)
-                };
-                if add.iter().any(is_written) {
+                if add.iter().any(is_of(name)) {
                     return Err(Unsupported::new(name, "a field that is written and then removed"));
                 }
                 remove.push(name.to_owned());
@@ -54,13 +52,27 @@ fn split(
             MutationRule::Constant(write, value) => {
                 let text = str::from_utf8(value.as_bytes())
                     .map_err(|_| Unsupported::new(name, "a value that is not UTF-8"))?;
-                option(name, text.replace('%', "%%"), write, text.is_empty())
+                let keep_empty = text.is_empty() && mutation.keeps_empty();
+                option(name, text.replace('%', "%%"), write, keep_empty)
             }
-            MutationRule::Made(write, template) => option(name, template.to_string(), write, false),
+            MutationRule::Made(write, template) => {
+                option(name, template.to_string(), write, mutation.keeps_empty())
+            }
         };
+        let appends = written.append_action() == HeaderAppendAction::AppendIfExistsOrAdd;
+        if !appends && add.iter().any(is_of(name)) {
+            return Err(Unsupported::new(
+                name,
+                "a field that is written twice, and not added to",
+            ));
+        }
         add.push(written);
     }
     Ok(())
+}
+
+fn is_of(name: &str) -> impl Fn(&HeaderValueOption) -> bool {
+    move |option| option.header.as_ref().is_some_and(|header| header.key == name)
 }
 
 pub(super) fn option(name: &str, value: String, write: Write, keep_empty: bool) -> HeaderValueOption {

@@ -5,9 +5,10 @@ use envoy_types::pb::envoy::config::route::v3::retry_policy::RetryBackOff;
 use tidegate_proxy::route::{RetryBudget, RetryOn, RetryPolicy};
 
 use super::{Unsupported, duration, number};
+use crate::translate::routes::OF_CLUSTER;
 
 pub(super) fn retry(policy: &RetryPolicy) -> Result<pb::RetryPolicy, Unsupported> {
-    if policy.budget != RetryBudget::default() {
+    if policy.budget != RetryBudget::default() && policy.budget != OF_CLUSTER {
         return Err(Unsupported::new("retry policy", "a budget of its own"));
     }
     let mut on = Vec::new();

@@ -1,5 +1,6 @@
 //! One route, and what it does with a request.
 
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{DataSource, RoutingPriority, data_source};
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::redirect_action::{
@@ -11,12 +12,13 @@ use envoy_types::pb::envoy::config::route::v3::route_action::{
 };
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use envoy_types::pb::google::protobuf::BoolValue;
+use http::StatusCode;
 use tidegate_proxy::cluster::breaker::RequestPriority;
 use tidegate_proxy::filter::FilterOverrides;
 use tidegate_proxy::route::{
     Action, Destination, DirectResponse, Forward, ForwardPolicy, HostRewriteRule, Original, PathRewriteRule,
-    Redirect, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus, Route, RouteLimits, Split,
-    Upgrades, Write,
+    Redirect, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus, Resend, Route, RouteLimits,
+    Split, TryCount, Upgrades, WeightedCluster, Write,
 };
 
 use super::mutations::{Lists, lists, option};
@@ -24,25 +26,35 @@ use super::retry::retry;
 use super::{Unsupported, duration, matching, number};
 
 pub(super) fn route(route: &Route) -> Result<pb::Route, Unsupported> {
-    if route.layers.is_some() {
+    let Route {
+        name,
+        matcher,
+        action,
+        headers,
+        filters,
+        overrides,
+        layers,
+        policy,
+    } = route;
+    if layers.is_some() {
         return Err(Unsupported::new(
             "layers",
             "code of this process between a route and its upstream",
         ));
     }
-    no_overrides(&route.overrides)?;
-    if !route.filters.is_empty() {
+    no_overrides(overrides)?;
+    if !filters.is_empty() {
         return Err(Unsupported::new("filters", "a filter of one route"));
     }
-    let mut headers = lists(&route.headers)?;
-    let action = match &route.action {
-        Action::Forward(to) => PbAction::Route(forward(to, route.policy.as_deref())?),
+    let mut headers = lists(headers)?;
+    let action = match action {
+        Action::Forward(to) => PbAction::Route(forward(to, policy.as_deref())?),
         Action::Redirect(to) => PbAction::Redirect(redirect(to)?),
         Action::Respond(response) => PbAction::DirectResponse(direct(response, &mut headers)?),
     };
     Ok(pb::Route {
-        name: route.name.as_deref().unwrap_or_default().to_owned(),
-        r#match: Some(matching::matcher(&route.matcher)?),
+        name: name.as_deref().unwrap_or_default().to_owned(),
+        r#match: Some(matching::matcher(matcher)?),
         action: Some(action),
         request_headers_to_add: headers.request_add,
         request_headers_to_remove: headers.request_remove,
@@ -68,35 +80,44 @@ pub(super) fn no_overrides(overrides: &FilterOverrides) -> Result<(), Unsupporte
     reason = "only `max_grpc_timeout` shortens a deadline, its successor replaces it"
 )]
 fn forward(forward: &Forward, policy: Option<&ForwardPolicy>) -> Result<pb::RouteAction, Unsupported> {
-    if forward.limits != RouteLimits::default() {
+    let Forward {
+        to,
+        path,
+        host,
+        hash,
+        limits,
+        upgrades,
+        missing,
+    } = forward;
+    if *limits != RouteLimits::default() {
         return Err(Unsupported::new(
             "limits",
             "how large a request of one route may be",
         ));
     }
-    if !forward.hash.is_empty() {
+    if !hash.is_empty() {
         return Err(Unsupported::new(
             "hash policies",
             "what decides about the endpoint",
         ));
     }
     let mut action = pb::RouteAction {
-        cluster_specifier: Some(match &forward.to {
+        cluster_specifier: Some(match to {
             Destination::Split(split) => ClusterSpecifier::WeightedClusters(weighted(split)?),
             Destination::Header(name) => ClusterSpecifier::ClusterHeader(name.to_string()),
         }),
-        append_x_forwarded_host: forward.host.original() == Original::Forwarded,
+        append_x_forwarded_host: host.original() == Original::Forwarded,
         // Without one Envoy would have a deadline of 15 s.
         timeout: Some(duration(std::time::Duration::ZERO)),
         ..pb::RouteAction::default()
     };
-    match forward.path.rule() {
+    match path.rule() {
         PathRewriteRule::None => {}
         PathRewriteRule::Prefix(prefix) => action.prefix_rewrite = prefix.to_owned(),
         PathRewriteRule::Whole(path) => action.path_rewrite = path.replace('%', "%%"),
         PathRewriteRule::Regex(rewrite) => action.regex_rewrite = Some(matching::substitution(rewrite)),
     }
-    action.host_rewrite_specifier = match forward.host.rule() {
+    action.host_rewrite_specifier = match host.rule() {
         HostRewriteRule::None => None,
         HostRewriteRule::Literal(host) => {
             let host = host
@@ -110,21 +131,20 @@ fn forward(forward: &Forward, policy: Option<&ForwardPolicy>) -> Result<pb::Rout
         )),
         HostRewriteRule::Endpoint => Some(HostRewriteSpecifier::AutoHostRewrite(BoolValue { value: true })),
     };
-    action.upgrade_configs = upgrade_configs(&forward.upgrades);
-    action.cluster_not_found_response_code = match forward.missing.as_u16() {
+    action.upgrade_configs = upgrade_configs(upgrades);
+    action.cluster_not_found_response_code = match missing.as_u16() {
         404 => ClusterNotFoundResponseCode::NotFound.into(),
         500 => ClusterNotFoundResponseCode::InternalServerError.into(),
-        _ => ClusterNotFoundResponseCode::ServiceUnavailable.into(),
+        503 => ClusterNotFoundResponseCode::ServiceUnavailable.into(),
+        _ => {
+            return Err(Unsupported::new(
+                "missing",
+                "another status than 404, 500 and 503",
+            ));
+        }
     };
     if let Some(policy) = policy {
-        if policy.affinity.is_some() {
-            let what = "what keeps a client at its endpoint";
-            return Err(Unsupported::new("affinity", what));
-        }
-        if !policy.mirrors.is_empty() {
-            return Err(Unsupported::new("mirrors", "who else gets a copy"));
-        }
-        let timeouts = &policy.timeouts;
+        let timeouts = &expressible(policy)?.timeouts;
         action.timeout = Some(duration(timeouts.request.unwrap_or_default()));
         action.idle_timeout = timeouts.idle.map(duration);
         action.max_grpc_timeout = timeouts.grpc_timeout_max.map(duration);
@@ -140,17 +160,60 @@ fn forward(forward: &Forward, policy: Option<&ForwardPolicy>) -> Result<pb::Rout
     Ok(action)
 }
 
+/// A policy of which Envoy can be told all. How often a request is sent once more to the same endpoint, and what a client gets
+/// where the connection broke, is Envoy's own: never but where nothing was written, and 503.
+fn expressible(policy: &ForwardPolicy) -> Result<&ForwardPolicy, Unsupported> {
+    let ForwardPolicy {
+        timeouts,
+        retry: _,
+        resend: Resend::Unwritten | Resend::Idempotent,
+        affinity,
+        priority: _,
+        reset_status,
+        counted,
+        mirrors,
+    } = policy;
+    if !mirrors.is_empty() {
+        return Err(Unsupported::new("mirrors", "who else gets a copy"));
+    }
+    if affinity.is_some() {
+        let what = "what keeps a client at its endpoint";
+        return Err(Unsupported::new("affinity", what));
+    }
+    if *reset_status != StatusCode::SERVICE_UNAVAILABLE && *reset_status != StatusCode::BAD_GATEWAY {
+        let what = "what a client gets where the connection broke";
+        return Err(Unsupported::new("reset status", what));
+    }
+    let of_request = timeouts.request.or(timeouts.grpc_timeout_max);
+    if timeouts.stream_max.is_some() && of_request.is_some() {
+        // Where it has the one, Envoy does not look at the other.
+        let what = "a deadline of the request beside one of the whole exchange";
+        return Err(Unsupported::new("timeouts", what));
+    }
+    if *counted != TryCount::default() {
+        return Err(Unsupported::new("counted", "fields that count tries"));
+    }
+    Ok(policy)
+}
+
 fn weighted(split: &Split) -> Result<pb::WeightedCluster, Unsupported> {
     let clusters = split.parts().iter().map(|part| {
-        let headers = no_overrides(&part.overrides).and_then(|()| lists(&part.headers));
-        let headers = headers.map_err(|error| error.within(&part.cluster))?;
-        if part.host.is_some() {
+        let WeightedCluster {
+            cluster,
+            weight,
+            headers,
+            overrides,
+            host,
+        } = part;
+        let headers = no_overrides(overrides).and_then(|()| lists(headers));
+        let headers = headers.map_err(|error| error.within(cluster))?;
+        if host.is_some() {
             let error = Unsupported::new("host rewrite", "the host of a share of a split");
-            return Err(error.within(&part.cluster));
+            return Err(error.within(cluster));
         }
         Ok(ClusterWeight {
-            name: part.cluster.to_string(),
-            weight: number(part.weight),
+            name: cluster.to_string(),
+            weight: number(*weight),
             request_headers_to_add: headers.request_add,
             request_headers_to_remove: headers.request_remove,
             response_headers_to_add: headers.response_add,
@@ -234,7 +297,14 @@ fn direct(response: &DirectResponse, headers: &mut Lists) -> Result<pb::DirectRe
             "a body of more than 4096 bytes",
         ));
     }
-    if !body.is_empty() {
+    let is_written_over = headers.response_add.iter().any(|option| {
+        option.append_action() == HeaderAppendAction::OverwriteIfExistsOrAdd
+            && option
+                .header
+                .as_ref()
+                .is_some_and(|header| header.key == "content-type")
+    });
+    if !body.is_empty() && !is_written_over {
         let value = response.content_type().to_str();
         let value =
             value.map_err(|_| Unsupported::new("direct response", "a content type that is not ASCII"))?;

@@ -12,6 +12,8 @@ use tidegate_proxy::route::{
 
 use super::*;
 
+mod round_trip;
+
 fn host(name: &str, domains: &[&str], routes: Vec<Route>) -> VirtualHost {
     let domains = domains
         .iter()

@@ -18,6 +18,7 @@ use crate::translate::UnknownFields;
 
 mod clusters;
 mod listeners;
+mod property;
 mod renamed;
 mod secrets;
 
@@ -27,6 +28,8 @@ struct World {
     next: u64,
     /// The addresses that are taken, and how often each was served since.
     sockets: BTreeMap<SocketId, (String, usize)>,
+    /// The route tables of the chains that a socket was last served with, and whether they speak TLS.
+    served: BTreeMap<SocketId, Vec<(String, bool)>>,
     /// What cannot be bound.
     forbidden: Vec<String>,
 }
@@ -45,13 +48,17 @@ impl Outside for World {
         Ok(id)
     }
 
-    fn serve(&mut self, socket: SocketId, _chains: &Chains) -> Result<(), String> {
+    fn serve(&mut self, socket: SocketId, chains: &Chains) -> Result<(), String> {
         self.sockets.get_mut(&socket).expect("it is open").1 += 1;
+        let chains = chains.chains.iter().chain(&chains.default);
+        let told = chains.map(|chain| (chain.http.route_table.to_string(), chain.tls.is_some()));
+        self.served.insert(socket, told.collect());
         Ok(())
     }
 
     fn close(&mut self, socket: SocketId) {
         self.sockets.remove(&socket).expect("it is open");
+        self.served.remove(&socket);
     }
 }
 

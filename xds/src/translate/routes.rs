@@ -33,6 +33,7 @@ mod shared;
 mod wire;
 
 pub(crate) use matching::header;
+pub(crate) use policy::OF_CLUSTER;
 use reading::Reading;
 
 /// A route configuration: its table, and what it needs of others.

@@ -142,6 +142,12 @@ impl PathMatch {
         self.case
     }
 
+    /// Whether what begins with the path's first `;` does not count.
+    #[must_use]
+    pub fn ignores_parameters(&self) -> bool {
+        self.parameters == Parameters::Ignored
+    }
+
     /// Whether it takes this path, which is normalised and without its query.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {

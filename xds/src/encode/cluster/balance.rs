@@ -18,6 +18,12 @@ use tidegate_proxy::cluster::{Balance, BalanceSettings};
 use super::super::{Unsupported, duration, number};
 
 pub(super) fn apply(balance: &BalanceSettings, cluster: &mut Cluster) -> Result<(), Unsupported> {
+    if balance.placed_by_name {
+        return Err(Unsupported::new(
+            "balance",
+            "endpoints that are hashed by their names",
+        ));
+    }
     let common = CommonLbConfig {
         healthy_panic_threshold: Some(Percent {
             value: balance.panic_below_percent.into(),

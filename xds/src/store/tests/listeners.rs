@@ -12,6 +12,11 @@ use crate::limits;
 
 /// A listener whose routes come under this name; without one it has none.
 pub(super) fn listening(name: &str, port: u16, routes: &str) -> Vec<u8> {
+    on(name, port, routes).encode_to_vec()
+}
+
+/// [`listening`], to be changed.
+pub(super) fn on(name: &str, port: u16, routes: &str) -> listener::Listener {
     let router = http::HttpFilter {
         name: "router".to_owned(),
         config_type: Some(http::http_filter::ConfigType::TypedConfig(pack_any(
@@ -56,7 +61,6 @@ pub(super) fn listening(name: &str, port: u16, routes: &str) -> Vec<u8> {
         }],
         ..Default::default()
     }
-    .encode_to_vec()
 }
 
 /// How many versions drain after a listener has had routes of each of these names.

@@ -6,7 +6,7 @@ use envoy_types::util::pack_any;
 use super::*;
 
 /// A secret of the control plane.
-fn by_ads(name: &str) -> tls::SdsSecretConfig {
+pub(super) fn by_ads(name: &str) -> tls::SdsSecretConfig {
     tls::SdsSecretConfig {
         name: name.to_owned(),
         sds_config: Some(core::ConfigSource {
@@ -27,7 +27,7 @@ fn fixed(name: &str) -> tls::SdsSecretConfig {
 }
 
 /// A cluster that shows this certificate.
-fn secured(name: &str, certificate: tls::SdsSecretConfig) -> Vec<u8> {
+pub(super) fn secured(name: &str, certificate: tls::SdsSecretConfig) -> Vec<u8> {
     let context = tls::CommonTlsContext {
         tls_certificate_sds_secret_configs: vec![certificate],
         ..Default::default()

@@ -146,10 +146,7 @@ impl Reading<'_> {
             }
         }
         // How many retries a cluster bears is the cluster's own, as everywhere in Envoy.
-        policy.budget = RetryBudget {
-            percent: 100.0,
-            retries_min: u32::MAX,
-        };
+        policy.budget = OF_CLUSTER;
         if let Ok(attempts @ 1..) = u32::try_from(proto.host_selection_retry_max_attempts) {
             policy.host_reselections_max = attempts;
         }
@@ -216,3 +213,9 @@ fn statuses(codes: &[u32]) -> impl Iterator<Item = RetryOn> {
         .filter_map(|code| StatusCode::from_u16(code).ok())
         .map(RetryOn::Status)
 }
+
+/// No bound but the cluster's.
+pub(crate) const OF_CLUSTER: RetryBudget = RetryBudget {
+    percent: 100.0,
+    retries_min: u32::MAX,
+};
