@@ -110,6 +110,5 @@ fn one(endpoint: &Endpoint) -> Result<pb::LbEndpoint, Unsupported> {
                 .unwrap_or_default(),
             ..pb::Endpoint::default()
         })),
-        ..pb::LbEndpoint::default()
     })
 }

@@ -16,9 +16,9 @@ use http::StatusCode;
 use tidegate_proxy::cluster::breaker::RequestPriority;
 use tidegate_proxy::filter::FilterOverrides;
 use tidegate_proxy::route::{
-    Action, Destination, DirectResponse, Forward, ForwardPolicy, HostRewriteRule, Original, PathRewriteRule,
-    Redirect, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus, Resend, Route, RouteLimits,
-    Split, TryCount, Upgrades, WeightedCluster, Write,
+    Action, Destination, DirectResponse, Forward, ForwardPolicy, HostRewrite, HostRewriteRule, Original,
+    PathRewriteRule, Redirect, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus, Resend,
+    Route, RouteLimits, Split, TryCount, Upgrades, WeightedCluster, Write,
 };
 
 use super::mutations::{Lists, lists, option};
@@ -117,20 +117,7 @@ fn forward(forward: &Forward, policy: Option<&ForwardPolicy>) -> Result<pb::Rout
         PathRewriteRule::Whole(path) => action.path_rewrite = path.replace('%', "%%"),
         PathRewriteRule::Regex(rewrite) => action.regex_rewrite = Some(matching::substitution(rewrite)),
     }
-    action.host_rewrite_specifier = match host.rule() {
-        HostRewriteRule::None => None,
-        HostRewriteRule::Literal(host) => {
-            let host = host
-                .to_str()
-                .map_err(|_| Unsupported::new("host rewrite", "a host that is not ASCII"))?;
-            Some(HostRewriteSpecifier::HostRewriteLiteral(host.to_owned()))
-        }
-        HostRewriteRule::Header(name) => Some(HostRewriteSpecifier::HostRewriteHeader(name.to_string())),
-        HostRewriteRule::PathRegex(rewrite) => Some(HostRewriteSpecifier::HostRewritePathRegex(
-            matching::substitution(rewrite),
-        )),
-        HostRewriteRule::Endpoint => Some(HostRewriteSpecifier::AutoHostRewrite(BoolValue { value: true })),
-    };
+    action.host_rewrite_specifier = host_rewrite(host)?;
     action.upgrade_configs = upgrade_configs(upgrades);
     action.cluster_not_found_response_code = match missing.as_u16() {
         404 => ClusterNotFoundResponseCode::NotFound.into(),
@@ -158,6 +145,23 @@ fn forward(forward: &Forward, policy: Option<&ForwardPolicy>) -> Result<pb::Rout
         }
     }
     Ok(action)
+}
+
+fn host_rewrite(host: &HostRewrite) -> Result<Option<HostRewriteSpecifier>, Unsupported> {
+    Ok(match host.rule() {
+        HostRewriteRule::None => None,
+        HostRewriteRule::Literal(host) => {
+            let host = host
+                .to_str()
+                .map_err(|_| Unsupported::new("host rewrite", "a host that is not ASCII"))?;
+            Some(HostRewriteSpecifier::HostRewriteLiteral(host.to_owned()))
+        }
+        HostRewriteRule::Header(name) => Some(HostRewriteSpecifier::HostRewriteHeader(name.to_string())),
+        HostRewriteRule::PathRegex(rewrite) => Some(HostRewriteSpecifier::HostRewritePathRegex(
+            matching::substitution(rewrite),
+        )),
+        HostRewriteRule::Endpoint => Some(HostRewriteSpecifier::AutoHostRewrite(BoolValue { value: true })),
+    })
 }
 
 /// A policy of which Envoy can be told all. How often a request is sent once more to the same endpoint, and what a client gets
