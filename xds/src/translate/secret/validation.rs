@@ -55,7 +55,10 @@ pub(super) fn read(
     };
     let Some(authorities) = &message.trusted_ca else {
         without_authority(message, &names)?;
-        if !pins.is_empty() && !accepts_untrusted(message) {
+        if accepts_untrusted(message) {
+            // A certificate is asked for, whatever it is like.
+            read.believed = Believed::Some(Trust::dangerously_in_anyone());
+        } else if !pins.is_empty() {
             read.believed = Believed::Some(Trust::in_pinned(pins));
         }
         return Ok(read);
@@ -88,6 +91,7 @@ pub(super) fn read(
     trust.names = names;
     trust.pins = pins;
     if accepts_untrusted(message) {
+        // As in Envoy: names and pins count for nothing then.
         trust = Trust::dangerously_in_anyone();
     }
     read.believed = Believed::Some(trust);
@@ -246,3 +250,45 @@ fn refuse<T>(why: &str) -> Result<T, Reject> {
 }
 
 const CRL: &[u8] = b"BEGIN X509 CRL";
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::core::v3::DataSource;
+    use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
+    use tidegate_testkit::certificates::Authority;
+
+    use super::*;
+
+    #[test]
+    fn who_accepts_the_untrusted_asks_for_a_certificate_and_not_what_is_in_it() {
+        let check = |accepts: bool, authority: bool, pins: usize, expected: Option<usize>| {
+            let verification = if accepts {
+                TrustChainVerification::AcceptUntrusted
+            } else {
+                TrustChainVerification::VerifyTrustChain
+            };
+            let pem = Specifier::InlineString(Authority::new("a").pem);
+            let message = envoy::CertificateValidationContext {
+                trust_chain_verification: verification as i32,
+                trusted_ca: authority.then(|| DataSource {
+                    specifier: Some(pem),
+                    ..DataSource::default()
+                }),
+                verify_certificate_hash: vec!["ab".repeat(32); pins],
+                ..Default::default()
+            };
+            let believed = read(&message, "", &mut Notes::default()).unwrap().believed;
+            let asked = match believed {
+                Believed::Anyone => None,
+                Believed::Some(trust) => Some(trust.pins.len()),
+            };
+            assert_eq!(asked, expected, "{accepts} {authority} {pins}");
+        };
+        check(false, false, 0, None);
+        check(false, false, 1, Some(1));
+        check(false, true, 1, Some(1));
+        check(true, false, 0, Some(0));
+        check(true, false, 1, Some(0));
+        check(true, true, 1, Some(0));
+    }
+}
