@@ -56,6 +56,7 @@ pub(in super::super) fn head(
         _ if asked_to_close => Persistence::Close,
         _ => to.persistence,
     };
+    out.reserve(room(&head.headers));
     status_line(head, to.version, out);
     // These three say what this side does with the connection: whatever a layer may have left of them is not true.
     let ours = |name: &HeaderName| [CONNECTION, TRANSFER_ENCODING, CONTENT_LENGTH].contains(name);
@@ -108,6 +109,19 @@ pub(in super::super) fn last_chunk(trailers: Option<&HeaderMap>, out: &mut Bytes
 
 /// The end of a line.
 pub(in super::super) const LINE_END: &[u8] = b"\r\n";
+
+/// Enough for a head with these fields, so that it is written without growing.
+fn room(headers: &HeaderMap) -> usize {
+    let fields = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
+    OWN_LINES_BYTES + fields.map(|bytes| bytes + FIELD_REST_BYTES).sum::<usize>()
+}
+
+/// What a field has beside its name and value: a colon, a space and the line end.
+const FIELD_REST_BYTES: usize = 4;
+/// The status line with a usual reason, the date, the framing, what becomes of the connection, and the empty line.
+const OWN_LINES_BYTES: usize = 160;
 
 /// RFC 9112 §6.3, from the side of the sender.
 fn framing(head: &Parts, body: &SizeHint, to: Recipient) -> Framing {
