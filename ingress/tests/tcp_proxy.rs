@@ -8,13 +8,16 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use support::{Gateway, free_ports};
-use tidegate_testkit::client::get;
+use tidegate_testkit::certificates::Authority;
+use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::envoy::Envoy;
 use tidegate_testkit::peers;
 use tidegate_testkit::program::Program;
-use tidegate_testkit::upstream::{RawConnection, RawUpstream, nobody};
+use tidegate_testkit::tls;
+use tidegate_testkit::upstream::{RawConnection, RawUpstream, Upstream, nobody};
 use tidegate_testkit::wait::eventually;
 use tidegate_testkit::wire::Wire;
 
@@ -149,4 +152,78 @@ async fn clients_logs_and_statistics_are_envoys() {
     let seen = see(gateway.admin().await, || gateway.program.output()).await;
     assert_eq!(seen, expected);
     assert_eq!(seen.clients[0], "you said hello");
+}
+
+/// TLS for one name is passed on, whatever else there is.
+fn passing(upstream: SocketAddr) -> String {
+    format!(
+        "node: {{id: one, cluster: two}}
+admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+static_resources:
+  clusters:
+  - {{name: app, type: STATIC, load_assignment: {{cluster_name: app, endpoints: [{{lb_endpoints: [{{endpoint: {{address: \
+         {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]}}}}
+  listeners:
+  - name: there
+    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+    listener_filters:
+    - name: tls
+      typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector}}
+    filter_chains:
+    - filter_chain_match: {{server_names: ['{NAME}'], transport_protocol: tls}}
+      filters:
+      - name: tcp
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: passed
+          cluster: app
+          access_log:
+          - name: out
+            typed_config:
+              '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+              log_format: {{text_format_source: {{inline_string: \"{LINE} %REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION% \
+              %RESPONSE_FLAGS% %UPSTREAM_CLUSTER%\\n\"}}}}
+",
+        upstream.port()
+    )
+}
+
+const NAME: &str = "inner.example";
+
+/// What a client for each of these names gets, and the line about the one that got somewhere.
+async fn pass(authority: &Authority, admin: SocketAddr, output: impl Fn() -> Vec<String>) -> [String; 3] {
+    let (address, config) = (
+        listener(admin, "there").await,
+        Arc::new(authority.client_config(&["http/1.1"], None)),
+    );
+    let stream = tls::connect(address, NAME, &config).await.unwrap();
+    let mut client = Client::http1_over(stream).await;
+    let answer = client.get(NAME, "/").await.status.to_string();
+    drop(client);
+    let other = tls::connect(address, "other.example", &config).await;
+    let line = eventually("a line", async || {
+        output().into_iter().find(|line| line.starts_with(LINE))
+    });
+    [answer, other.is_ok().to_string(), line.await]
+}
+
+#[tokio::test]
+async fn tls_is_passed_on_by_its_server_name_as_envoy_does() {
+    let Some(program) = peers::envoy("the comparison of TLS that is passed on") else {
+        return;
+    };
+    let authority = Authority::new("tests");
+    let config = Authority::server_config(&authority.server(NAME), &["http/1.1"], None);
+    let upstream = Upstream::echo_tls(config).await;
+    let bootstrap = passing(upstream.address());
+    let mut envoy = Envoy::start(&program, &bootstrap).await;
+    envoy.live().await;
+    let admin = envoy.admin();
+    let envoy = envoy.program();
+    let expected = pass(&authority, admin, || envoy.output()).await;
+    let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
+    let gateway = Gateway::of(start, &bootstrap, free_ports(), &[]);
+    let seen = pass(&authority, gateway.admin().await, || gateway.program.output()).await;
+    assert_eq!(seen, expected);
+    assert_eq!((&*seen[0], &*seen[1]), ("200 OK", "false"));
 }

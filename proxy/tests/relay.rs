@@ -17,6 +17,7 @@ use support::edge::{handshake, open, server_tls};
 use support::{CLUSTER, Front, GRACE, HOST, cluster, everything_to, over, with_endpoints};
 use tidegate_proxy::cluster::breaker::{BreakerSettings, Thresholds};
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Protocol, TransportSettings};
+use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::listener::chain::FilterChain;
 use tidegate_proxy::observe::access_log::{AccessLog, Format, Sink};
 use tidegate_proxy::observe::counts::relay::RelayTotals;
@@ -30,6 +31,7 @@ use tidegate_testkit::upstream::{RawConnection, RawUpstream, bind, nobody};
 use tidegate_testkit::wait::{eventually, soon};
 use tidegate_testkit::wire::Wire;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
 
 /// Keeps the lines of a log.
 #[derive(Debug, Default)]
@@ -214,6 +216,88 @@ async fn tls_ends_in_front_and_begins_anew_behind_without_alpn() {
     };
     let (alpn, ()) = soon("the exchange", async { tokio::join!(serving, asking) }).await;
     assert_eq!(alpn, None);
+}
+
+/// A server that shows a certificate for this name, and echoes one byte.
+async fn tls_echo(authority: &Authority, name: &str) -> (SocketAddr, tokio::task::JoinSet<()>) {
+    let listener = bind().await;
+    let address = listener.local_addr().unwrap();
+    let config = Arc::new(Authority::server_config(&authority.server(name), &[], None));
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut wire = Wire::over(tls::accept(stream, &config).await.unwrap());
+            let byte = wire.bytes(1).await;
+            wire.send(byte).await;
+        }
+    });
+    (address, serving)
+}
+
+#[tokio::test]
+async fn tls_is_passed_on_by_its_server_name_beside_chains_that_speak_it() {
+    let authority = Authority::new("tests");
+    let (inner, _serving) = tls_echo(&authority, "inner.example").await;
+    let clear = repeating().await;
+    let chains = vec![
+        FilterChain::relay(settings()).for_names(["inner.example"]),
+        FilterChain {
+            tls: Some(server_tls(&authority, &["outer.example"])),
+            ..FilterChain::relay(RelaySettings::to(Split::single("clear", [].into())))
+        }
+        .for_names(["outer.example"]),
+    ];
+    let clusters = [
+        to(inner),
+        with_endpoints(ClusterSettings::new("clear"), &[clear.address()]),
+    ];
+    let front = Front::behind(
+        open(chains),
+        Snapshot::new([support::host("*", Vec::new())], clusters),
+    );
+    for _ in 0..2 {
+        let inner = handshake(&authority, front.address, "inner.example", &[]);
+        let mut wire = Wire::over(inner.await.unwrap());
+        wire.send("x").await;
+        assert_eq!(wire.bytes(1).await, b"x");
+        let outer = handshake(&authority, front.address, "outer.example", &[]);
+        let mut wire = Wire::over(outer.await.unwrap());
+        wire.half_close().await;
+        assert_eq!(wire.rest().await, b"you said ");
+    }
+    handshake(&authority, front.address, "other.example", &[])
+        .await
+        .unwrap_err();
+    Wire::connect(front.address).await.send("GET / HTTP/1.1").await;
+    assert_eq!(totals(&front).connections, 4);
+}
+
+#[tokio::test]
+async fn a_client_hello_that_comes_byte_by_byte_is_passed_on_whole() {
+    let authority = Authority::new("tests");
+    let (inner, _serving) = tls_echo(&authority, "inner.example").await;
+    let chain = FilterChain::relay(settings()).for_names(["inner.example"]);
+    let front = Front::behind(open(vec![chain]), everything_to(&to(inner), None));
+    // What the client says is passed on one byte at a time.
+    let (near, far) = tokio::io::duplex(64);
+    let dripping = async {
+        let stream = tokio::net::TcpStream::connect(front.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (mut far, mut stream) = (far, stream);
+        _ = tokio::io::copy_bidirectional_with_sizes(&mut far, &mut stream, 1, 4096).await;
+    };
+    let asking = async {
+        let config = Arc::new(authority.client_config(&[], None));
+        let name = "inner.example".try_into().unwrap();
+        let stream = TlsConnector::from(config).connect(name, near);
+        let mut wire = Wire::over(soon("the handshake", stream).await.unwrap());
+        wire.send("x").await;
+        assert_eq!(wire.bytes(1).await, b"x");
+    };
+    tokio::select! {
+        () = dripping => panic!("the connection ended"),
+        () = asking => {}
+    }
 }
 
 #[tokio::test]

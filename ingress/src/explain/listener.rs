@@ -83,7 +83,12 @@ pub(super) fn choose<'a>(
 
 fn speaks(listener: &ListenerConfig, tls: bool) -> bool {
     let mut chains = listener.chains.iter().chain(&listener.default_chain);
-    chains.any(|chain| chain.tls.is_some() == tls)
+    chains.any(|chain| takes(chain, tls))
+}
+
+/// Whether a chain takes what is, or is not, TLS: one that passes bytes on takes either.
+fn takes(chain: &ChainConfig, tls: bool) -> bool {
+    chain.tls.is_some() == tls || chain.relay.is_some() && chain.tls.is_none()
 }
 
 fn listens(listener: &ListenerConfig, port: u16) -> bool {
@@ -152,7 +157,7 @@ fn chain<'a>(listener: &'a ListenerConfig, question: &Question, others: Vec<Stri
         None => listener.default_chain.as_ref(),
     };
     // What is not what the chain speaks fails in its handshake, or as its request.
-    let chain = chain.filter(|chain| chain.tls.is_some() == question.tls());
+    let chain = chain.filter(|chain| takes(chain, question.tls()));
     Choice {
         listener,
         others,

@@ -139,6 +139,8 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most TLS handshakes that are under way at once for all listeners that share a bound on connections, each counted
 /// from its complete ClientHello; further ones wait for their turn, inside their own deadline.
 pub const TLS_HANDSHAKES_MAX: usize = 4096;
+/// The largest ClientHello that is passed on as it came, records and all, in bytes; on a larger one the connection is closed.
+pub const CLIENT_HELLO_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes that wait in memory to be encrypted or sent on one TLS connection; above it writing waits.
 pub const TLS_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// How often files of certificates are looked at.

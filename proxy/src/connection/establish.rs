@@ -4,10 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::server::Acceptor;
+use rustls::server::{Acceptor, ClientHello};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tokio_rustls::LazyConfigAcceptor;
 
 use super::detect::Protocol;
 use super::peer::{Peer, TlsFacts};
@@ -112,11 +112,13 @@ pub(super) async fn establish(accepted: Accepted, deadline: Instant) -> Result<E
         match needs {
             Needs::Nothing => plain(stream, ends, &shared),
             Needs::ClientHello => tls(stream, ends, &shared).await,
-            Needs::FirstByte => {
-                if begins_with_tls(&mut stream).await? {
-                    tls(stream, ends, &shared).await
-                } else {
+            Needs::FirstByte | Needs::Unread => {
+                if !begins_with_tls(&mut stream).await? {
                     plain(stream, ends, &shared)
+                } else if needs == Needs::Unread {
+                    passed_on(stream, ends, &shared).await
+                } else {
+                    tls(stream, ends, &shared).await
                 }
             }
         }
@@ -187,11 +189,54 @@ fn plain(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established
     })
 }
 
+/// TLS whose ClientHello is looked at and left where it is: for a chain that passes it on, or for one that speaks TLS after all.
+async fn passed_on(mut stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established, Refusal> {
+    let (mut bytes, mut acceptor) = (Vec::with_capacity(CLIENT_HELLO_USUAL_BYTES), Acceptor::default());
+    let hello = loop {
+        let seen = bytes.len();
+        let room = limits::CLIENT_HELLO_BYTES_MAX.saturating_sub(seen);
+        let mut more = (&mut stream).take(room as u64);
+        if more.read_buf(&mut bytes).await? == 0 {
+            return Err(Refusal::Lost(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let mut new = bytes.get(seen..).unwrap_or_default();
+        while !new.is_empty() {
+            acceptor.read_tls(&mut new).map_err(Refusal::Tls)?;
+        }
+        let hello = acceptor.accept();
+        let hello =
+            hello.map_err(|(error, _)| Refusal::Tls(io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        if let Some(hello) = hello {
+            break hello;
+        }
+    };
+    let (chain, server_name) = {
+        let hello = hello.client_hello();
+        let chain = chain_of(&hello, ends, shared)?;
+        (chain, hello.server_name().map(str::to_ascii_lowercase))
+    };
+    stream.unread(bytes);
+    if chain.tls.is_some() {
+        return tls(stream, ends, shared).await;
+    }
+    if chain.relay.is_none() {
+        return Err(Refusal::NoChain);
+    }
+    let mut facts = TlsFacts::nothing();
+    facts.server_name = server_name.map(Into::into);
+    Ok(Established {
+        presence: stream.presence(),
+        socket: Socket::plain(stream),
+        peer: ends.peer(&chain, shared).with_tls(facts),
+        protocol: None,
+    })
+}
+
 async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established, Refusal> {
     let presence = stream.presence();
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
     let hello = hello.map_err(lost_or_tls)?;
-    let chain = chain_of(&hello, ends, shared)?;
+    let chain = chain_of(&hello.client_hello(), ends, shared)?;
     let tls = chain.tls.as_ref().ok_or(Refusal::NoChain)?;
     let details = chain.http.client_certificate.details();
     let own = details.and_then(|_| tls.shown_to(&hello.client_hello()));
@@ -224,8 +269,7 @@ async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Establi
     })
 }
 
-fn chain_of(hello: &StartHandshake<Stream>, ends: Ends, shared: &Shared) -> Result<Arc<Chain>, Refusal> {
-    let hello = hello.client_hello();
+fn chain_of(hello: &ClientHello<'_>, ends: Ends, shared: &Shared) -> Result<Arc<Chain>, Refusal> {
     let protocols: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
     let name = hello.server_name().map(str::to_ascii_lowercase);
     let chains = shared.chains.load();
@@ -249,5 +293,7 @@ fn lost_or_tls(error: io::Error) -> Refusal {
 }
 
 const HANDSHAKE_RECORD: u8 = 22;
+/// Enough for most.
+const CLIENT_HELLO_USUAL_BYTES: usize = 2048;
 /// Enough for every header without extensions.
 const PROXY_HEADER_USUAL_BYTES: usize = 256;

@@ -50,7 +50,7 @@ pub struct FilterChain {
     /// How it speaks HTTP.
     pub http: Arc<HttpSettings>,
     /// Where its connections' bytes go, if they are no HTTP; then how it speaks HTTP and for which hosts means nothing, but for
-    /// the access logs.
+    /// the access logs. Without TLS of its own it takes TLS too, by its server names for example, and passes that on as it came.
     pub relay: Option<Arc<RelaySettings>>,
     /// For which hosts it answers.
     pub hosts: Hosts,
@@ -173,6 +173,8 @@ pub(crate) enum Needs {
     ClientHello,
     /// Whether it begins with a ClientHello, and then that.
     FirstByte,
+    /// The same, and the ClientHello may have to be passed on as it came: there is a chain that leaves TLS to its cluster.
+    Unread,
 }
 
 /// A chain with what is derived from its settings.
@@ -340,7 +342,9 @@ impl Chain {
         } else {
             Transport::Raw
         };
-        if chain.matches.transport.is_some_and(|wanted| wanted != transport) {
+        // Bytes that are passed on may be anything, TLS among it.
+        let is_open = chain.relay.is_some() && chain.tls.is_none();
+        if !is_open && chain.matches.transport.is_some_and(|wanted| wanted != transport) {
             return Err(ChainError::Transport(chain.name));
         }
         let mut names = Names::default();
@@ -430,14 +434,20 @@ impl Chain {
 }
 
 fn needs<'a>(chains: impl Iterator<Item = &'a Arc<Chain>>) -> Needs {
-    let (mut tls, mut raw) = (false, false);
+    let (mut tls, mut raw, mut told, mut passed_on) = (false, false, false, false);
     for chain in chains {
         match chain.tls {
             Some(_) => tls = true,
             None => raw = true,
         }
+        let matches = &chain.matches;
+        told |= matches.transport.is_some()
+            || !matches.server_names.is_empty()
+            || !matches.application_protocols.is_empty();
+        passed_on |= chain.tls.is_none() && chain.relay.is_some();
     }
     match (tls, raw) {
+        _ if passed_on && (tls || told) => Needs::Unread,
         (false, _) => Needs::Nothing,
         (true, false) => Needs::ClientHello,
         (true, true) => Needs::FirstByte,

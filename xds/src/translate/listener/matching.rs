@@ -146,7 +146,11 @@ pub(super) fn refuse_overlap(
         }
     }
     let speaks_another = |chain: &&ChainConfig| {
-        let wanted = chain.matches.transport;
+        // Bytes that are passed on may be TLS.
+        let wanted = chain
+            .matches
+            .transport
+            .filter(|_| chain.relay.is_none() || chain.tls.is_some());
         wanted.is_some_and(|wanted| (wanted == Transport::Tls) != chain.tls.is_some())
     };
     if let Some(chain) = chains.iter().find(speaks_another) {

@@ -425,3 +425,27 @@ fn a_chain_is_the_same_whatever_the_order_of_its_names() {
     assert_ne!(one, hash(&["a.com"], json!({})));
     assert_ne!(one, hash(&["a.com", "b.com"], json!({"name": "x"})));
 }
+
+#[test]
+fn a_chain_that_passes_bytes_on_may_match_tls_without_speaking_it() {
+    const PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
+    let proxy = any("t", PROXY, json!({"stat_prefix": "t", "cluster": "c"}));
+    let passing = |matches: Value| json!({"filters": [proxy], "filter_chain_match": matches});
+    let chains = json!([
+        passing(json!({"transport_protocol": "tls", "server_names": ["a.example"]})),
+        passing(json!({"server_names": ["b.example"]})),
+        chain(json!({})),
+    ]);
+    let read = read(&resource(json!({"filter_chains": chains}))).unwrap();
+    let relayed: Vec<_> = read.chains.iter().map(|chain| chain.relay.is_some()).collect();
+    assert_eq!(relayed, [true, true, false]);
+    assert!(matches!(read.chains[0].routes, RouteSource::None));
+    // What speaks HTTP cannot.
+    let matches = json!({"transport_protocol": "tls"});
+    let speaking = chain(json!({"filter_chain_match": matches}));
+    super::listener(
+        &encoded(&resource(json!({"filter_chains": [speaking]}))),
+        &Context::default(),
+    )
+    .expect_err("it would not be served");
+}
