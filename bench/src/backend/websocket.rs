@@ -52,7 +52,7 @@ pub(super) async fn serve(stream: &mut TcpStream) -> io::Result<()> {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;
-    let mut frame = [0; ask().len()];
+    let mut frame = [0; ASK_HEAD + LENGTH];
     loop {
         match stream.read_exact(&mut frame).await {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
