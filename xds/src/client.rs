@@ -40,10 +40,10 @@ use crate::resource::{Kind, Update, Verdict};
 pub use crate::session::Status;
 use crate::session::{Session, Settings, Variant};
 
-mod codec;
 mod driver;
 pub mod file;
 mod link;
+mod messages;
 
 use driver::Driver;
 use link::Caller;
@@ -127,11 +127,11 @@ where
         let late = Arc::new(self.late);
         let drivers = groups.into_iter().map(|kinds| {
             let path = path(streams, &kinds, self.settings.variant);
-            let grpc = link::grpc(self.service.clone(), &self.authority, self.response_bytes_max);
             let caller = Caller {
-                grpc,
-                path,
+                service: self.service.clone(),
+                uri: link::method(&self.authority, path),
                 metadata: self.metadata.clone(),
+                bytes_max: self.response_bytes_max,
             };
             let mut settings = self.settings.clone();
             settings.kinds = kinds;

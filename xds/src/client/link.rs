@@ -1,31 +1,38 @@
 //! One stream to a control plane: waited for, opening, or open.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
+use http::header::{CONTENT_TYPE, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tonic::body::Body;
-use tonic::client::{Grpc, GrpcService};
-use tonic::metadata::MetadataMap;
-use tonic::{Request, Status, Streaming};
+use tonic::client::GrpcService;
+use tonic::codegen::StdError;
+use tonic::{Code, Status};
 
-use super::codec::Raw;
+use super::messages::{Messages, framed, of_http};
 use crate::limits;
 
 /// Opens streams.
 #[derive(Debug)]
 pub(super) struct Caller<S> {
-    pub(super) grpc: Grpc<S>,
-    pub(super) path: &'static str,
+    pub(super) service: S,
+    /// The method, at its control plane.
+    pub(super) uri: Uri,
     pub(super) metadata: HeaderMap,
+    /// How large a response may be.
+    pub(super) bytes_max: usize,
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<Streaming<Bytes>, Status>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<Messages, Status>> + Send>>;
 
 /// Where a stream stands.
 pub(super) enum Link {
@@ -35,7 +42,7 @@ pub(super) enum Link {
     /// requests go out meanwhile.
     Opening(mpsc::Sender<Bytes>, Opening),
     /// The head has come.
-    Open(mpsc::Sender<Bytes>, Box<Streaming<Bytes>>),
+    Open(mpsc::Sender<Bytes>, Box<Messages>),
 }
 
 /// What a link has to tell.
@@ -43,7 +50,7 @@ pub(super) enum Event {
     /// It is time for the next stream.
     Due,
     /// The head of the response has come.
-    Opened(Box<Streaming<Bytes>>),
+    Opened(Box<Messages>),
     /// A message.
     Message(Bytes),
     /// The stream is over; without a status it ended well.
@@ -53,35 +60,55 @@ pub(super) enum Event {
 impl<S> Caller<S>
 where
     S: GrpcService<Body, ResponseBody: Send + 'static, Future: Send> + Clone + Send + 'static,
-    <S::ResponseBody as http_body::Body>::Error: Into<tonic::codegen::StdError>,
+    <S::ResponseBody as http_body::Body>::Error: Into<StdError>,
 {
     /// Begins a stream; what is put into it first goes out with the call.
     pub(super) fn open(&self) -> Link {
         let (sender, mut receiver) = mpsc::channel(limits::REQUESTS_QUEUED_MAX);
         let requests = stream::poll_fn(move |cx| receiver.poll_recv(cx));
-        let mut grpc = self.grpc.clone();
-        let path = PathAndQuery::from_static(self.path);
-        let mut request = Request::new(requests);
-        *request.metadata_mut() = MetadataMap::from_headers(self.metadata.clone());
+        let request = self.request(requests);
+        let (mut service, bytes_max) = (self.service.clone(), self.bytes_max);
         let opening = async move {
-            grpc.ready()
+            std::future::poll_fn(|cx| service.poll_ready(cx))
                 .await
                 .map_err(|error| Status::unavailable(error.into().to_string()))?;
-            let response = grpc.streaming(request, path, Raw).await?;
-            Ok(response.into_inner())
+            let response = service.call(request).await;
+            let response = response.map_err(|error| Status::from_error(error.into()))?;
+            let status = response.status();
+            // A response without a body says it all in its head.
+            let status = match Status::from_header_map(response.headers()) {
+                Some(said) if said.code() == Code::Ok => None,
+                Some(refused) => return Err(refused),
+                None if status.is_success() => Some(status),
+                None => return Err(of_http(status)),
+            };
+            Ok(Messages::new(response.into_body(), status, bytes_max))
         };
         Link::Opening(sender, Box::pin(opening))
     }
+
+    fn request(&self, requests: impl Stream<Item = Bytes> + Send + 'static) -> Request<Body> {
+        let frames = requests.map(|message| Ok::<_, Infallible>(Frame::data(framed(&message))));
+        let mut request = Request::new(Body::new(StreamBody::new(frames)));
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.metadata.clone();
+        let headers = request.headers_mut();
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        request
+    }
 }
 
-/// What calls the methods of one control plane.
-pub(super) fn grpc<S>(service: S, authority: &str, bytes_max: usize) -> Grpc<S> {
-    let authority = Authority::try_from(authority);
-    let origin = authority.ok().and_then(|authority| {
-        let origin = Uri::builder().scheme(Scheme::HTTP).authority(authority);
-        origin.path_and_query("/").build().ok()
+/// A method of one control plane.
+pub(super) fn method(authority: &str, path: &'static str) -> Uri {
+    let path = PathAndQuery::from_static(path);
+    let whole = Authority::try_from(authority).ok().and_then(|authority| {
+        let whole = Uri::builder().scheme(Scheme::HTTP).authority(authority);
+        whole.path_and_query(path.clone()).build().ok()
     });
-    Grpc::with_origin(service, origin.unwrap_or_default()).max_decoding_message_size(bytes_max)
+    whole.unwrap_or_else(|| path.into())
 }
 
 impl Link {
@@ -100,7 +127,7 @@ impl Link {
                 Ok(responses) => Event::Opened(Box::new(responses)),
                 Err(status) => Event::Ended(Some(status)),
             },
-            Self::Open(_, responses) => match responses.message().await {
+            Self::Open(_, responses) => match responses.next().await {
                 Ok(Some(message)) => Event::Message(message),
                 Ok(None) => Event::Ended(None),
                 Err(status) => Event::Ended(Some(status)),
@@ -117,7 +144,7 @@ impl Link {
     }
 
     /// The stream is open now.
-    pub(super) fn opened(self, responses: Box<Streaming<Bytes>>) -> Self {
+    pub(super) fn opened(self, responses: Box<Messages>) -> Self {
         match self {
             Self::Opening(requests, _) | Self::Open(requests, _) => Self::Open(requests, responses),
             Self::None(until) => Self::None(until),
