@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tidegate_proxy::drain::Watch;
 use tidegate_xds::client::{Delivery, Wanted};
-use tidegate_xds::resource::{Kind, Update, Verdict};
+use tidegate_xds::resource::{Kind, Verdict};
 use tidegate_xds::store::outside::Outside;
 use tidegate_xds::store::{Answer, Now, Store, Ticket};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,7 +28,7 @@ pub(crate) struct Keeper<O> {
     /// The files that resources come from.
     pub(crate) files: watch::Sender<BTreeSet<(Kind, Arc<Path>)>>,
     /// What outlives a restart; none where nothing does.
-    pub(crate) saved: Option<watch::Sender<Arc<Vec<Update>>>>,
+    pub(crate) saved: Option<watch::Sender<u64>>,
     waiting: HashMap<Ticket, (Subject, oneshot::Sender<Verdict>)>,
     refusals: Refusals,
     generation: u64,
@@ -36,11 +36,7 @@ pub(crate) struct Keeper<O> {
 
 impl<O: Outside> Keeper<O> {
     /// Keeps `store`.
-    pub(crate) fn new(
-        store: Store<O>,
-        lifecycle: Lifecycle,
-        saved: Option<watch::Sender<Arc<Vec<Update>>>>,
-    ) -> Self {
+    pub(crate) fn new(store: Store<O>, lifecycle: Lifecycle, saved: Option<watch::Sender<u64>>) -> Self {
         let keeper = Self {
             wanted: watch::Sender::new(Wanted::new()),
             files: watch::Sender::new(BTreeSet::new()),
@@ -104,7 +100,7 @@ impl<O: Outside> Keeper<O> {
         if self.generation != self.store.generation() {
             self.generation = self.store.generation();
             if let Some(saved) = &self.saved {
-                saved.send_replace(Arc::new(self.store.accepted()));
+                saved.send_replace(self.generation);
             }
         }
     }

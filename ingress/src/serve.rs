@@ -14,7 +14,7 @@ use tidegate_proxy::drain::{Drain, Watch};
 use tidegate_proxy::overload as proxy;
 use tidegate_proxy::process;
 use tidegate_xds::client::{Delivery, Wanted};
-use tidegate_xds::resource::{Kind, Raw, Update};
+use tidegate_xds::resource::{Kind, Raw};
 use tidegate_xds::store::counts::Counts;
 use tidegate_xds::store::view::View;
 use tidegate_xds::store::{self, Now, Store};
@@ -218,7 +218,7 @@ async fn until_told(
 fn restore(
     store: &mut Store<Listeners>,
     settings: Option<snapshot_file::Settings>,
-) -> Result<Option<watch::Sender<Arc<Vec<Update>>>>, StartError> {
+) -> Result<Option<watch::Sender<u64>>, StartError> {
     let Some(settings) = settings else {
         return Ok(None);
     };
@@ -238,10 +238,11 @@ fn restore(
             tracing::warn!(%directory, %refused, "the snapshot on disk is not used");
         }
     }
-    let (saved, changes) = watch::channel(Arc::default());
+    let (saved, changes) = watch::channel(store.generation());
+    let view = Arc::clone(store.view());
     // Ends with its sender, the store's task; nobody waits for the disk.
     drop(on_a_thread("snapshot", move || {
-        snapshot_file::keep(directory, settings, changes)
+        snapshot_file::keep(directory, settings, view, changes)
     })?);
     Ok(Some(saved))
 }

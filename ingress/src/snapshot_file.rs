@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tidegate_xds::resource::{Kind, Update};
+use tidegate_xds::store::view::{Accepted, View};
 use tokio::sync::watch;
 
 mod disk;
@@ -97,13 +99,21 @@ pub fn load(
     Ok(Some(saved.updates))
 }
 
-/// Writes what is accepted, a moment after it changed, until nobody tells of changes any more.
-pub async fn keep(directory: Directory, settings: Settings, mut saved: watch::Receiver<Arc<Vec<Update>>>) {
-    while saved.changed().await.is_ok() {
+/// Writes what `view` has accepted, a moment after it changed, until nobody tells of changes any more.
+pub async fn keep(
+    directory: Directory,
+    settings: Settings,
+    view: Arc<ArcSwap<View>>,
+    mut changes: watch::Receiver<u64>,
+) {
+    while changes.changed().await.is_ok() {
         tokio::time::sleep(SNAPSHOT_DELAY).await;
-        let updates = Arc::clone(&saved.borrow_and_update());
-        let updates = settings.secrets.of(&updates);
-        let bytes = format::encode(&settings.owner, SystemTime::now(), &updates);
+        changes.mark_unchanged();
+        let bytes = {
+            let mut accepted = view.load().accepted();
+            settings.secrets.leave_out(&mut accepted);
+            format::encode(&settings.owner, SystemTime::now(), &accepted)
+        };
         // The thread is this task's own: nobody else waits for the disk.
         match directory.write(&bytes) {
             Ok(()) => tracing::debug!(bytes = bytes.len(), "the configuration is on disk"),
@@ -113,16 +123,14 @@ pub async fn keep(directory: Directory, settings: Settings, mut saved: watch::Re
 }
 
 impl Secrets {
-    fn of(self, updates: &[Update]) -> Vec<Update> {
-        let mut updates = updates.to_vec();
+    fn leave_out(self, accepted: &mut Vec<Accepted>) {
         if self == Self::Omitted {
-            updates.retain(|update| update.kind != Kind::Secret);
-            for update in &mut updates {
+            accepted.retain(|accepted| accepted.kind != Kind::Secret);
+            for accepted in accepted {
                 // A key in PEM says so, wherever it is.
-                update.resources.retain(|raw| !holds_key(&raw.body));
+                accepted.resources.retain(|kept| !holds_key(&kept.body()));
             }
         }
-        updates
     }
 }
 

@@ -144,8 +144,14 @@ pub const TEXT_NODES_MAX: usize = 4_000_000;
 pub const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Up to how many bytes an accepted resource is copied out of the response that it came in, so that the response can be freed.
-/// Above it the resource is kept where it is, and holds its response.
-pub const RESOURCE_BYTES_COPIED_MAX: usize = 1024 * 1024;
+/// Above it the resource is kept where it is, and holds its response until it is packed.
+pub const RESOURCE_BYTES_COPIED_MAX: usize = 64 * 1024;
+
+/// How long after a change large resources are packed: as long as changes come, they are as they came.
+pub const PACKING_DELAY: Duration = Duration::from_millis(200);
+
+/// How hard they are packed, as Zstandard counts it: as fast as it goes, since most of them repeat themselves anyway.
+pub const PACKING_LEVEL: i32 = 1;
 
 /// How many requests a stream may have that its connection has not taken yet. Above it the next ones wait in the session, which
 /// needs no more than one for each kind.

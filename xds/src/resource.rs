@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::limits;
+mod kept;
+
+pub use kept::{Kept, Stored};
 
 /// The kinds of resources, in the order in which a change makes before it breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,17 +88,6 @@ impl Raw {
             hash: xxh3_128(&body),
             body,
         }
-    }
-
-    /// The resource with bytes of its own, for whoever keeps it: a slice would hold the whole response that it came in, and one
-    /// resource of each of many pushes all of them. A resource above [`limits::RESOURCE_BYTES_COPIED_MAX`] is most of its
-    /// response as a rule, and stays where it is.
-    #[must_use]
-    pub fn detached(mut self) -> Self {
-        if self.body.len() <= limits::RESOURCE_BYTES_COPIED_MAX {
-            self.body = Bytes::copy_from_slice(&self.body);
-        }
-        self
     }
 }
 

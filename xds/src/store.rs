@@ -11,7 +11,8 @@ use arc_swap::ArcSwap;
 use tidegate_proxy::config::{Handle, Snapshot};
 
 use crate::client::Wanted;
-use crate::resource::{Kind, Raw, Update, Verdict};
+use crate::limits;
+use crate::resource::{Kept, Kind, Raw, Update, Verdict};
 use crate::translate::secret::SecretSource;
 use crate::translate::{self, Context};
 
@@ -91,6 +92,8 @@ pub struct Store<O> {
     /// What was read from disk and not confirmed by a control plane since.
     unconfirmed: BTreeSet<Kind>,
     generation: u64,
+    /// When what is large is packed.
+    packing: Option<Instant>,
 }
 
 /// The resources of each kind.
@@ -153,6 +156,7 @@ impl<O: Outside> Store<O> {
             wanted_for: None,
             unconfirmed: BTreeSet::new(),
             generation: 0,
+            packing: None,
         };
         store.settle(now);
         store
@@ -217,6 +221,7 @@ impl<O: Outside> Store<O> {
     /// Does what time brings: to be called at [`Store::deadline`].
     pub fn tick(&mut self, now: Now) {
         self.settle(now);
+        self.pack(now.at);
     }
 
     /// When time alone changes something.
@@ -225,6 +230,7 @@ impl<O: Outside> Store<O> {
         let deadlines = [
             held,
             self.init.deadline(),
+            self.packing,
             self.books.clusters.deadline(now),
             self.books.listeners.deadline(now),
         ];
@@ -244,11 +250,11 @@ impl<O: Outside> Store<O> {
         let holding = (self.books.clusters.hold_start(now.at), holds);
         self.init.advance(now.at, holding);
         self.want();
-        self.publish();
+        self.publish(now.at);
         if self.init.stage() == Stage::Live && !was_live {
             // Routes are published before the first connection asks for them.
             self.with_listeners(now, |listeners, _, needs, tools| listeners.tick(needs, tools));
-            self.publish();
+            self.publish(now.at);
         }
     }
 
@@ -306,7 +312,7 @@ impl<O: Outside> Store<O> {
         self.wanted = wanted;
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, now: Instant) {
         if std::mem::take(&mut self.changes.snapshot) {
             let tables = self.books.routes.tables().chain(self.books.listeners.tables());
             let clusters = self.books.clusters.published();
@@ -328,7 +334,18 @@ impl<O: Outside> Store<O> {
             let entries: Vec<_> = self.entries(kind).into_iter().cloned().collect();
             view.resources.insert(kind, entries);
         }
+        if view.bodies().any(Kept::is_packable) {
+            self.packing = Some(now + limits::PACKING_DELAY);
+        }
         self.view.store(Arc::new(view));
+    }
+
+    /// Packs what is large, once nothing has changed for a moment.
+    fn pack(&mut self, now: Instant) {
+        if self.packing.is_some_and(|at| at <= now) {
+            self.packing = None;
+            self.view.load().bodies().for_each(Kept::pack);
+        }
     }
 
     fn entries(&self, kind: Kind) -> Vec<&Arc<Entry>> {

@@ -14,7 +14,7 @@ use tidegate_proxy::observe::access_log::{AccessLog, Format, Sink};
 use tidegate_proxy::process;
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Answer, Client};
-use tidegate_xds::resource::{Kind, Raw};
+use tidegate_xds::resource::{Kept, Kind, Raw};
 use tidegate_xds::store::view::{Entry, Failure, Origin, State};
 
 use super::*;
@@ -255,7 +255,7 @@ fn entry(kind: Kind, name: &str, origin: Origin, state: State) -> Arc<Entry> {
         .encode_to_vec(),
         _ => Vec::new(),
     };
-    let raw = Raw::new(name, "v1", body.into());
+    let raw = Kept::from(Raw::new(name, "v1", body.into()));
     let failure = Failure {
         attempt: raw.clone(),
         details: "no such thing".to_owned(),

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, BufMut, Bytes};
-use tidegate_xds::resource::{Gone, Kind, Raw, Update};
+use tidegate_xds::limits::RESPONSE_BYTES_MAX;
+use tidegate_xds::resource::{Gone, Kind, Raw, Stored, Update};
+use tidegate_xds::store::view::Accepted;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Whose configuration it is.
@@ -44,29 +46,29 @@ pub enum Corrupt {
     Garbled,
 }
 
-/// Writes it.
+/// Writes it: what is large as it is in memory, packed.
 #[must_use]
-pub fn encode(owner: &Owner, written: SystemTime, updates: &[Update]) -> Vec<u8> {
-    let size: usize = updates
-        .iter()
-        .flat_map(|update| &update.resources)
-        .map(|raw| raw.body.len() + ROUGHLY_A_HEADER)
-        .sum();
-    let mut to = Vec::with_capacity(size + ROUGHLY_A_HEADER);
+pub fn encode(owner: &Owner, written: SystemTime, accepted: &[Accepted]) -> Vec<u8> {
+    let mut to = Vec::new();
     to.put_slice(MAGIC);
     to.put_u32_le(FORMAT);
     let since = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     to.put_u64_le(since.as_secs());
     put(&mut to, owner.node.as_bytes());
     put(&mut to, owner.cluster.as_bytes());
-    for update in updates {
-        to.put_u8(number(update.kind));
-        put(&mut to, update.version.as_bytes());
-        to.put_u32_le(u32::try_from(update.resources.len()).unwrap_or(u32::MAX));
-        for raw in &update.resources {
-            put(&mut to, raw.name.as_bytes());
-            put(&mut to, raw.version.as_bytes());
-            put(&mut to, &raw.body);
+    for accepted in accepted {
+        to.put_u8(number(accepted.kind));
+        put(&mut to, accepted.version.as_bytes());
+        to.put_u32_le(u32::try_from(accepted.resources.len()).unwrap_or(u32::MAX));
+        for kept in &accepted.resources {
+            kept.pack();
+            let Stored { bytes, unpacked } = kept.stored();
+            put(&mut to, kept.name.as_bytes());
+            put(&mut to, kept.version.as_bytes());
+            // No body that is packed is empty.
+            let unpacked = unpacked.unwrap_or(0);
+            to.put_u32_le(u32::try_from(unpacked).unwrap_or(u32::MAX));
+            put(&mut to, &bytes);
         }
     }
     sealed(to)
@@ -118,7 +120,7 @@ fn body(mut rest: Bytes) -> Option<Saved> {
         let mut resources = Vec::new();
         for _ in 0..count {
             let (name, version) = (text(&mut rest)?, text(&mut rest)?);
-            resources.push(Raw::new(name, version, take(&mut rest)?));
+            resources.push(Raw::new(name, version, stored(&mut rest)?.body()));
         }
         updates.push(Update {
             kind,
@@ -144,6 +146,16 @@ fn take(rest: &mut Bytes) -> Option<Bytes> {
     (length <= rest.len()).then(|| rest.split_to(length))
 }
 
+fn stored(rest: &mut Bytes) -> Option<Stored> {
+    let unpacked = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
+    let bytes = take(rest)?;
+    // A length that is promised is made room for.
+    (unpacked <= RESPONSE_BYTES_MAX).then_some(Stored {
+        bytes,
+        unpacked: (unpacked > 0).then_some(unpacked),
+    })
+}
+
 fn text(rest: &mut Bytes) -> Option<Arc<str>> {
     let bytes = take(rest)?;
     std::str::from_utf8(&bytes).ok().map(Into::into)
@@ -166,6 +178,5 @@ fn kind(number: u8) -> Option<Kind> {
 }
 
 const MAGIC: &[u8] = b"TIDEGATE";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const CHECKSUM_BYTES: usize = 16;
-const ROUGHLY_A_HEADER: usize = 64;

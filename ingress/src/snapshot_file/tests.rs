@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tidegate_xds::resource::{Gone, Raw};
+use tidegate_xds::resource::Raw;
 
 use super::*;
 
@@ -25,19 +25,20 @@ fn settings(directory: &std::path::Path) -> Settings {
     }
 }
 
-fn update(kind: Kind, name: &str, body: &'static [u8]) -> Update {
-    Update {
+fn accepted(kind: Kind, name: &str, body: impl Into<Bytes>) -> Accepted {
+    Accepted {
         kind,
         version: "7".into(),
-        resources: vec![Raw::new(name, "3", Bytes::from_static(body))],
-        gone: Gone::Named(Vec::new()),
+        resources: vec![Raw::new(name, "3", body.into()).into()],
     }
 }
 
-fn updates() -> Vec<Update> {
+fn some() -> Vec<Accepted> {
     vec![
-        update(Kind::Cluster, "a", b"body"),
-        update(Kind::Secret, "s", b""),
+        accepted(Kind::Cluster, "a", "body"),
+        accepted(Kind::Secret, "s", ""),
+        // Large enough to be packed.
+        accepted(Kind::Routes, "r", b"many routes, ".repeat(10_000)),
     ]
 }
 
@@ -49,12 +50,14 @@ fn what_was_written_is_read_again_by_its_owner_alone() {
     let now = SystemTime::now();
     assert!(load(&directory, &settings, now).unwrap().is_none());
     directory
-        .write(&format::encode(&settings.owner, now, &updates()))
+        .write(&format::encode(&settings.owner, now, &some()))
         .unwrap();
     directory
-        .write(&format::encode(&settings.owner, now, &updates()))
+        .write(&format::encode(&settings.owner, now, &some()))
         .unwrap();
-    assert_eq!(load(&directory, &settings, now).unwrap().unwrap(), updates());
+    let written: Vec<_> = some().iter().map(Accepted::update).collect();
+    assert_eq!(load(&directory, &settings, now).unwrap().unwrap(), written);
+    assert!(directory.read().unwrap().unwrap().len() < 10_000, "it is packed");
     let mode = fs::metadata(place.path().join("snapshots/snapshot"))
         .unwrap()
         .mode();
@@ -71,7 +74,7 @@ fn what_is_too_old_or_of_a_time_to_come_is_refused() {
     let settings = settings(place.path());
     let now = SystemTime::now();
     directory
-        .write(&format::encode(&settings.owner, now, &updates()))
+        .write(&format::encode(&settings.owner, now, &some()))
         .unwrap();
     let read = |at| load(&directory, &settings, at);
     assert!(matches!(
@@ -104,17 +107,17 @@ fn a_directory_that_others_can_read_is_refused() {
 
 #[test]
 fn omitted_secrets_take_inline_keys_with_them() {
-    let mut all = updates();
-    all.push(update(Kind::Listener, "l", b"-----BEGIN EC PRIVATE KEY-----"));
-    let kept = Secrets::Omitted.of(&all);
-    assert_eq!(kept.len(), 2);
-    assert_eq!((kept[0].resources.len(), kept[1].resources.len()), (1, 0));
+    let mut all = some();
+    all.push(accepted(Kind::Listener, "l", "-----BEGIN EC PRIVATE KEY-----"));
+    Secrets::Omitted.leave_out(&mut all);
+    let left: Vec<_> = all.iter().map(|one| (one.kind, one.resources.len())).collect();
+    assert_eq!(left, [(Kind::Cluster, 1), (Kind::Routes, 1), (Kind::Listener, 0)]);
 }
 
 proptest! {
     #[test]
     fn a_changed_byte_or_a_cut_is_noticed(at in any::<prop::sample::Index>(), bit in 0_u32..8, cut: bool) {
-        let mut bytes = format::encode(&owner("n"), SystemTime::now(), &updates());
+        let mut bytes = format::encode(&owner("n"), SystemTime::now(), &some());
         let at = at.index(bytes.len());
         if cut {
             bytes.truncate(at);

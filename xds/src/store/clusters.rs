@@ -13,7 +13,7 @@ use super::view::{Entry, Origin, State};
 use super::wording::{self, Failed};
 use super::{Tools, record};
 use crate::limits;
-use crate::resource::{Gone, Kind, Raw, Update};
+use crate::resource::{Gone, Kept, Kind, Raw, Update};
 use crate::translate::cluster::{ClusterConfig, EndpointSource};
 use crate::translate::secret::{SecretName, Secrets};
 use crate::translate::{Context, Reject, cluster as translate};
@@ -81,12 +81,12 @@ impl Clusters {
             match translate::cluster(&raw.body, context) {
                 Ok(config) => read.push((raw, config)),
                 Err(Reject::Message(why)) => return Err(why),
-                Err(Reject::Resource(why)) => self.refuse(raw, why, &mut failed, tools),
+                Err(Reject::Resource(why)) => self.refuse(raw.clone().into(), why, &mut failed, tools),
             }
         }
         for (raw, config) in read {
             if let Err(why) = self.install(raw.clone(), config, Origin::Dynamic, parts, tools) {
-                self.refuse(raw, why, &mut failed, tools);
+                self.refuse(raw.clone().into(), why, &mut failed, tools);
             }
         }
         for name in self.removed_by(update, &seen) {
@@ -182,17 +182,18 @@ impl Clusters {
         }
     }
 
-    fn refuse<O>(&mut self, raw: &Raw, why: String, failed: &mut Vec<Failed>, tools: &mut Tools<'_, O>) {
+    fn refuse<O>(&mut self, raw: Kept, why: String, failed: &mut Vec<Failed>, tools: &mut Tools<'_, O>) {
         tools.changes.view.insert(Kind::Cluster);
-        let slot = self.slots.entry(Arc::clone(&raw.name)).or_default();
+        let name = Arc::clone(&raw.name);
+        let slot = self.slots.entry(Arc::clone(&name)).or_default();
         match slot.warming.as_mut().or(slot.active.as_mut()) {
             Some(version) => {
-                let failure = record::failure(raw.clone(), why.clone(), tools.now);
+                let failure = record::failure(raw, why.clone(), tools.now);
                 record::with_error(&mut version.entry, Some(failure));
             }
-            None => slot.refused = Some(record::refused(raw.clone(), why.clone(), tools.now)),
+            None => slot.refused = Some(record::refused(raw, why.clone(), tools.now)),
         }
-        failed.push((Arc::clone(&raw.name), why));
+        failed.push((name, why));
     }
 
     fn forget_failure<O>(&mut self, raw: &Raw, tools: &mut Tools<'_, O>) {
@@ -322,7 +323,7 @@ impl Clusters {
                 if let Some(warming) = &mut slot.warming {
                     warming.unfit = true;
                 }
-                self.refuse(&raw, why, &mut Vec::new(), tools);
+                self.refuse(raw, why, &mut Vec::new(), tools);
             }
         }
     }

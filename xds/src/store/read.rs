@@ -1,15 +1,15 @@
 //! What others may know of the store, and what of it outlives a restart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::counts::Counts;
-use super::view::{Origin, State, View};
+use super::view::{Accepted, View};
 use super::{Stage, Store, Ticket};
 use crate::client::Wanted;
-use crate::resource::{Gone, Kind, Raw, Update};
+use crate::resource::Kind;
 use crate::translate::secret::SecretSource;
 
 impl<O> Store<O> {
@@ -61,32 +61,8 @@ impl<O> Store<O> {
         &mut self.outside
     }
 
-    /// What was accepted from control planes, newest versions, as [`Store::apply`] takes it in this order.
-    pub fn accepted(&self) -> Vec<Update> {
-        let view = self.view.load();
-        let kinds = [
-            Kind::Cluster,
-            Kind::Endpoints,
-            Kind::Listener,
-            Kind::Secret,
-            Kind::Routes,
-        ];
-        let update = |kind: Kind| {
-            let mut newest: BTreeMap<&Arc<str>, &Raw> = BTreeMap::new();
-            for entry in view.resources.get(&kind).into_iter().flatten() {
-                let counts = matches!(entry.state, State::Active | State::Warming);
-                if counts && entry.origin == Origin::Dynamic {
-                    // What warms comes after what is in force.
-                    newest.insert(&entry.raw.name, &entry.raw);
-                }
-            }
-            Update {
-                kind,
-                version: self.versions.get(&kind).cloned().unwrap_or_default(),
-                resources: newest.into_values().cloned().collect(),
-                gone: Gone::Named(Vec::new()),
-            }
-        };
-        kinds.into_iter().map(update).collect()
+    /// What was accepted from control planes, newest versions, in the order in which [`Store::apply`] takes it.
+    pub fn accepted(&self) -> Vec<Accepted> {
+        self.view.load().accepted()
     }
 }

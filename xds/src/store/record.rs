@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::Now;
 use super::view::{Entry, Failure, Origin, State};
-use crate::resource::Raw;
+use crate::resource::{Kept, Raw};
 use crate::translate::Note;
 
 /// The entry of a resource that was accepted.
 pub(super) fn accepted(raw: Raw, origin: Origin, state: State, notes: Vec<Note>, now: Now) -> Arc<Entry> {
     Arc::new(Entry {
-        raw: raw.detached(),
+        raw: raw.into(),
         origin,
         state,
         updated: now.wall,
@@ -20,11 +20,12 @@ pub(super) fn accepted(raw: Raw, origin: Origin, state: State, notes: Vec<Note>,
 }
 
 /// The entry of a resource that was never accepted.
-pub(super) fn refused(attempt: Raw, details: String, now: Now) -> Arc<Entry> {
+pub(super) fn refused(attempt: impl Into<Kept>, details: String, now: Now) -> Arc<Entry> {
+    let attempt = attempt.into();
     let empty = Raw::new(Arc::clone(&attempt.name), "", bytes::Bytes::new());
     let failure = failure(attempt, details, now);
     Arc::new(Entry {
-        raw: empty,
+        raw: empty.into(),
         origin: Origin::Dynamic,
         state: State::Refused,
         updated: now.wall,
@@ -33,9 +34,9 @@ pub(super) fn refused(attempt: Raw, details: String, now: Now) -> Arc<Entry> {
     })
 }
 
-pub(super) fn failure(attempt: Raw, details: String, now: Now) -> Arc<Failure> {
+pub(super) fn failure(attempt: impl Into<Kept>, details: String, now: Now) -> Arc<Failure> {
     Arc::new(Failure {
-        attempt: attempt.detached(),
+        attempt: attempt.into(),
         details,
         at: now.wall,
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::resource::{Kind, Raw};
+use crate::resource::{Gone, Kept, Kind, Raw, Update};
 use crate::translate::Note;
 
 /// Everything that is known, at one point in time; read by admin endpoints through an `ArcSwap`.
@@ -18,11 +18,76 @@ pub struct View {
     pub stale: bool,
 }
 
+/// The resources of one kind that were accepted from control planes.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Of which kind.
+    pub kind: Kind,
+    /// The version of the kind that was last accepted.
+    pub version: Arc<str>,
+    /// The newest of each name, by name.
+    pub resources: Vec<Kept>,
+}
+
+impl Accepted {
+    /// What has a store accept it again.
+    #[must_use]
+    pub fn update(&self) -> Update {
+        let resources = self.resources.iter();
+        Update {
+            kind: self.kind,
+            version: Arc::clone(&self.version),
+            resources: resources
+                .map(|kept| Raw::new(Arc::clone(&kept.name), Arc::clone(&kept.version), kept.body()))
+                .collect(),
+            gone: Gone::Named(Vec::new()),
+        }
+    }
+}
+
+impl View {
+    /// What was accepted from control planes, newest versions, in the order in which a store takes it.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<Accepted> {
+        let kinds = [
+            Kind::Cluster,
+            Kind::Endpoints,
+            Kind::Listener,
+            Kind::Secret,
+            Kind::Routes,
+        ];
+        let accepted = |kind: Kind| {
+            let mut newest: BTreeMap<&Arc<str>, &Kept> = BTreeMap::new();
+            for entry in self.resources.get(&kind).into_iter().flatten() {
+                let counts = matches!(entry.state, State::Active | State::Warming);
+                if counts && entry.origin == Origin::Dynamic {
+                    // What warms comes after what is in force.
+                    newest.insert(&entry.raw.name, &entry.raw);
+                }
+            }
+            Accepted {
+                kind,
+                version: self.versions.get(&kind).cloned().unwrap_or_default(),
+                resources: newest.into_values().cloned().collect(),
+            }
+        };
+        kinds.into_iter().map(accepted).collect()
+    }
+
+    /// The resources that are in memory as they came, those that were refused too.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = &Kept> {
+        self.resources.values().flatten().flat_map(|entry| {
+            let attempt = entry.error.as_ref().map(|failure| &failure.attempt);
+            std::iter::once(&entry.raw).chain(attempt)
+        })
+    }
+}
+
 /// One resource.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// As it came.
-    pub raw: Raw,
+    pub raw: Kept,
     /// Where it came from.
     pub origin: Origin,
     /// Whether it is in force.
@@ -61,7 +126,7 @@ pub enum State {
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// What was refused.
-    pub attempt: Raw,
+    pub attempt: Kept,
     /// Why.
     pub details: String,
     /// When.

@@ -21,11 +21,12 @@ struct Maker {
 pub(super) fn messages(admin: &Admin, wanted: &Wanted) -> Vec<Message> {
     let view = admin.view();
     let bodies = view.resources.values().flatten().flat_map(|entry| {
-        let attempt = entry.error.as_ref().map(|failure| &failure.attempt.body);
-        std::iter::once(&entry.raw.body).chain(attempt)
+        let attempt = entry.error.as_ref().map(|failure| failure.attempt.body());
+        std::iter::once(entry.raw.body()).chain(attempt)
     });
+    let bodies: Vec<_> = bodies.collect();
     let roots = Kind::ALL.map(|kind| kind.type_url().trim_start_matches("type.googleapis.com/"));
-    let schema = Schema::for_contents(&roots, bodies.map(|body| &body[..]));
+    let schema = Schema::for_contents(&roots, bodies.iter().map(|body| &body[..]));
     let maker = Maker {
         view,
         schema: Arc::new(schema),
@@ -328,7 +329,7 @@ fn any(schema: &Schema, kind: Kind, entry: &Entry) -> Option<Json> {
     if entry.state == State::Refused {
         return None;
     }
-    Some(message(schema, kind, &entry.raw.body))
+    Some(message(schema, kind, &entry.raw.body()))
 }
 
 fn message(schema: &Schema, kind: Kind, body: &[u8]) -> Json {
@@ -347,7 +348,7 @@ fn error(schema: &Schema, kind: Kind, entry: &Entry) -> Option<Json> {
     Some(map([
         (
             "failed_configuration",
-            Some(message(schema, kind, &failure.attempt.body)),
+            Some(message(schema, kind, &failure.attempt.body())),
         ),
         ("last_update_attempt", Some(timestamp(failure.at))),
         ("details", Some(text(&*failure.details))),

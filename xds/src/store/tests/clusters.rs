@@ -301,7 +301,7 @@ proptest! {
         rig.pass(2 * TIMEOUT);
         let mut fresh = Rig::new();
         for update in rig.store.accepted() {
-            fresh.apply(&update);
+            fresh.apply(&update.update());
         }
         fresh.pass(2 * TIMEOUT);
         prop_assert_eq!(in_force(&rig), in_force(&fresh));

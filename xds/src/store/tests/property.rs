@@ -218,7 +218,7 @@ proptest! {
         rest(&mut rig);
         let mut fresh = Rig::new();
         for update in rig.store.accepted() {
-            fresh.apply(&update);
+            fresh.apply(&update.update());
         }
         rest(&mut fresh);
         prop_assert_eq!(met(&mut rig), met(&mut fresh));
