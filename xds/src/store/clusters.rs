@@ -14,13 +14,13 @@ use super::wording::{self, Failed};
 use super::{Tools, record};
 use crate::limits;
 use crate::resource::{Gone, Kept, Kind, Raw, Update};
-use crate::translate::cluster::{ClusterConfig, EndpointSource};
+use crate::translate::cluster::ClusterConfig;
 use crate::translate::secret::{SecretName, Secrets};
 use crate::translate::{Context, Reject, cluster as translate};
 
 mod version;
 
-use version::{Slot, Version};
+use version::{Facts, Slot, Version};
 
 /// What clusters need of other kinds.
 pub(super) struct Parts<'a> {
@@ -145,7 +145,8 @@ impl Clusters {
         let entry = record::accepted(raw, origin, State::Warming, notes, tools.now);
         let mut version = Version {
             entry,
-            config: Arc::new(config),
+            facts: Facts::of(&config),
+            config: Some(Arc::new(config)),
             cluster: None,
             unfit: false,
             overprovisioning_percent: None,
@@ -170,7 +171,7 @@ impl Clusters {
         slot.refused = None;
         tools.changes.view.insert(Kind::Cluster);
         if version.is_ready(tools.now) {
-            record::in_state(&mut version.entry, State::Active);
+            version.in_force();
             tools.changes.snapshot |= !slot.active.as_ref().is_some_and(|old| old.is_same(&version));
             slot.active = Some(version);
             slot.warming = None;
@@ -239,10 +240,7 @@ impl Clusters {
         self.files.clear();
         for (name, slot) in &self.slots {
             for version in slot.versions() {
-                if let EndpointSource::Eds {
-                    name: service, file, ..
-                } = &version.config.endpoints
-                {
+                if let Some((service, file)) = version.eds() {
                     let users = self.users.entry(Arc::clone(service)).or_default();
                     users.clusters.insert(Arc::clone(name));
                     match file {
@@ -292,7 +290,7 @@ impl Clusters {
         tools: &mut Tools<'_, O>,
     ) {
         let named = |version: &Version| {
-            let mut secrets = version.config.secrets();
+            let mut secrets = version.secrets();
             secrets.any(|secret| changed.contains(&secret.name))
         };
         let concerned: Vec<Arc<str>> = self
@@ -314,7 +312,9 @@ impl Clusters {
         let Some(newest) = slot.warming.as_ref().or(slot.active.as_ref()) else {
             return;
         };
-        let mut version = newest.afresh(tools.now);
+        let Some(mut version) = newest.afresh(tools.now) else {
+            return;
+        };
         match version.build(parts, tools) {
             Ok(()) => self.place(name, version, tools),
             Err(why) => {
@@ -424,7 +424,7 @@ impl Clusters {
     /// The secrets that are used.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
         let versions = self.slots.values().flat_map(Slot::versions);
-        versions.flat_map(|version| version.config.secrets())
+        versions.flat_map(Version::secrets)
     }
 
     /// What is told of all.
