@@ -76,7 +76,12 @@ impl Reading<'_> {
 }
 
 fn all<P, T>(protos: &[P], read: impl Fn(&P) -> Result<T, Reject>) -> Result<Vec<T>, Reject> {
-    protos.iter().map(read).collect()
+    // Most lists have one item, and there are many of them: no more room than that.
+    let mut all = Vec::with_capacity(protos.len());
+    for proto in protos {
+        all.push(read(proto)?);
+    }
+    Ok(all)
 }
 
 fn invalid(error: InvalidField) -> Reject {
