@@ -17,7 +17,9 @@
 //! assert_eq!(found(b"other.org"), Some(&Domain::Any));
 //! ```
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Domain, HeaderMutations, MutationOrder, VirtualHost};
@@ -60,7 +62,7 @@ pub enum PortMatching {
 /// Virtual hosts by domain: exact names, then the longest suffix, then the longest prefix, then `*`.
 #[derive(Debug, Default)]
 pub struct VirtualHosts {
-    exact: HashMap<Box<str>, Arc<VirtualHost>>,
+    exact: HashSet<Claim>,
     suffixes: Affixes,
     prefixes: Affixes,
     any: Option<Arc<VirtualHost>>,
@@ -71,8 +73,16 @@ pub struct VirtualHosts {
 /// Suffixes, or prefixes, and which lengths there are, the longest first.
 #[derive(Debug, Default)]
 struct Affixes {
-    hosts: HashMap<Box<str>, Arc<VirtualHost>>,
+    hosts: HashSet<Claim>,
     lengths: Vec<usize>,
+}
+
+/// A domain of a virtual host, found by its text: the text is the host's own, of which there is no other copy.
+#[derive(Debug)]
+struct Claim {
+    host: Arc<VirtualHost>,
+    /// Which of the host's domains it is.
+    domain: usize,
 }
 
 impl RouteTable {
@@ -117,14 +127,18 @@ impl VirtualHosts {
     pub fn new<H: Into<Arc<VirtualHost>>>(hosts: impl IntoIterator<Item = H>) -> Self {
         let mut index = Self::default();
         for host in hosts.into_iter().map(Into::into) {
-            for domain in &host.domains {
+            for (place, domain) in host.domains.iter().enumerate() {
                 index.ports |= domain.has_port();
-                let host = Arc::clone(&host);
+                let claim = Claim {
+                    host: Arc::clone(&host),
+                    domain: place,
+                };
                 match domain {
-                    Domain::Any => _ = index.any.get_or_insert(host),
-                    Domain::Exact(name) => _ = index.exact.entry(name.clone()).or_insert(host),
-                    Domain::Suffix(suffix) => index.suffixes.add(suffix, host),
-                    Domain::Prefix(prefix) => index.prefixes.add(prefix, host),
+                    Domain::Any => _ = index.any.get_or_insert(claim.host),
+                    // One that is there stays.
+                    Domain::Exact(_) => _ = index.exact.insert(claim),
+                    Domain::Suffix(suffix) => index.suffixes.add(suffix.len(), claim),
+                    Domain::Prefix(prefix) => index.prefixes.add(prefix.len(), claim),
                 }
             }
         }
@@ -134,7 +148,7 @@ impl VirtualHosts {
     /// The virtual host for `host`, which is lower-case, and with a port only where domains are meant to have one.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<&Arc<VirtualHost>> {
-        let exact = self.exact.get(host);
+        let exact = self.exact.get(host).map(|claim| &claim.host);
         exact
             .or_else(|| self.suffixes.longest(host, 0, tail))
             .or_else(|| self.prefixes.longest(host, 0, head))
@@ -144,15 +158,10 @@ impl VirtualHosts {
     /// Every domain that is answered, and the virtual host that has it; in no order.
     pub fn domains(&self) -> impl Iterator<Item = (Domain, &Arc<VirtualHost>)> {
         let any = self.any.iter().map(|host| (Domain::Any, host));
-        let exact = self
-            .exact
-            .iter()
-            .map(|(name, host)| (Domain::Exact(name.clone()), host));
-        let suffixes = self.suffixes.hosts.iter();
-        let suffixes = suffixes.map(|(text, host)| (Domain::Suffix(text.clone()), host));
-        let prefixes = self.prefixes.hosts.iter();
-        let prefixes = prefixes.map(|(text, host)| (Domain::Prefix(text.clone()), host));
-        any.chain(exact).chain(suffixes).chain(prefixes)
+        let claims = self.exact.iter().chain(&self.suffixes.hosts);
+        let claims = claims.chain(&self.prefixes.hosts);
+        let claimed = claims.filter_map(|claim| Some((claim.domain()?.clone(), &claim.host)));
+        any.chain(claimed)
     }
 
     /// The virtual host for a host with a port: in each kind a domain with that port, else one without.
@@ -162,6 +171,7 @@ impl VirtualHosts {
         let to_colon = named.len() - name.len();
         let exact = self.exact.get(named).or_else(|| self.exact.get(name));
         exact
+            .map(|claim| &claim.host)
             .or_else(|| self.suffixes.longest(named, to_colon, tail))
             .or_else(|| self.suffixes.longest(name, 0, tail))
             .or_else(|| self.prefixes.longest(named, name.len() + 1, head))
@@ -171,12 +181,12 @@ impl VirtualHosts {
 }
 
 impl Affixes {
-    fn add(&mut self, text: &str, host: Arc<VirtualHost>) {
-        let length = text.len();
+    fn add(&mut self, length: usize, claim: Claim) {
         if let Err(place) = self.lengths.binary_search_by(|known| length.cmp(known)) {
             self.lengths.insert(place, length);
         }
-        self.hosts.entry(text.into()).or_insert(host);
+        // One that is there stays.
+        self.hosts.insert(claim);
     }
 
     /// The host of the longest text of at least `least` bytes that `cut` finds in `name`; the name itself is longer.
@@ -194,6 +204,40 @@ impl Affixes {
         lengths
             .filter_map(|length| cut(name, *length))
             .find_map(|text| self.hosts.get(text))
+            .map(|claim| &claim.host)
+    }
+}
+
+impl Claim {
+    fn domain(&self) -> Option<&Domain> {
+        self.host.domains.get(self.domain)
+    }
+
+    fn text(&self) -> &str {
+        match self.domain() {
+            Some(Domain::Exact(text) | Domain::Suffix(text) | Domain::Prefix(text)) => text,
+            Some(Domain::Any) | None => "",
+        }
+    }
+}
+
+impl Borrow<str> for Claim {
+    fn borrow(&self) -> &str {
+        self.text()
+    }
+}
+
+impl PartialEq for Claim {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Claim {}
+
+impl Hash for Claim {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text().hash(state);
     }
 }
 
