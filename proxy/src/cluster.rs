@@ -67,15 +67,15 @@ pub struct ClusterSettings {
     pub transport: TransportSettings,
     /// How they are connected to for requests that came by HTTP/2, where that is different, as it is where endpoints speak what
     /// their clients speak. Default: it is not.
-    pub transport_http2: Option<TransportSettings>,
+    pub transport_http2: Option<Box<TransportSettings>>,
     /// How those of its endpoints are connected to that are not like the others. Default: all are alike.
     pub choices: Option<TransportChoices>,
     /// Which of its endpoints takes a request. Default: round robin.
     pub balance: BalanceSettings,
     /// Which endpoints are put aside because of how they answer. Default: none.
-    pub outlier: Option<OutlierSettings>,
+    pub outlier: Option<Box<OutlierSettings>>,
     /// How its endpoints are asked whether they are healthy. Default: not at all.
-    pub health_check: Option<HealthCheck>,
+    pub health_check: Option<Box<HealthCheck>>,
     /// The names that its endpoints are found by. Default: none; they are set by [`Cluster::set_endpoints`].
     pub discovery: Option<Discovery>,
     /// How much of it may be busy at once. Default: no bound of its own.
@@ -123,7 +123,7 @@ pub struct Cluster {
     upkeep: UpkeepCounts,
     breakers: Breakers,
     budget: Budget,
-    detector: Option<Detector>,
+    detector: Option<Box<Detector>>,
     /// Whether endpoints are checked: then new ones are unhealthy until a check has succeeded.
     checking: AtomicBool,
     /// Whether its names are looked up.
@@ -141,10 +141,13 @@ impl Cluster {
     pub fn new(settings: ClusterSettings) -> Arc<Self> {
         let metrics = ClusterMetrics::new(&settings.name);
         let breakers = Breakers::new(&settings.name, settings.breakers);
-        let way = Way::new(settings.transport.clone(), settings.transport_http2.clone());
+        let way = Way::new(
+            settings.transport.clone(),
+            settings.transport_http2.as_deref().cloned(),
+        );
         let choices = settings.choices.iter().flat_map(|choices| &choices.transports);
         let ways: Vec<Way> = choices
-            .map(|one| Way::new(one.transport.clone(), one.transport_http2.clone()))
+            .map(|one| Way::new(one.transport.clone(), one.transport_http2.as_deref().cloned()))
             .collect();
         Arc::new(Self {
             table: ArcSwap::default(),
@@ -155,7 +158,8 @@ impl Cluster {
             budget: Budget::default(),
             detector: settings
                 .outlier
-                .map(|outlier| Detector::new(outlier, fastrand::u64(..))),
+                .as_deref()
+                .map(|outlier| Box::new(Detector::new(*outlier, fastrand::u64(..)))),
             checking: AtomicBool::new(false),
             resolving: AtomicBool::new(false),
             looked_up: AtomicBool::new(settings.discovery.is_none()),

@@ -34,7 +34,7 @@ fn settings(probe: Probe, protocol: Protocol) -> ClusterSettings {
             protocol,
             ..TransportSettings::default()
         },
-        health_check: Some(check),
+        health_check: Some(check.into()),
         balance: BalanceSettings {
             panic_below_percent: 0,
             ..BalanceSettings::default()

@@ -24,7 +24,7 @@ fn settings() -> ClusterSettings {
         ..OutlierSettings::default()
     };
     ClusterSettings {
-        outlier: Some(outlier),
+        outlier: Some(outlier.into()),
         ..ClusterSettings::new(CLUSTER)
     }
 }

@@ -76,10 +76,10 @@ async fn a_pinned_certificate_is_believed_whoever_has_signed_it_and_no_other() {
 async fn a_request_goes_on_in_the_protocol_that_it_came_by_where_that_is_said() {
     let upstream = Upstream::echo().await;
     let settings = ClusterSettings {
-        transport_http2: Some(TransportSettings {
+        transport_http2: Some(Box::new(TransportSettings {
             protocol: Protocol::Http2,
             ..TransportSettings::default()
-        }),
+        })),
         ..ClusterSettings::new(CLUSTER)
     };
     let cluster = Cluster::new(settings);

@@ -12,7 +12,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let check = HealthCheck::new(Probe::Http(HttpProbe::get("/healthz")));
-//! let settings = ClusterSettings { health_check: Some(check), ..ClusterSettings::new("app") };
+//! let settings = ClusterSettings { health_check: Some(check.into()), ..ClusterSettings::new("app") };
 //! let cluster = Cluster::new(settings);
 //! cluster.set_endpoints(vec![Endpoint::new("127.0.0.1:1".parse::<SocketAddr>()?).into()]);
 //! let (_drain, watch) = Drain::new();

@@ -16,7 +16,7 @@
 //!     ejected_percent_max: 50,
 //!     ..OutlierSettings::default()
 //! };
-//! let cluster = Cluster::new(ClusterSettings { outlier: Some(outlier), ..ClusterSettings::new("app") });
+//! let cluster = Cluster::new(ClusterSettings { outlier: Some(outlier.into()), ..ClusterSettings::new("app") });
 //! let (_drain, watch) = Drain::new();
 //! // From here on ejections end and rates are compared.
 //! cluster.watch(&watch);

@@ -50,10 +50,10 @@ async fn an_outlier_is_ejected_at_once() {
         ..Consecutive::default()
     };
     let settings = ClusterSettings {
-        outlier: Some(OutlierSettings {
+        outlier: Some(Box::new(OutlierSettings {
             consecutive_5xx: Some(once),
             ..OutlierSettings::default()
-        }),
+        })),
         ..ClusterSettings::new("app")
     };
     let cluster = cluster(settings, [1, 2, 3]);

@@ -47,7 +47,7 @@ impl Cluster {
                 endpoint.state().set(Fault::Checks);
             }
             self.refresh();
-            let checking = health::run(Arc::downgrade(self), Arc::clone(&self.changed), check.clone());
+            let checking = health::run(Arc::downgrade(self), Arc::clone(&self.changed), (**check).clone());
             process::spawn(
                 "health-checks",
                 drain.unguarded(),

@@ -86,8 +86,8 @@ pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject>
     let tls = transport::read(&message, &protocol, &mut settings, context, &mut notes)?;
     (settings.breakers, settings.retry_budget) =
         breakers::read(message.circuit_breakers.as_ref(), &mut notes)?;
-    settings.outlier = outlier::read(message.outlier_detection.as_ref(), &mut notes)?;
-    settings.health_check = health::read(&message, settings.transport.protocol, &mut notes)?;
+    settings.outlier = outlier::read(message.outlier_detection.as_ref(), &mut notes)?.map(Box::new);
+    settings.health_check = health::read(&message, settings.transport.protocol, &mut notes)?.map(Box::new);
     settings.metadata = metadata(body);
     settings.metrics_name =
         (!message.alt_stat_name.is_empty()).then(|| message.alt_stat_name.as_str().into());

@@ -37,7 +37,7 @@ pub struct EndpointTransport {
     /// In the place of the cluster's `transport`.
     pub transport: TransportSettings,
     /// In the place of the cluster's `transport_http2`.
-    pub transport_http2: Option<TransportSettings>,
+    pub transport_http2: Option<Box<TransportSettings>>,
 }
 
 impl TransportChoices {

@@ -110,7 +110,7 @@ impl Reader<'_> {
         let tls = tls.map(|tls| UpstreamTls::read(tls, names, self.context, self.notes));
         let way = EndpointTransport {
             transport,
-            transport_http2,
+            transport_http2: transport_http2.map(Box::new),
         };
         Ok((way, tls.transpose()?))
     }

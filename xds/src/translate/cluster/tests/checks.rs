@@ -92,7 +92,7 @@ fn outliers_have_envoys_defaults() {
             .map(|config| config.settings.outlier.unwrap())
     };
     let usual = read(envoy::OutlierDetection::default()).unwrap();
-    assert_eq!(usual, tidegate_proxy::cluster::OutlierSettings::default());
+    assert_eq!(*usual, tidegate_proxy::cluster::OutlierSettings::default());
     let long = envoy::OutlierDetection {
         base_ejection_time: seconds(400),
         ..Default::default()
