@@ -53,6 +53,13 @@ pub struct Report {
     pub message: String,
 }
 
+impl Places {
+    /// Forgets all of them, and with them the descriptors of all messages: megabytes that nobody needs once the program runs.
+    pub(crate) fn forget(&mut self) {
+        self.parts = Vec::new();
+    }
+}
+
 impl fmt::Display for Report {
     /// The line that Envoy writes, with the place.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -44,7 +44,8 @@ pub enum ServeError {
 /// # Errors
 /// When it could not start.
 pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError> {
-    let loaded = load(flags)?;
+    let mut loaded = load(flags)?;
+    loaded.places.forget();
     let recorder = Recorder::default();
     if metrics::set_global_recorder(recorder.clone()).is_err() {
         tracing::warn!("another recorder has the metrics: statistics lack them");
