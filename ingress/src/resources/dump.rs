@@ -72,7 +72,10 @@ struct Reader {
 
 impl Reader {
     fn take(&self, config: &Value, shelf: &Shelf, into: &mut Vec<Resource>) -> Result<(), String> {
-        for (index, body) in on(config, shelf) {
+        for (index, mut body) in on(config, shelf) {
+            if shelf.kind == Kind::Endpoints {
+                without_no_weights(&mut body);
+            }
             let place = format!("{}[{index}]", shelf.list);
             let name = message_name(shelf.kind);
             let text = serde_json::to_vec(&Value::Object(body)).map_err(|error| error.to_string())?;
@@ -89,6 +92,18 @@ impl Reader {
         Ok(())
     }
 }
+
+/// Localities without a weight are shown with one of 0, which no resource may have.
+fn without_no_weights(assignment: &mut Map<String, Value>) {
+    let localities = assignment.get_mut("endpoints").and_then(Value::as_array_mut);
+    for locality in localities.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if locality.get(WEIGHT).and_then(Value::as_u64) == Some(0) {
+            locality.remove(WEIGHT);
+        }
+    }
+}
+
+const WEIGHT: &str = "load_balancing_weight";
 
 /// The resources on a shelf, each with the place of its element.
 fn on<'a>(config: &'a Value, shelf: &'a Shelf) -> impl Iterator<Item = (usize, Map<String, Value>)> + 'a {
