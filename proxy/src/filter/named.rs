@@ -28,6 +28,8 @@ use super::ext_authz::AuthorizationOverride;
 pub struct NamedFilter {
     /// Its name, which need not be the only one of that name.
     pub name: Arc<str>,
+    /// Which sort of filter it is, for overrides that are for one sort. Default: none, which is any.
+    pub sort: Option<Arc<str>>,
     /// What it does where no route says anything else.
     pub filter: Filter,
     /// Whether it does anything where no route says it. Default: yes.
@@ -54,8 +56,13 @@ pub struct NamedFilters(Option<Arc<[NamedFilter]>>);
 #[derive(Clone, Debug, Default)]
 pub struct FilterOverrides(Option<Arc<[Named]>>);
 
-/// The name of a filter, and what becomes of it.
-type Named = (Arc<str>, Override);
+#[derive(Clone, Debug)]
+struct Named {
+    name: Arc<str>,
+    /// The only sort of filter that it is for.
+    sort: Option<Arc<str>>,
+    change: Override,
+}
 
 /// What becomes of one filter.
 #[derive(Clone, Debug)]
@@ -84,8 +91,18 @@ impl NamedFilter {
     pub fn new(name: impl Into<Arc<str>>, filter: Filter) -> Self {
         Self {
             name: name.into(),
+            sort: None,
             filter,
             initially: Switch::On,
+        }
+    }
+
+    /// The same, of this sort.
+    #[must_use]
+    pub fn of_sort(self, sort: impl Into<Arc<str>>) -> Self {
+        Self {
+            sort: Some(sort.into()),
+            ..self
         }
     }
 }
@@ -111,17 +128,43 @@ impl FilterOverrides {
         self.0.is_none()
     }
 
-    /// What becomes of the filter of this name.
+    /// Overrides that are each for one sort of filter, where they name one: a filter of that name and of another sort runs as if
+    /// it were [`Override::Enabled`].
+    pub fn of_sorts<'a>(overrides: impl IntoIterator<Item = (&'a str, Option<&'a str>, Override)>) -> Self {
+        let overrides = overrides.into_iter();
+        Self::of(overrides.map(|(name, sort, change)| Named {
+            name: name.into(),
+            sort: sort.map(Into::into),
+            change,
+        }))
+    }
+
+    fn of(overrides: impl Iterator<Item = Named>) -> Self {
+        let overrides: Arc<[Named]> = overrides.collect();
+        Self((!overrides.is_empty()).then_some(overrides))
+    }
+
+    /// What becomes of the filter of this name, if it is of the sort that is meant.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Override> {
         let all = self.0.as_deref()?;
-        all.iter().find(|(of, _)| **of == *name).map(|(_, change)| change)
+        all.iter().find(|of| *of.name == *name).map(|of| &of.change)
+    }
+
+    /// What becomes of this filter.
+    fn change(&self, filter: &NamedFilter) -> Option<&Override> {
+        let all = self.0.as_deref()?;
+        let change = all.iter().find(|of| of.name == filter.name)?;
+        match (&change.sort, &filter.sort) {
+            (Some(meant), Some(sort)) if meant != sort => Some(&Override::Enabled),
+            _ => Some(&change.change),
+        }
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Override)> {
         let all = self.0.as_deref().unwrap_or_default();
-        all.iter().map(|(name, change)| (&**name, change))
+        all.iter().map(|of| (&*of.name, &of.change))
     }
 }
 
@@ -133,7 +176,7 @@ impl Levels {
         let mut changes = levels
             .into_iter()
             .filter(|level| !level.is_empty())
-            .filter_map(|level| level.get(&named.name))
+            .filter_map(|level| level.change(named))
             .peekable();
         let runs = match changes.peek() {
             Some(Override::Disabled) => false,
@@ -178,9 +221,11 @@ impl<const N: usize> From<[NamedFilter; N]> for NamedFilters {
 
 impl<S: Into<Arc<str>>> FromIterator<(S, Override)> for FilterOverrides {
     fn from_iter<I: IntoIterator<Item = (S, Override)>>(overrides: I) -> Self {
-        let named = overrides.into_iter().map(|(name, change)| (name.into(), change));
-        let overrides: Arc<[Named]> = named.collect();
-        Self((!overrides.is_empty()).then_some(overrides))
+        Self::of(overrides.into_iter().map(|(name, change)| Named {
+            name: name.into(),
+            sort: None,
+            change,
+        }))
     }
 }
 
@@ -255,5 +300,30 @@ mod tests {
             [None, Some(Replaced(numbered(2))), Some(Replaced(numbered(3)))],
             Some("2"),
         );
+    }
+
+    #[test]
+    fn what_is_meant_for_another_sort_of_filter_only_switches_on() {
+        let check = |sort: Option<&str>, meant: Option<&str>, change: Override, expected: Option<&str>| {
+            let levels = Levels {
+                route: FilterOverrides::of_sorts([("a", meant, change)]),
+                ..Levels::default()
+            };
+            let named = NamedFilter {
+                sort: sort.map(Into::into),
+                ..NamedFilter::new("a", numbered(1))
+            };
+            assert_eq!(
+                levels.resolve(&named).map(number).as_deref(),
+                expected,
+                "{sort:?} {meant:?}"
+            );
+        };
+        let replaced = || Override::Replaced(numbered(2));
+        check(Some("x"), Some("x"), replaced(), Some("2"));
+        check(Some("x"), Some("y"), replaced(), Some("1"));
+        check(Some("x"), Some("y"), Override::Disabled, Some("1"));
+        check(Some("x"), None, Override::Disabled, None);
+        check(None, Some("y"), replaced(), Some("2"));
     }
 }

@@ -1,5 +1,6 @@
 //! HTTP filters: those of a connection manager, and what routes make of them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use envoy_types::pb::envoy::config::route::v3::FilterConfig;
@@ -43,12 +44,33 @@ pub fn overrides(configs: &HashMap<String, Any>) -> Result<FilterOverrides, Reje
     let mut changes = Vec::with_capacity(configs.len());
     for (name, config) in configs {
         if let Some(change) = override_of(name, config)? {
-            changes.push((name.as_str(), change));
+            changes.push((name.as_str(), settings_in(config), change));
         }
     }
     // A hash map has no order, and what is equal has to look equal.
-    changes.sort_by_key(|(name, _)| *name);
-    Ok(changes.into_iter().collect())
+    changes.sort_by_key(|(name, ..)| *name);
+    let changes = changes.iter().map(|(name, settings, change)| {
+        // As in Envoy settings for another sort of filter are none, though the filter then runs.
+        (*name, settings.as_deref().map(sort), change.clone())
+    });
+    Ok(FilterOverrides::of_sorts(changes))
+}
+
+/// The settings for a filter in an override. Whether a filter runs at all is said without any, whatever filter it is.
+fn settings_in(config: &Any) -> Option<Cow<'_, str>> {
+    if !is::<FilterConfig>(config) {
+        return Some(Cow::Borrowed(type_name(config)));
+    }
+    let wrapped: FilterConfig = unpack(config)
+        .ok()
+        .filter(|wrapped: &FilterConfig| !wrapped.disabled)?;
+    let config = wrapped.config.filter(|config| !config.type_url.is_empty())?;
+    Some(Cow::Owned(type_name(&config).to_owned()))
+}
+
+/// The sort of filter that a message is of: its package. A filter takes settings of its own sort only.
+fn sort(of: &str) -> &str {
+    of.rsplit_once('.').map_or(of, |(package, _)| package)
 }
 
 fn override_of(name: &str, config: &Any) -> Result<Option<Override>, Reject> {
@@ -189,6 +211,7 @@ fn http_filter(
     }
     Ok(Read::Filter(NamedFilter {
         name: filter.name.as_str().into(),
+        sort: Some(sort(type_name(config)).into()),
         filter: match type_name(config) {
             health_check::SETTINGS => health_check::settings(&unpack(config)?, &context.readiness, notes)?,
             _ => settings(filter, config, effect, notes)?,

@@ -211,3 +211,28 @@ fn every_name_is_one_that_messages_have() {
     assert_eq!(scripts::LUA, pb::lua::v3::Lua::full_name());
     assert_eq!(scripts::LUA_PER_ROUTE, pb::lua::v3::LuaPerRoute::full_name());
 }
+
+/// Or a route could switch authorization off by the settings of something else.
+#[test]
+fn settings_for_another_sort_of_filter_are_none() {
+    let of = |config: Any| {
+        let changes = overrides(&HashMap::from([("x".to_owned(), config)])).unwrap();
+        format!("{changes:?}")
+    };
+    let rbac = r#"sort: Some("envoy.extensions.filters.http.rbac.v3")"#;
+    assert!(of(pack_any(pb::rbac::v3::RbacPerRoute::default())).contains(rbac));
+    let wrapped = |config: Option<Any>, disabled| {
+        of(pack_any(FilterConfig {
+            config,
+            disabled,
+            is_optional: false,
+        }))
+    };
+    let settings = || Some(pack_any(pb::rbac::v3::RbacPerRoute::default()));
+    assert!(wrapped(settings(), false).contains(rbac));
+    assert!(wrapped(settings(), true).contains("sort: None"));
+    let cors = filter("x", pack_any(pb::cors::v3::Cors::default()));
+    let filters = read(&[cors, router()]).0.unwrap().filters;
+    let sort = filters.as_slice()[0].sort.as_deref();
+    assert_eq!(sort, Some("envoy.extensions.filters.http.cors.v3"));
+}
