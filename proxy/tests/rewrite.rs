@@ -169,21 +169,26 @@ async fn a_head_above_the_route_s_bound_gets_431() {
 }
 
 #[tokio::test]
-async fn a_share_of_a_split_may_have_a_host_of_its_own() {
-    let share = WeightedCluster {
-        cluster: CLUSTER.into(),
-        weight: 1,
-        headers: HeaderMutations::default(),
-        overrides: FilterOverrides::default(),
-        host: Some(Arc::new(HostRewrite::literal("share.example").unwrap())),
-    };
-    let (front, upstream) = forwarding(PathMatch::default(), |forward| {
-        forward.to = Destination::Split(Split::new([share]).unwrap());
-        forward.host = HostRewrite::literal("route.example").unwrap();
-    })
-    .await;
-    get(front.address, HOST, "/").await;
-    assert_eq!(upstream.seen()[0].header("host"), Some("share.example"));
+async fn a_share_of_a_split_may_have_a_host_of_its_own_where_the_route_has_none() {
+    for (of_route, expected) in [
+        (HostRewrite::default(), "share.example"),
+        (HostRewrite::literal("route.example").unwrap(), "route.example"),
+    ] {
+        let share = WeightedCluster {
+            cluster: CLUSTER.into(),
+            weight: 1,
+            headers: HeaderMutations::default(),
+            overrides: FilterOverrides::default(),
+            host: Some(Arc::new(HostRewrite::literal("share.example").unwrap())),
+        };
+        let (front, upstream) = forwarding(PathMatch::default(), |forward| {
+            forward.to = Destination::Split(Split::new([share]).unwrap());
+            forward.host = of_route;
+        })
+        .await;
+        get(front.address, HOST, "/").await;
+        assert_eq!(upstream.seen()[0].header("host"), Some(expected));
+    }
 }
 
 #[tokio::test]

@@ -31,11 +31,20 @@ pub(crate) fn to_request(
     request: &mut Request<Body>,
 ) -> Result<hash::Hashed, Error> {
     let hashed = hash::of(&forward.hash, request, found.client(peer));
-    // As in Envoy the share of a split comes first and the route has the last word.
+    // As in Envoy the share of a split comes first, whole, and the route has the last word.
+    if found.host.is_some() || !found.levels.share.is_empty() {
+        change_fields(found, peer, request, |fields, context| {
+            found.levels.apply_share_to_request(fields, context);
+        });
+    }
     if let Some(host) = &found.host {
         host.apply(request);
     }
-    change_fields(found, peer, request);
+    change_fields(found, peer, request, |fields, context| {
+        found
+            .levels
+            .apply_to_request(&found.route.headers, fields, context);
+    });
     // The host may be made of the path as it came in; the path then changes.
     forward.host.apply(request);
     forward
@@ -118,7 +127,12 @@ fn head_bytes(request: &Request<Body>) -> usize {
             .sum::<usize>()
 }
 
-fn change_fields(found: &Found, peer: &Peer, request: &mut Request<Body>) {
+fn change_fields(
+    found: &Found,
+    peer: &Peer,
+    request: &mut Request<Body>,
+    change: impl FnOnce(&mut HeaderMap, &Context<'_>),
+) {
     let mut fields = std::mem::take(request.headers_mut());
     let context = Context {
         method: request.method(),
@@ -126,8 +140,7 @@ fn change_fields(found: &Found, peer: &Peer, request: &mut Request<Body>) {
         version: request.version(),
         client: found.client(peer),
     };
-    let levels = &found.levels;
-    levels.apply_to_request(&found.route.headers, &mut fields, &context);
+    change(&mut fields, &context);
     *request.headers_mut() = fields;
 }
 

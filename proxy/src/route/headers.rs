@@ -385,13 +385,20 @@ pub(crate) struct Levels {
 }
 
 impl Levels {
+    /// The changes of the share, which come first.
+    pub(crate) fn apply_share_to_request(&self, headers: &mut HeaderMap, context: &Context<'_>) {
+        self.share.apply_to_request(headers, context);
+    }
+
+    /// All others.
     pub(crate) fn apply_to_request(
         &self,
         route: &HeaderMutations,
         headers: &mut HeaderMap,
         context: &Context<'_>,
     ) {
-        for level in self.in_order(route) {
+        let [_share, others @ ..] = self.in_order(route);
+        for level in others {
             level.apply_to_request(headers, context);
         }
     }

@@ -74,10 +74,16 @@ fn the_last_level_has_the_last_word() {
         order: MutationOrder::default(),
     };
     let mut result = HeaderMap::new();
-    with_context(|context| levels.apply_to_request(&level("route"), &mut result, context));
+    with_context(|context| {
+        levels.apply_share_to_request(&mut result, context);
+        levels.apply_to_request(&level("route"), &mut result, context);
+    });
     assert_eq!(result["x-a"], "table");
     levels.order = MutationOrder::MostSpecificLast;
-    with_context(|context| levels.apply_to_request(&level("route"), &mut result, context));
+    with_context(|context| {
+        levels.apply_share_to_request(&mut result, context);
+        levels.apply_to_request(&level("route"), &mut result, context);
+    });
     assert_eq!(result["x-a"], "route");
 }
 
