@@ -168,7 +168,7 @@ fn append_forwarded(headers: &mut HeaderMap, peer: &Peer) {
 
 fn join(headers: &HeaderMap, name: &HeaderName, last: &[u8], separator: Separator) -> Option<HeaderValue> {
     let mut joined = Vec::new();
-    for value in headers.get_all(name) {
+    for value in headers.get_all(name).iter().filter(|value| !value.is_empty()) {
         joined.extend_from_slice(value.as_bytes());
         joined.extend_from_slice(match separator {
             Separator::CommaBlank => b", ",

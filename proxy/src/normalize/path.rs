@@ -17,6 +17,8 @@
 pub struct PathPolicy {
     /// Dot segments and bytes that servers read differently. Default: resolved, and refused.
     pub dots: DotSegments,
+    /// Percent-encoded characters that need no encoding. Default: kept.
+    pub unreserved: Unreserved,
     /// Runs of slashes. Default: kept.
     pub slashes: Slashes,
     /// Slashes that are percent-encoded. Default: kept.
@@ -31,6 +33,16 @@ pub enum DotSegments {
     Resolve,
     /// The path is taken as it is, whatever an upstream may read into it.
     Keep,
+}
+
+/// What becomes of percent-encoded letters, digits, `-`, `.`, `_` and `~`, which mean the same without (RFC 3986 §6.2.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unreserved {
+    /// They stay as they came.
+    #[default]
+    Keep,
+    /// They are decoded, so that a route by `/a` takes `/%61` too.
+    Decode,
 }
 
 /// What becomes of `//`.
@@ -90,6 +102,11 @@ pub fn normalize(path: &str, policy: &PathPolicy) -> Result<Option<Changed>, &'s
         };
         changed = Some(unescape_slashes(path));
     }
+    if policy.unreserved == Unreserved::Decode
+        && let Some(decoded) = decode_unreserved(changed.as_deref().unwrap_or(path))
+    {
+        changed = Some(decoded);
+    }
     if policy.dots == DotSegments::Resolve
         && let Some(resolved) = resolve(changed.as_deref().unwrap_or(path))?
     {
@@ -133,6 +150,37 @@ fn unescape_slashes(path: &str) -> String {
     }
     unescaped.push_str(rest);
     unescaped
+}
+
+fn decode_unreserved(path: &str) -> Option<String> {
+    let mut parts = path.split('%');
+    let mut decoded = parts.next()?.to_owned();
+    let mut is_changed = false;
+    for part in parts {
+        match part
+            .split_at_checked(2)
+            .and_then(|(code, rest)| Some((unreserved(code)?, rest)))
+        {
+            Some((character, rest)) => {
+                decoded.push(character);
+                decoded.push_str(rest);
+                is_changed = true;
+            }
+            None => {
+                decoded.push('%');
+                decoded.push_str(part);
+            }
+        }
+    }
+    is_changed.then_some(decoded)
+}
+
+/// The unreserved character with this code in two hexadecimal digits.
+fn unreserved(code: &str) -> Option<char> {
+    let is_code = code.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let byte = u8::from_str_radix(code, 16).ok().filter(|_| is_code)?;
+    let character = char::from(byte);
+    (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')).then_some(character)
 }
 
 fn merge(path: &str) -> Option<String> {

@@ -157,11 +157,12 @@ fn a_field_that_is_overwritten_has_one_value_however_the_client_spelt_it() {
 
 #[test]
 fn a_path_becomes_what_its_policy_says() {
-    use path::{DotSegments, EscapedSlashes, PathPolicy, Slashes};
+    use path::{DotSegments, EscapedSlashes, PathPolicy, Slashes, Unreserved};
     let policy = |dots, slashes, escaped_slashes| PathPolicy {
         dots,
         slashes,
         escaped_slashes,
+        ..PathPolicy::default()
     };
     let check = |policy: PathPolicy, path: &str, expected: Result<&str, &str>| {
         let found = path::normalize(path, &policy);
@@ -176,6 +177,12 @@ fn a_path_becomes_what_its_policy_says() {
     };
     let as_it_is = policy(DotSegments::Keep, Slashes::Keep, EscapedSlashes::Keep);
     check(as_it_is, "/a/../b//c%2F%00\\%zz", Ok("/a/../b//c%2F%00\\%zz"));
+    let decoding = PathPolicy {
+        unreserved: Unreserved::Decode,
+        ..PathPolicy::default()
+    };
+    check(decoding, "/%61%7e%2D/b/%2e%2E/%C3%A9%20", Ok("/a~-/%C3%A9%20"));
+    check(decoding, "/a%2561", Ok("/a%2561"));
     let merging = policy(DotSegments::Resolve, Slashes::Merge, EscapedSlashes::Keep);
     check(merging, "//a/./b///c%2F/", Ok("/a/b/c%2F/"));
     let refusing = policy(DotSegments::Resolve, Slashes::Keep, EscapedSlashes::Refuse);

@@ -122,9 +122,8 @@ pub(super) fn edge(of: &OfListener<'_>, trust: &Trust) -> EdgePolicy {
 }
 
 /// The fields by which Envoy can be told what to do: nobody is internal unless a listener says so, and none here does.
-const OF_CLIENTS: [&str; 16] = [
+const OF_CLIENTS: [&str; 15] = [
     "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-external-address",
     "x-envoy-force-trace",
     "x-envoy-hedge-on-per-try-timeout",
     "x-envoy-internal",
@@ -142,10 +141,11 @@ const OF_CLIENTS: [&str; 16] = [
 ];
 
 /// And what only another Envoy in front may say.
-const OF_THE_EDGE: [&str; 5] = [
+const OF_THE_EDGE: [&str; 6] = [
     "x-envoy-decorator-operation",
     "x-envoy-downstream-service-cluster",
     "x-envoy-downstream-service-node",
+    "x-envoy-external-address",
     "x-envoy-original-host",
     "x-envoy-original-path",
 ];

@@ -4,7 +4,7 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::PathWithEscapedSlashesAction as Escaped;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::StripPortMode;
 use tidegate_proxy::normalize::host::{HostDot, HostPort};
-use tidegate_proxy::normalize::path::{DotSegments, EscapedSlashes, PathPolicy, Slashes};
+use tidegate_proxy::normalize::path::{DotSegments, EscapedSlashes, PathPolicy, Slashes, Unreserved};
 
 use super::truth;
 
@@ -33,6 +33,11 @@ pub(super) fn policy(manager: &HttpConnectionManager) -> PathPolicy {
             DotSegments::Resolve
         } else {
             DotSegments::Keep
+        },
+        unreserved: if truth(manager.normalize_path) {
+            Unreserved::Decode
+        } else {
+            Unreserved::Keep
         },
         slashes: if manager.merge_slashes {
             Slashes::Merge
