@@ -6,6 +6,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy;
 use tidegate_proxy::filter::cors::{Credentials, PrivateNetwork};
 use tidegate_proxy::filter::{Cors, Filter};
+use tidegate_proxy::route::TextMatch;
 
 use crate::translate::Reject;
 use crate::translate::fraction::{MILLION, runtime_per_million};
@@ -19,11 +20,15 @@ pub(super) fn policy(policy: &CorsPolicy) -> Result<Filter, Reject> {
     if runtime_per_million(policy.filter_enabled.as_ref(), MILLION) == 0 {
         return Ok(Filter::Nothing);
     }
-    let origins = policy
+    let mut origins = policy
         .allow_origin_string_match
         .iter()
         .map(text_match::string)
         .collect::<Result<Vec<_>, _>>()?;
+    // As in Envoy who takes `*` takes every origin.
+    if origins.iter().any(|origin| origin.matches(b"*")) {
+        origins = vec![TextMatch::prefix("")];
+    }
     let invalid = |error: tidegate_proxy::route::InvalidField| Reject::Resource(error.to_string());
     let mut cors = Cors::of_origins(origins);
     if !policy.allow_methods.is_empty() {

@@ -236,3 +236,20 @@ fn settings_for_another_sort_of_filter_are_none() {
     let sort = filters.as_slice()[0].sort.as_deref();
     assert_eq!(sort, Some("envoy.extensions.filters.http.cors.v3"));
 }
+
+#[test]
+fn who_takes_a_star_takes_every_origin() {
+    use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
+    use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+    let policy = pb::cors::v3::CorsPolicy {
+        allow_origin_string_match: vec![StringMatcher {
+            match_pattern: Some(MatchPattern::Exact("*".to_owned())),
+            ignore_case: false,
+        }],
+        ..pb::cors::v3::CorsPolicy::default()
+    };
+    let Ok(Filter::Cors(cors)) = cors::policy(&policy) else {
+        panic!("it is a policy");
+    };
+    assert!(format!("{cors:?}").contains(r#"Prefix("")"#), "{cors:?}");
+}
