@@ -21,6 +21,8 @@ mod actions;
 mod ask;
 #[path = "envoy_differential/edits.rs"]
 mod edits;
+#[path = "envoy_differential/filters.rs"]
+mod filters;
 #[path = "envoy_differential/matches.rs"]
 mod matches;
 #[path = "envoy_differential/mutants.rs"]
@@ -43,7 +45,7 @@ use pair::Pair;
 const REQUESTS: usize = 200;
 
 /// How many differences, each of another sort, are made small and shown.
-const SHOWN_MAX: usize = 4;
+const SHOWN_MAX: usize = 6;
 
 /// One seed for each world. `TIDEGATE_DIFFERENTIAL=17` runs world 17 alone, `=100-200` those; every run without it is the same.
 fn worlds() -> std::ops::Range<u64> {

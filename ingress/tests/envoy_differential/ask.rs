@@ -5,7 +5,9 @@ use fastrand::Rng;
 use super::upstream::{ANSWER, CASE};
 use super::world::one;
 
-const METHODS: [&str; 8] = ["GET", "GET", "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS"];
+const METHODS: [&str; 10] = [
+    "GET", "GET", "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "OPTIONS", "PATCH",
+];
 
 const HOSTS: [&str; 17] = [
     "a.example",
@@ -27,7 +29,7 @@ const HOSTS: [&str; 17] = [
     "example",
 ];
 
-const PATHS: [&str; 26] = [
+const PATHS: [&str; 36] = [
     "/",
     "/a",
     "/a",
@@ -54,10 +56,20 @@ const PATHS: [&str; 26] = [
     "/a?q=%31",
     "/a/b/?q=1?2",
     "/a?Q=1",
+    "/%61/b",
+    "/a/%2E%2E/b",
+    "/a/%2e/b",
+    "/a/..%2Fb",
+    "/a/../../b",
+    "/a%5Cb",
+    "/a/b%3Fq=1",
+    "///a///b",
+    "/a/b/..",
+    "/a~b/%7E",
 ];
 
 /// Fields by which routes choose, which others change, or which Envoy itself reads.
-const FIELDS: [(&str, &str); 45] = [
+const FIELDS: [(&str, &str); 69] = [
     ("x-h", "1"),
     ("x-h", "12"),
     ("x-h", "Abc"),
@@ -103,6 +115,30 @@ const FIELDS: [(&str, &str); 45] = [
     ("x_under_score", "1"),
     ("via", "1.1 other"),
     ("authorization", "Bearer x"),
+    ("origin", "https://a.example"),
+    ("origin", "https://b.example"),
+    ("origin", "http://elsewhere"),
+    ("access-control-request-method", "PUT"),
+    ("access-control-request-method", "GET"),
+    ("access-control-request-headers", "x-a"),
+    ("access-control-request-private-network", "true"),
+    ("x-forwarded-for", "not an address"),
+    ("x-forwarded-for", "192.0.2.1, [2001:db8::1]"),
+    ("x-forwarded-for", ""),
+    ("x-forwarded-proto", "ftp"),
+    ("x-forwarded-port", "1234"),
+    ("forwarded", "for=192.0.2.9"),
+    ("x-envoy-retry-on", "5xx"),
+    ("x-envoy-retry-grpc-on", "unavailable"),
+    ("x-envoy-retriable-status-codes", "404"),
+    ("x-envoy-upstream-rq-per-try-timeout-ms", "3000"),
+    ("x-envoy-hedge-on-per-try-timeout", "true"),
+    ("x-envoy-external-address", "192.0.2.3"),
+    ("x-envoy-original-host", "lie.example"),
+    ("x-envoy-decorator-operation", "lie"),
+    ("x-envoy-downstream-service-cluster", "lie"),
+    ("x-envoy-ip-tags", "lie"),
+    ("x-envoy-force-trace", "true"),
 ];
 
 /// Those that may come more than once.

@@ -426,8 +426,10 @@ pub(crate) fn listener(name: &str) -> Value {
         // Or Envoy hears a second long who writes to a connection that it has ended.
         "@type": MANAGER, "stat_prefix": name, "delayed_close_timeout": "0.02s",
         "rds": {"route_config_name": ROUTES, "config_source": {"resource_api_version": "V3", "ads": {}}},
-        "http_filters": [{"name": "router", "typed_config":
-            {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
+        "http_filters": [
+            {"name": "origins", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"}},
+            {"name": "router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}},
+        ],
     });
     let own = match name {
         "edge" => json!({"use_remote_address": true, "via": "edge"}),

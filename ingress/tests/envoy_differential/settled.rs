@@ -9,7 +9,8 @@ use super::upstream::Seen;
 /// A way to differ on purpose.
 type Way = (&'static str, fn(&Ask, &mut Outcome, &mut Outcome));
 
-const WAYS: [Way; 14] = [
+const WAYS: [Way; 15] = [
+    ("vary by origin", vary),
     ("gRPC to HTTP/1.1", grpc_to_http1),
     ("own URL in direct responses", own_url),
     ("what is left of grpc-timeout", grpc_timeout),
@@ -17,7 +18,7 @@ const WAYS: [Way; 14] = [
     ("unread body", unread),
     ("framing of HEAD", framing_of_head),
     ("framing of no body", framing_of_nothing),
-    ("length of OPTIONS", length_of_options),
+    ("length of no body", length_of_nothing),
     ("path of redirects", path_of_redirects),
     ("host of endpoints", host_of_endpoints),
     ("forwarded host at the edge", forwarded_host),
@@ -111,6 +112,14 @@ fn unread(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
     }
 }
 
+/// What is for one origin is not for caches to give to others.
+fn vary(_ask: &Ask, ours: &mut Outcome, _envoys: &mut Outcome) {
+    if ours.field("access-control-allow-origin").is_some() {
+        ours.fields
+            .retain(|(name, value)| name != "vary" || value != "origin");
+    }
+}
+
 /// What frames the response that a HEAD does not get: Envoy says `chunked`, or the length of another body; and no reason in gRPC.
 fn framing_of_head(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
     if ask.method != "HEAD" {
@@ -138,8 +147,8 @@ fn framing_of_nothing(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
 }
 
 /// Envoy says that there is no body with methods for which RFC 9110 §8.6 does not ask for that.
-fn length_of_options(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
-    if ask.method == "OPTIONS" {
+fn length_of_nothing(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    if matches!(ask.method, "OPTIONS" | "PATCH") {
         for (_, envoy) in tries(ours, envoys) {
             envoy
                 .fields
@@ -184,10 +193,12 @@ fn host_of_endpoints(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
 
 /// At the edge no client says by which name it came, so that routes find nothing there.
 fn forwarded_host(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
-    if ask.listener == EDGE && ask.field("x-forwarded-host").is_some() {
-        for (our, envoy) in tries(ours, envoys) {
-            our.fields.retain(|(name, _)| name != "x-forwarded-host");
-            envoy.fields.retain(|(name, _)| name != "x-forwarded-host");
+    for name in ["x-forwarded-host", "forwarded"] {
+        if ask.listener == EDGE && ask.field(name).is_some() {
+            for (our, envoy) in tries(ours, envoys) {
+                our.fields.retain(|(of, _)| of != name);
+                envoy.fields.retain(|(of, _)| of != name);
+            }
         }
     }
 }
@@ -225,9 +236,12 @@ fn scheme(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
 }
 
 /// A request that is refused for what it is: why is said in our own words, and not as gRPC, as its fields are not believed.
-fn refused(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
-    let is_refused = envoys.status == 400 || envoys.field("grpc-status") == Some("13");
-    if ours.status == 400 && is_refused && answered_here(ours, envoys) {
+fn refused(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
+    let is_400 = |outcome: &Outcome| outcome.status == 400 || outcome.field("grpc-status") == Some("13");
+    // A backslash is a slash to some and to Envoy, where paths are made tidy; ours takes none.
+    let backslash = ask.listener == TIDY && ask.path.contains("%5C");
+    let is_settled = backslash || is_400(envoys) && envoys.upstream.is_empty();
+    if is_400(ours) && ours.upstream.is_empty() && is_settled {
         *ours = envoys.clone();
     }
 }
@@ -246,7 +260,7 @@ fn tries<'a>(
 
 /// What ours says of resources that it refuses and Envoy takes: they would send requests where nobody is, or serve no name.
 const REFUSED_HERE: [&str; 16] = [
-    "a filter chain needs a connection manager here",
+    "a filter chain needs a connection manager",
     "Unexpected secret type",
     "cluster_header: invalid HTTP header name",
     "host_rewrite_header: invalid HTTP header name",

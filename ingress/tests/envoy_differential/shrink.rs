@@ -80,7 +80,11 @@ fn without(value: &mut Value, place: &mut usize) -> bool {
 
 /// Whether a message is still one that both take without this field. Lists of required things get shorter by their items.
 fn is_optional(name: &str) -> bool {
-    const REQUIRED: [&str; 24] = [
+    const REQUIRED: [&str; 28] = [
+        "@type",
+        "exact",
+        "suffix",
+        "config",
         "name",
         "match",
         "route",

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::{actions, edits, matches};
+use super::{actions, edits, filters, matches};
 
 /// The clusters that exist; routes name one more.
 pub(crate) const CLUSTERS: [&str; 2] = ["ns/one", "ns/two"];
@@ -77,6 +77,7 @@ fn host(rng: &mut Rng, domains: Vec<&str>) -> Value {
     if rarely(rng, 8) {
         put(&mut host, "retry_policy", actions::retry(rng));
     }
+    filters::add(rng, &mut host);
     edits::add(rng, &mut host, "host");
     host
 }
@@ -89,6 +90,7 @@ fn route(rng: &mut Rng, name: &str) -> Value {
         _ => ("route", actions::forward(rng)),
     };
     put(&mut route, action.0, action.1);
+    filters::add(rng, &mut route);
     edits::add(rng, &mut route, "route");
     route
 }
