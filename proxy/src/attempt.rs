@@ -18,7 +18,7 @@ use crate::upstream::Timing;
 use crate::worker::Worker;
 
 mod once;
-mod replay;
+pub(crate) mod replay;
 mod retry;
 mod timeout;
 mod tries;

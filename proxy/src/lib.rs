@@ -86,6 +86,7 @@ pub mod limit;
 mod pool;
 mod exchange;
 mod mirror;
+mod detour;
 mod upgrade;
 pub mod relay;
 mod respond;

@@ -169,7 +169,10 @@ fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Error> {
 }
 
 /// Leaves a request target in origin form, its path as `policy` wants it: what is matched is what is forwarded.
-fn normalize_path<B>(request: &mut Request<B>, policy: &PathPolicy) -> Result<path::Redirect, Error> {
+pub(crate) fn normalize_path<B>(
+    request: &mut Request<B>,
+    policy: &PathPolicy,
+) -> Result<path::Redirect, Error> {
     let uri = request.uri();
     if uri.path() == "*" && request.method() == Method::OPTIONS {
         return Ok(path::Redirect::No);

@@ -13,6 +13,7 @@ use crate::attempt::{self, Errand};
 use crate::body::Body;
 use crate::config::manners::Before;
 use crate::connection::{Patience, Peer};
+use crate::detour::{Detour, Kept, Trail};
 use crate::error::{Error, Kind};
 use crate::filter::{self, Passed};
 use crate::mirror;
@@ -21,7 +22,7 @@ use crate::observe::Observation;
 use crate::observe::counts::one;
 use crate::pool;
 use crate::respond::{self, Dialect};
-use crate::route::{self, Action, Chosen, Found, Redirect, apply};
+use crate::route::{self, Action, Chosen, Forward, Found, Redirect, apply};
 use crate::upstream::{Target, Upstream};
 use crate::worker::Worker;
 
@@ -131,78 +132,132 @@ fn be_patient(found: &Found, patience: &Patience, request: &mut Request<Body>) {
     }
 }
 
-/// Does what the route says: answers, or sends the request on its way, which takes it out of `request`.
+/// Follows the request to where its route says, and from there to where redirects lead that are followed here.
 async fn follow(
     worker: &Arc<Worker>,
-    (peer, patience): (&Peer, &Patience),
+    who: (&Peer, &Patience),
     found: &mut Found,
     passed: &mut Passed,
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
+    let mut trail = Trail::default();
+    loop {
+        match step(worker, who, found, (passed, &mut trail), request).await? {
+            Step::Done(response) => return Ok(response),
+            Step::Detour(detour) => {
+                *passed = Passed::default();
+                (*request, *found) = (detour.request, detour.found);
+            }
+        }
+    }
+}
+
+/// What has become of a request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request ends with the large one"
+)]
+enum Step {
+    Done(Response<Body>),
+    Detour(Box<Detour>),
+}
+
+/// Does what the route says: answers, or sends the request on its way, which takes it out of `request`.
+async fn step(
+    worker: &Arc<Worker>,
+    (peer, patience): (&Peer, &Patience),
+    found: &mut Found,
+    (passed, trail): (&mut Passed, &mut Trail),
+    request: &mut Request<Body>,
+) -> Result<Step, Error> {
     if let Some(forward) = found.route.as_forward() {
         apply::within_limits(forward, peer, request)?;
     }
     if let Some(response) = filter::run(worker, peer, found, request, passed).await? {
-        return Ok(response);
+        return Ok(Step::Done(response));
     }
     found_behind_filters(found, peer, patience, request)?;
     let found = &*found;
-    let (mut response, edits) = match &found.route.action {
+    match &found.route.action {
         Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
-            let manners = peer.http().manners.as_deref();
-            if manners.is_some() && !matches!(found.chosen, Chosen::Cluster(_)) {
-                // Envoy's answer for a cluster that is missing is made from the request as it came.
-                let edits = apply::response_edits(found, peer, request, None);
-                edits.into_iter().for_each(|edits| passed.changed_by_route(edits));
-                return Err(missing(found));
-            }
-            let before = manners.map(|_| Before::of(request, found, forward));
-            let hashed = apply::to_request(found, forward, peer, request)?;
-            if let (Some(manners), Some(before)) = (manners, before) {
-                manners.on_rewrite(request, &before);
-                manners.on_deadline(request, found.route.policy.as_deref());
-            }
-            // What the response is told of the request is the request as it is sent.
-            let edits = apply::response_edits(found, peer, request, hashed.set_cookie);
-            if let Chosen::Cluster(cluster) = &found.chosen {
-                pool::key::introduce(cluster, peer, request);
-            }
-            if let Some(policy) = found.route.policy.as_deref() {
-                mirror::copy(worker, policy, request);
-            }
-            let sent = manners.map(|_| Instant::now());
-            let sending = send(worker, found, hashed.hash, request).await;
-            let (mut response, edits) = match (sending, edits) {
-                (Ok(response), edits) => (response, edits),
-                (Err(error), edits) => {
-                    // Envoy's routes change its own answers too.
-                    let edits = edits.filter(|_| manners.is_some());
-                    edits.into_iter().for_each(|edits| passed.changed_by_route(edits));
-                    return Err(error);
-                }
-            };
-            if let (Some(manners), Some(sent)) = (manners, sent) {
-                manners.on_answer(response.headers_mut(), sent.elapsed());
+            forward_on(worker, peer, (found, forward), (passed, trail), request).await
+        }
+        _ => answer_here(peer, found, request).map(Step::Done),
+    }
+}
+
+/// Sends the request to its upstream.
+async fn forward_on(
+    worker: &Arc<Worker>,
+    peer: &Peer,
+    (found, forward): (&Found, &Forward),
+    (passed, trail): (&mut Passed, &mut Trail),
+    request: &mut Request<Body>,
+) -> Result<Step, Error> {
+    let manners = peer.http().manners.as_deref();
+    if manners.is_some() && !matches!(found.chosen, Chosen::Cluster(_)) {
+        // Envoy's answer for a cluster that is missing is made from the request as it came.
+        let edits = apply::response_edits(found, peer, request, None);
+        edits.into_iter().for_each(|edits| passed.changed_by_route(edits));
+        return Err(missing(found));
+    }
+    let before = manners.map(|_| Before::of(request, found, forward));
+    let hashed = apply::to_request(found, forward, peer, request)?;
+    if let (Some(manners), Some(before)) = (manners, before) {
+        manners.on_rewrite(request, &before);
+        manners.on_deadline(request, found.route.policy.as_deref());
+    }
+    // What the response is told of the request is the request as it is sent.
+    let edits = apply::response_edits(found, peer, request, hashed.set_cookie);
+    if let Chosen::Cluster(cluster) = &found.chosen {
+        pool::key::introduce(cluster, peer, request);
+    }
+    let mut kept = None;
+    if let Some(policy) = found.route.policy.as_deref() {
+        mirror::copy(worker, policy, request);
+        kept = policy
+            .redirects
+            .as_ref()
+            .map(|_| Box::new(Kept::of(worker, request)));
+    }
+    let sent = manners.map(|_| Instant::now());
+    let sending = send(worker, found, hashed.hash, request).await;
+    let (mut response, edits) = match (sending, edits) {
+        (Ok(response), edits) => {
+            let detour = kept.and_then(|kept| kept.detour(worker, peer, found, &response, trail));
+            if let Some(detour) = detour {
+                return Ok(Step::Detour(Box::new(detour)));
             }
             (response, edits)
         }
-        _ => {
-            let edits = apply::response_edits(found, peer, request, None);
-            let mut response = answer(peer, found, request)?;
-            if let Some(edits) = edits {
-                // A type that the route gives comes before the usual one.
-                let usual = response.headers_mut().remove(CONTENT_TYPE);
-                edits.apply(&mut response);
-                if let Some(usual) = usual {
-                    response.headers_mut().entry(CONTENT_TYPE).or_insert(usual);
-                }
-                respond::type_of_nothing(&mut response);
-            }
-            (response, None)
+        (Err(error), edits) => {
+            // Envoy's routes change its own answers too.
+            let edits = edits.filter(|_| manners.is_some());
+            edits.into_iter().for_each(|edits| passed.changed_by_route(edits));
+            return Err(error);
         }
     };
+    if let (Some(manners), Some(sent)) = (manners, sent) {
+        manners.on_answer(response.headers_mut(), sent.elapsed());
+    }
     if let Some(edits) = edits {
         edits.apply(&mut response);
+    }
+    Ok(Step::Done(response))
+}
+
+/// The response of a route that needs no upstream, with the route's changes.
+fn answer_here(peer: &Peer, found: &Found, request: &Request<Body>) -> Result<Response<Body>, Error> {
+    let edits = apply::response_edits(found, peer, request, None);
+    let mut response = answer(peer, found, request)?;
+    if let Some(edits) = edits {
+        // A type that the route gives comes before the usual one.
+        let usual = response.headers_mut().remove(CONTENT_TYPE);
+        edits.apply(&mut response);
+        if let Some(usual) = usual {
+            response.headers_mut().entry(CONTENT_TYPE).or_insert(usual);
+        }
+        respond::type_of_nothing(&mut response);
     }
     Ok(response)
 }

@@ -61,8 +61,8 @@ pub use matcher::path::{PathMatch, PathRule};
 pub use matcher::{CookieMatch, Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch, Rule};
 pub use pattern::{Pattern, Substitution};
 pub use policy::{
-    ForwardPolicy, Mirror, MirrorHost, MirrorTo, Resend, RetryBudget, RetryOn, RetryPolicy, RouteTimeouts,
-    TryCount,
+    FollowRedirects, ForwardPolicy, Mirror, MirrorHost, MirrorTo, Repeat, Resend, RetryBudget, RetryOn,
+    RetryPolicy, RouteTimeouts, Schemes, TryCount,
 };
 pub use redirect::{Redirect, RedirectPath, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus};
 pub use rewrite::{HostRewrite, HostRewriteRule, Original, PathRewrite, PathRewriteRule};

@@ -17,7 +17,7 @@ use crate::overload::{Budget, Reservation};
 /// The body of a request whose tries may be several. Each try reads it by a [`Body`] of its own, from the beginning: first
 /// what was kept of what earlier tries read, then on from there.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(crate) struct Upload {
     shared: Arc<Mutex<Shared>>,
 }
 
@@ -43,7 +43,7 @@ struct Shared {
 
 /// Sees a body come to its end.
 #[derive(Clone, Debug)]
-pub(super) struct Uploaded(watch::Receiver<()>);
+pub(crate) struct Uploaded(watch::Receiver<()>);
 
 #[derive(Clone, Debug)]
 enum Kept {
@@ -67,7 +67,7 @@ impl Upload {
     /// further tries, and no more than `budget` has room for. The second value tells of its end.
     ///
     /// None for a request without a body: it can be sent as often as anybody likes.
-    pub(super) fn of(request: &mut Request<Body>, bound: usize, budget: &Budget) -> Option<(Self, Uploaded)> {
+    pub(crate) fn of(request: &mut Request<Body>, bound: usize, budget: &Budget) -> Option<(Self, Uploaded)> {
         if request.body().is_end_stream() {
             return None;
         }
@@ -97,7 +97,7 @@ impl Upload {
     }
 
     /// The body for another try, from the beginning, unless some of it is lost. The one before reads no further.
-    pub(super) fn again(&self) -> Option<Body> {
+    pub(crate) fn again(&self) -> Option<Body> {
         let mut shared = lock(&self.shared);
         if shared.lost {
             return None;
@@ -116,7 +116,7 @@ impl Upload {
     }
 
     /// Keeps nothing any more: there will not be another try.
-    pub(super) fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let mut shared = lock(&self.shared);
         shared.bound = 0;
         // The try that reads may still need what it has not come to.

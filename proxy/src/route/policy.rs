@@ -43,6 +43,8 @@ pub struct ForwardPolicy {
     pub counted: TryCount,
     /// Who else gets a copy of each request. Default: nobody.
     pub mirrors: Vec<Mirror>,
+    /// Which redirects of the upstream are followed here. Default: none, they are the client's.
+    pub redirects: Option<Box<FollowRedirects>>,
 }
 
 /// Where a copy of a request goes (Envoy's `request_mirror_policies`). Nobody waits for it, and nobody sees its response. Above
@@ -200,6 +202,61 @@ impl Default for ForwardPolicy {
             reset_status: StatusCode::BAD_GATEWAY,
             counted: TryCount::default(),
             mirrors: Vec::new(),
+            redirects: None,
+        }
+    }
+}
+
+/// Which redirects of an upstream are followed here, in the place of the client (Envoy's `internal_redirect_policy`): to an
+/// absolute URL, for which there is a route. The request goes through all filters again; the client gets what is at the end, or
+/// a redirect that is not followed. A body is sent again as far as it fits into [`limits::RETRY_BODY_BYTES_MAX`].
+#[derive(Clone, Debug)]
+pub struct FollowRedirects {
+    /// The most in a row. Default: 1.
+    pub hops_max: u32,
+    /// By which statuses. Default: 302.
+    pub statuses: Vec<StatusCode>,
+    /// To which schemes. Default: [`Schemes::Same`].
+    pub schemes: Schemes,
+    /// To which routes, by name. Default: all.
+    pub routes: Option<Vec<Box<str>>>,
+    /// Whether one route may lead to the same other one more than once. Default: it may.
+    pub repeat: Repeat,
+    /// The field that tells where the request was sent before. Default: none.
+    pub told_by: Option<HeaderName>,
+}
+
+/// To which schemes a redirect is followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schemes {
+    /// The one that the client came by.
+    #[default]
+    Same,
+    /// That one, or `http`: a client without TLS gets nothing that asks for it.
+    NoBetter,
+    /// Any.
+    Any,
+}
+
+/// Whether a request may take one way twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeat {
+    /// It may.
+    #[default]
+    Allowed,
+    /// It may not.
+    Refused,
+}
+
+impl Default for FollowRedirects {
+    fn default() -> Self {
+        Self {
+            hops_max: 1,
+            statuses: vec![StatusCode::FOUND],
+            schemes: Schemes::default(),
+            routes: None,
+            repeat: Repeat::default(),
+            told_by: None,
         }
     }
 }

@@ -176,7 +176,11 @@ fn expressible(policy: &ForwardPolicy) -> Result<&ForwardPolicy, Unsupported> {
         reset_status,
         counted,
         mirrors,
+        redirects,
     } = policy;
+    if redirects.is_some() {
+        return Err(Unsupported::new("redirects", "which redirects are followed"));
+    }
     if !mirrors.is_empty() {
         return Err(Unsupported::new("mirrors", "who else gets a copy"));
     }

@@ -24,6 +24,7 @@ mod hash;
 mod host;
 mod matching;
 mod mirrors;
+mod detours;
 mod named;
 mod policy;
 mod reading;

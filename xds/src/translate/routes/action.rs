@@ -86,7 +86,6 @@ impl Reading<'_> {
         reason = "control planes still send the forms that Envoy has deprecated"
     )]
     fn note_unused_action(&mut self, action: &pb::RouteAction) {
-        let redirects = action.internal_redirect_policy.is_some() || action.internal_redirect_action != 0;
         self.notes.add_set(&[
             ("flush_timeout", action.flush_timeout.is_some()),
             ("early_data_policy", action.early_data_policy.is_some()),
@@ -95,7 +94,7 @@ impl Reading<'_> {
                 action.retry_policy_typed_config.is_some(),
             ),
             ("rate_limits", !action.rate_limits.is_empty()),
-            ("internal_redirect_policy", redirects),
+            ("internal_redirect_action", action.internal_redirect_action != 0),
             ("hedge_policy", action.hedge_policy.is_some()),
         ]);
     }

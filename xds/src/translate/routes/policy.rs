@@ -41,6 +41,7 @@ impl Reading<'_> {
             &self.table.request_mirror_policies,
         ];
         let mirrors = mirrors.into_iter().find(|mirrors| !mirrors.is_empty());
+        let redirects = self.redirects(action)?;
         let mirrors = self.mirrors(mirrors.map(Vec::as_slice).unwrap_or_default())?;
         let retry = action.retry_policy.as_ref().or(host.retry_policy.as_ref());
         let retry = retry.map(|retry| self.retry(retry)).transpose()?;
@@ -62,6 +63,7 @@ impl Reading<'_> {
                 RequestPriority::Default
             },
             mirrors,
+            redirects,
             ..ForwardPolicy::default()
         }))
     }

@@ -44,7 +44,8 @@ impl Shared {
 
     /// A policy, shared where it has no more than deadlines and a priority.
     pub(super) fn policy(&mut self, policy: ForwardPolicy) -> Arc<ForwardPolicy> {
-        if policy.retry.is_some() || policy.affinity.is_some() || !policy.mirrors.is_empty() {
+        let plain = policy.retry.is_none() && policy.affinity.is_none();
+        if !plain || policy.redirects.is_some() || !policy.mirrors.is_empty() {
             return Arc::new(policy);
         }
         let RouteTimeouts {

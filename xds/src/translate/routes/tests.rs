@@ -14,6 +14,7 @@ use super::*;
 use crate::translate::UnknownFields;
 
 mod actions;
+mod detours;
 mod errors;
 mod hosts;
 mod matches;
