@@ -188,6 +188,12 @@ fn host_of_endpoints(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
             our.fields.retain(|(name, _)| name != "x-envoy-original-host");
             envoy.fields.retain(|(name, _)| name != "x-envoy-original-host");
         }
+        let is_forwarded = |(name, _): &&mut (String, String)| name == "x-forwarded-host";
+        for (_, value) in envoy.fields.iter_mut().filter(is_forwarded) {
+            if let Some(before) = value.strip_suffix(",endpoint.example") {
+                *value = before.to_owned();
+            }
+        }
     }
 }
 
