@@ -4,7 +4,7 @@
 
 use super::ask::Ask;
 use super::pair::{EDGE, Outcome, TIDY};
-use super::upstream::Seen;
+use super::upstream::{Seen, join};
 
 /// A way to differ on purpose.
 type Way = (&'static str, fn(&Ask, &mut Outcome, &mut Outcome));
@@ -96,9 +96,12 @@ fn milliseconds(text: &str) -> Option<u64> {
 fn joined(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
     for (our, envoy) in tries(ours, envoys) {
         for name in ["content-type", "user-agent", "x-forwarded-host"] {
-            our.join(name);
-            envoy.join(name);
+            join(&mut our.fields, name);
+            join(&mut envoy.fields, name);
         }
+    }
+    for outcome in [ours, envoys] {
+        join(&mut outcome.fields, "content-type");
     }
 }
 
