@@ -16,10 +16,8 @@ use crate::lifecycle::{Lifecycle, Stage};
 use crate::limits::DELIVERIES_WAITING_MAX;
 
 mod refusals;
-mod spare;
 
 use refusals::{Refusals, Subject};
-use spare::Spare;
 
 /// The store and who hears of it.
 pub(crate) struct Keeper<O> {
@@ -33,14 +31,13 @@ pub(crate) struct Keeper<O> {
     pub(crate) saved: Option<watch::Sender<u64>>,
     waiting: HashMap<Ticket, (Subject, oneshot::Sender<Verdict>)>,
     refusals: Refusals,
-    spare: Spare,
     generation: u64,
 }
 
 impl<O: Outside> Keeper<O> {
     /// Keeps `store`.
     pub(crate) fn new(store: Store<O>, lifecycle: Lifecycle, saved: Option<watch::Sender<u64>>) -> Self {
-        let mut keeper = Self {
+        let keeper = Self {
             wanted: watch::Sender::new(Wanted::new()),
             files: watch::Sender::new(BTreeSet::new()),
             generation: store.generation(),
@@ -49,10 +46,8 @@ impl<O: Outside> Keeper<O> {
             saved,
             waiting: HashMap::new(),
             refusals: Refusals::default(),
-            spare: Spare::default(),
         };
         keeper.tell();
-        keeper.spare.changed(Instant::now());
         keeper
     }
 
@@ -60,8 +55,7 @@ impl<O: Outside> Keeper<O> {
     pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>, drain: Watch) {
         let mut forced = drain.forced();
         loop {
-            let deadlines = [self.store.deadline(Instant::now()), self.spare.deadline()];
-            let deadline = deadlines.into_iter().flatten().min();
+            let deadline = self.store.deadline(Instant::now());
             let mut batch = Vec::new();
             tokio::select! {
                 count = deliveries.recv_many(&mut batch, DELIVERIES_WAITING_MAX) => if count == 0 {
@@ -80,7 +74,6 @@ impl<O: Outside> Keeper<O> {
                 self.take(delivery);
             }
             self.store.tick(Now::read());
-            self.spare.tick(Instant::now());
             self.settle();
         }
     }
@@ -106,7 +99,6 @@ impl<O: Outside> Keeper<O> {
         self.tell();
         if self.generation != self.store.generation() {
             self.generation = self.store.generation();
-            self.spare.changed(Instant::now());
             if let Some(saved) = &self.saved {
                 saved.send_replace(self.generation);
             }

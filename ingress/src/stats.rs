@@ -10,7 +10,6 @@ mod flat;
 mod html;
 mod http;
 mod json;
-mod limit;
 mod listener;
 mod prometheus;
 mod quantiles;

@@ -21,7 +21,7 @@ pub(crate) use response::ResponseBody;
 /// Why an exchange has no response.
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// Whether it is the connection that ended, and it had served another request before.
+    /// Whether it is the connection that ended, without a word to this request, and it had served another before.
     pub(crate) died: bool,
     /// Whether the pool has no use for the connection any more: another request will not get it.
     pub(crate) retired: bool,
@@ -36,13 +36,17 @@ pub(crate) async fn send(
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Failure> {
     match connection {
-        Checkout::H1 { sender, back, reused } => {
-            let sent = h1::send(sender, back, in_flight, request).await;
-            sent.map_err(|(error, unsent)| Failure {
-                error,
-                died: reused,
+        Checkout::H1 {
+            connection,
+            back,
+            reused,
+        } => {
+            let sent = h1::send(connection, back, in_flight, request).await;
+            sent.map_err(|fault| Failure {
+                error: fault.error,
+                died: reused && fault.silent,
                 retired: false,
-                unsent,
+                unsent: fault.unsent,
             })
         }
         Checkout::H2 { stream, reused } => {
@@ -65,21 +69,6 @@ fn is_reset(error: &Error) -> bool {
         .source()
         .and_then(|cause| cause.downcast_ref::<::h2::Error>());
     cause.is_some_and(::h2::Error::is_reset)
-}
-
-/// What a broken HTTP/1.1 exchange was about.
-fn of_hyper(error: hyper::Error) -> Error {
-    // When the request's body failed, that is what happened: its client left, or a layer found fault with it.
-    let of_request_body = error
-        .source()
-        .and_then(|cause| cause.downcast_ref::<Error>())
-        .map(Error::kind);
-    let kind = if error.is_parse() {
-        Kind::UpstreamProtocol
-    } else {
-        Kind::UpstreamReset
-    };
-    Error::new(of_request_body.unwrap_or(kind)).with_source(error)
 }
 
 /// What a broken HTTP/2 stream was about.

@@ -57,8 +57,7 @@ pub mod settings;
 
 pub(crate) use accept::Accepted;
 use chain::FilterChains;
-pub(crate) use connections::Place;
-pub use connections::{ChainLimit, Connections};
+pub use connections::Connections;
 use open::Listening;
 pub use retired::Retired;
 use settings::{Begin, ProxyProtocol, TcpSettings};

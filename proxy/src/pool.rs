@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use http::Request;
-use hyper::client::conn::http1;
 use tokio::sync::watch;
 
 use crate::body::Body;
@@ -14,7 +13,7 @@ use crate::cluster::breaker::{self, Permit, RequestPriority};
 use crate::cluster::transport::Protocol;
 use crate::cluster::{Cluster, Endpoint};
 use crate::config::limits;
-use crate::drain::Watch;
+use crate::drain::{Guard, Watch};
 use crate::error::Error;
 use crate::observe::counts::one;
 use crate::process;
@@ -29,6 +28,7 @@ mod place;
 mod stream;
 mod turn;
 
+pub(crate) use h1::Connection;
 pub(crate) use held::Held;
 pub(crate) use place::StreamSlot;
 pub(crate) use stream::Stream;
@@ -80,7 +80,7 @@ pub(crate) enum Freshness {
 pub(crate) enum Checkout {
     /// An HTTP/1.1 connection, this request's alone until it goes back.
     H1 {
-        sender: http1::SendRequest<Body>,
+        connection: Box<Connection>,
         back: WayBack,
         reused: bool,
     },
@@ -150,8 +150,8 @@ impl Pool {
     }
 
     fn take(&self, key: &Key, place: &mut Place) -> Option<Checkout> {
-        if let Some((sender, tenure)) = place.take_idle() {
-            return Some(self.h1(key.clone(), sender, tenure, true));
+        if let Some((connection, tenure)) = place.take_idle() {
+            return Some(self.h1(key.clone(), connection, tenure, true));
         }
         let stream = place.take_stream()?;
         Some(Checkout::H2 { stream, reused: true })
@@ -221,13 +221,13 @@ impl Pool {
         let permit = Held::new((permit, Some(open)), cluster, state, Some(spoken), began);
         match spoken {
             Spoken::Http1 => {
-                let sender = h1::start(stream, &key, permit, drain).await;
-                let sender = sender.inspect_err(|error| connect::failed(cluster, error))?;
+                let limits = key.transport.settings().response_head;
+                let connection = Connection::new(stream, limits, permit);
                 if key.transport.protocol() == Protocol::Auto {
                     self.insert(&key, |place| place.chose_http1 = true);
                 }
                 let tenure = Tenure::begin(key.transport.settings());
-                Ok(self.h1(key, sender, tenure, false))
+                Ok(self.h1(key, connection, tenure, false))
             }
             Spoken::Http2 => {
                 let link = h2::start(stream, &key, permit, deadline, drain).await;
@@ -265,13 +265,17 @@ impl Pool {
         Ok((stream, held))
     }
 
-    fn h1(&self, key: Key, sender: http1::SendRequest<Body>, tenure: Tenure, reused: bool) -> Checkout {
+    fn h1(&self, key: Key, connection: Box<Connection>, tenure: Tenure, reused: bool) -> Checkout {
         let back = WayBack {
             pool: self.clone(),
             key,
             tenure: tenure.used(),
         };
-        Checkout::H1 { sender, back, reused }
+        Checkout::H1 {
+            connection,
+            back,
+            reused,
+        }
     }
 
     fn insert(&self, key: &Key, add: impl FnOnce(&mut Place)) {
@@ -341,18 +345,23 @@ impl Checkout {
 }
 
 impl WayBack {
-    /// Gives the connection back, for the next request; hyper says later whether it is ready for one.
-    pub(crate) fn check_in(self, sender: http1::SendRequest<Body>) {
+    /// For tasks that go on for the connection.
+    pub(crate) fn guard(&self) -> Guard {
+        self.pool.shared.drain.unguarded()
+    }
+
+    /// Gives the connection back, for the next request. One with which something is amiss is closed.
+    pub(crate) fn check_in(self, mut connection: Box<Connection>) {
         let Self { pool, key, tenure } = self;
         let settings = key.transport.settings();
         let now = Instant::now();
-        if pool.shared.drain.is_draining() || sender.is_closed() || !tenure.goes_on(settings, now) {
+        if pool.shared.drain.is_draining() || !connection.is_usable() || !tenure.goes_on(settings, now) {
             return;
         }
         let retire_at = now + settings.idle_timeout;
         pool.insert(&key, |place| {
             let idle = Idle {
-                sender,
+                connection,
                 tenure,
                 retire_at,
             };

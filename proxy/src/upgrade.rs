@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::flow::Flow;
@@ -31,25 +29,15 @@ mod websocket;
 #[derive(Clone)]
 pub(crate) struct Half {
     // Extensions want clones; the first to open it has it.
-    side: Arc<Mutex<Option<Side>>>,
-}
-
-enum Side {
-    /// An HTTP/1.1 connection of hyper's, which lets go of it once the switch is complete.
-    Upgrading(OnUpgrade),
-    /// Bytes that flow already.
-    Ready(Box<dyn Duplex>),
+    side: Arc<Mutex<Option<Box<dyn Duplex>>>>,
 }
 
 impl Half {
-    /// A side that hyper still holds.
-    pub(crate) fn upgrading(connection: OnUpgrade) -> Self {
-        Self::of(Side::Upgrading(connection))
-    }
-
     /// A side whose connection has left HTTP.
     pub(crate) fn ready(connection: impl Duplex + 'static) -> Self {
-        Self::of(Side::Ready(Box::new(connection)))
+        Self {
+            side: Arc::new(Mutex::new(Some(Box::new(connection)))),
+        }
     }
 
     /// A side whose connection has left HTTP, and the bytes that it had sent before.
@@ -60,23 +48,10 @@ impl Half {
         Self::ready(Rewound { early, connection })
     }
 
-    fn of(side: Side) -> Self {
-        Self {
-            side: Arc::new(Mutex::new(Some(side))),
-        }
-    }
-
-    /// The bytes of this side, once it has left HTTP.
-    async fn open(self) -> io::Result<Box<dyn Duplex>> {
+    /// The bytes of this side.
+    fn open(self) -> io::Result<Box<dyn Duplex>> {
         let side = self.side.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match side {
-            Some(Side::Ready(connection)) => Ok(connection),
-            Some(Side::Upgrading(connection)) => {
-                let upgraded = connection.await.map_err(io::Error::other)?;
-                Ok(Box::new(TokioIo::new(upgraded)))
-            }
-            None => Err(io::Error::other("this side of the tunnel is open already")),
-        }
+        side.ok_or_else(|| io::Error::other("this side of the tunnel is open already"))
     }
 }
 
@@ -172,9 +147,8 @@ impl Tunnel {
 
     /// Moves bytes until both sides have ended, or one broke.
     pub(crate) async fn run(self) {
-        let (downstream, upstream) = match tokio::try_join!(self.downstream.open(), self.upstream.open()) {
-            Ok(sides) => sides,
-            Err(error) => return tracing::debug!(%error, "a side left before the tunnel opened"),
+        let (Ok(downstream), Ok(upstream)) = (self.downstream.open(), self.upstream.open()) else {
+            return tracing::debug!("a side of a tunnel was taken by a layer");
         };
         let mut flow = match &self.drain {
             Some(_) => Flow::of_websocket(downstream, upstream),

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind};
 use crate::exchange::{self, Failure};
 use crate::observe::counts::one;
 use crate::observe::record::{self, OpenTry};
-use crate::pool::{Freshness, Wanted, key};
+use crate::pool::{Checkout, Freshness, Wanted, key};
 use crate::route::policy::Resend;
 use crate::route::rewrite;
 use crate::upstream::Timing;
@@ -71,7 +71,7 @@ pub(super) fn send<'a>(
             one(&cluster.counts().cells().requests);
             one(&endpoint.state().counts.requests);
             let repeatable = !again && resend == Resend::Idempotent && connection.is_reused();
-            let spare = repeatable.then(|| Spare::of(request)).flatten();
+            let spare = repeatable.then(|| Spare::of(request, &connection)).flatten();
             let failure = match exchange::send(connection, endpoint.begin(), request).await {
                 Ok(response) => {
                     OpenTry::end(open, Ok(response.status()));
@@ -102,7 +102,7 @@ pub(super) fn send<'a>(
             match spare {
                 _ if again || !excused => return Err(failed(cluster, endpoint, error, unsent)),
                 _ if unsent => {}
-                Some(spare) if !spare.is_answered() => *request = spare.into_request(),
+                Some(spare) if !spare.is_answered() => spare.restore(request),
                 _ => return Err(failed(cluster, endpoint, error, unsent)),
             }
             cluster.metrics().retries.increment(1);
@@ -135,25 +135,28 @@ impl Failed {
 
 /// What a second try of a request without a body is made of.
 struct Spare {
-    head: Parts,
+    /// Its head, where the exchange does not leave it where it is.
+    head: Option<Parts>,
     interim: Option<Interim>,
 }
 
 impl Spare {
-    fn of(request: &Request<Body>) -> Option<Self> {
+    fn of(request: &Request<Body>, connection: &Checkout) -> Option<Self> {
         let repeatable = idempotent(request.method()) && request.body().is_end_stream();
-        repeatable.then(|| {
-            let (mut head, ()) = Request::new(()).into_parts();
-            head.method.clone_from(request.method());
-            head.uri.clone_from(request.uri());
-            head.headers.clone_from(request.headers());
-            record::carry(request.extensions(), &mut head.extensions);
-            key::carry(request.extensions(), &mut head.extensions);
-            Self {
-                head,
-                interim: Interim::of(request).cloned(),
-            }
+        repeatable.then(|| Self {
+            head: matches!(connection, Checkout::H2 { .. }).then(|| Self::copy(request)),
+            interim: Interim::of(request).cloned(),
         })
+    }
+
+    fn copy(request: &Request<Body>) -> Parts {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method.clone_from(request.method());
+        head.uri.clone_from(request.uri());
+        head.headers.clone_from(request.headers());
+        record::carry(request.extensions(), &mut head.extensions);
+        key::carry(request.extensions(), &mut head.extensions);
+        head
     }
 
     /// Whether a response has begun: with an interim one.
@@ -161,11 +164,14 @@ impl Spare {
         self.interim.as_ref().is_some_and(Interim::is_heard)
     }
 
-    fn into_request(mut self) -> Request<Body> {
+    fn restore(self, request: &mut Request<Body>) {
+        let Some(mut head) = self.head else {
+            return;
+        };
         if let Some(interim) = self.interim {
-            self.head.extensions.insert(interim);
+            head.extensions.insert(interim);
         }
-        Request::from_parts(self.head, Body::empty())
+        *request = Request::from_parts(head, Body::empty());
     }
 }
 

@@ -120,7 +120,7 @@ pub struct ResponseHeadLimits {
     /// Status line and fields, in bytes; HTTP/2 counts 32 more for each field (RFC 9113 §6.5.2). Default:
     /// [`limits::RESPONSE_HEAD_BYTES_MAX`].
     pub bytes_max: usize,
-    /// Fields. Default: [`limits::HEADER_FIELDS_MAX`]; with another number HTTP/1.1 allocates for each head.
+    /// Fields. Default: [`limits::HEADER_FIELDS_MAX`].
     pub fields_max: usize,
 }
 

@@ -104,8 +104,7 @@ pub const DNS_ADDRESSES_MAX: usize = 1024;
 pub const AFFINITY_TOKEN_BYTES_MAX: usize = 512;
 /// The largest request head (request line and fields) that is read, in bytes; above it 431.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
-/// The most header fields in one HTTP/1.1 request or response; above it 431, or 502. hyper's own default: with another
-/// number it would allocate for each head.
+/// The most header fields in one HTTP/1.1 request or response; above it 431, or 502.
 pub const HEADER_FIELDS_MAX: usize = 100;
 /// How much of a request head is read at once, on the stack, in bytes.
 pub const HEAD_READ_BYTES: usize = 8 * 1024;
@@ -270,7 +269,7 @@ pub const RELAY_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub const RELAY_ENDPOINTS_AVOIDED_MAX: usize = 16;
 /// How much of a tunnel's bytes is in memory per direction.
 pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;
-/// The read buffer of an HTTP/1.1 upstream connection, in bytes: what is in memory of a response whose client is slow.
+/// How much of a response is read at once from an HTTP/1.1 upstream, in bytes: what is in memory of one whose client is slow.
 pub const UPSTREAM_BUFFER_BYTES: usize = 64 * 1024;
 /// How often idle upstream connections are looked over.
 pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(1);

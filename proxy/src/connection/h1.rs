@@ -23,12 +23,12 @@ use crate::worker::Proxy;
 
 pub(crate) mod body;
 pub(crate) mod date;
-mod encode;
+pub(crate) mod encode;
 mod exchange;
 pub(crate) mod head;
 mod incoming;
 mod linger;
-mod outgoing;
+pub(crate) mod outgoing;
 pub(crate) mod whole;
 mod wire;
 

@@ -1,83 +1,183 @@
 //! An exchange over HTTP/1.1.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem;
+use std::task::{Context, Poll, ready};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
-};
-use http::{Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::ext::on_informational;
+use http::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{Method, Request, Response, StatusCode, Version};
 
-use super::of_hyper;
+use self::answer::{Answer, Answers};
+use self::download::Overtaken;
+use self::upload::{Broken, Upload};
 use super::response::{Received, Rest, from_upstream};
 use crate::body::Body;
 use crate::cluster::InFlight;
 use crate::connection::interim::Interim;
-use crate::error::{Error, Kind};
+use crate::error::{BoxError, Error, Kind};
 use crate::normalize;
-use crate::pool::WayBack;
+use crate::pool::{Connection, WayBack};
 use crate::upgrade;
 
-/// The response, or why there is none and whether the request is where it was.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async fn would hold its arguments twice, and each idle connection has room for this future"
-)]
+mod answer;
+mod download;
+mod upload;
+
+pub(super) use download::Download;
+
+/// Why there is no response.
+pub(super) struct Fault {
+    pub(super) error: Error,
+    /// Whether nothing of the request was sent: it is where it was.
+    pub(super) unsent: bool,
+    /// Whether the upstream said nothing before the connection ended.
+    pub(super) silent: bool,
+}
+
+/// An exchange until the head of its final response.
+struct Waiting {
+    connection: Box<Connection>,
+    method: Method,
+    /// What is left of the request; nothing once it is sent.
+    upload: Option<Upload>,
+    /// The upstream takes no more of the request, for this reason. It may have answered before.
+    refused: Option<Error>,
+    answers: Answers,
+    /// Whether the upstream has said anything.
+    heard: bool,
+}
+
+/// The response. The request stays where it is, but for its body, which goes on with the response where that is early.
+// What is awaited is made before: an async fn would hold its arguments beside it, and each request has room for this future.
 pub(super) fn send(
-    mut sender: http1::SendRequest<Body>,
+    connection: Box<Connection>,
     back: WayBack,
     in_flight: InFlight,
     request: &mut Request<Body>,
-) -> impl Future<Output = Result<Response<Body>, (Error, bool)>> + Send {
+) -> impl Future<Output = Result<Response<Body>, Fault>> + Send {
+    *request.version_mut() = Version::HTTP_11;
+    if request.headers().contains_key(UPGRADE) {
+        complete_handshake(request.headers_mut());
+    }
+    let mut waiting = Waiting::begin(connection, request);
     async move {
-        *request.version_mut() = Version::HTTP_11;
-        // Boxed, as only upgrades have it and every request has room for it.
-        let asked = request.headers().get(UPGRADE).cloned().map(Box::new);
-        if asked.is_some() {
-            complete_handshake(request.headers_mut());
-        }
-        pass_interim_on(request);
-        match sender.try_send_request(mem::take(request)).await {
+        let answer = loop {
+            let answer = poll_fn(|cx| waiting.poll(cx, request.body_mut())).await;
+            let answer = answer.map_err(|error| waiting.fault(error))?;
+            match answer.head.status {
+                StatusCode::SWITCHING_PROTOCOLS => break answer,
+                status if status.is_informational() => pass_on(request, answer),
+                _ => break answer,
+            }
+        };
+        if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
             // The connection is the tunnel's from here on; it never goes back to the pool.
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                switch(response, asked, in_flight).map_err(|error| (error, false))
+            let switched = switch(answer, *waiting.connection, request.headers(), in_flight);
+            return switched.map_err(|error| Fault {
+                error,
+                unsent: false,
+                silent: false,
+            });
+        }
+        let keeps = answer.keeps && waiting.refused.is_none();
+        let (connection, overtaken) = match waiting.upload {
+            None => (waiting.connection, None),
+            Some(upload) => {
+                let body = mem::take(request.body_mut());
+                let (connection, overtaken) = Overtaken::start(upload, body, *waiting.connection, &back);
+                (connection, Some(Box::new(overtaken)))
             }
-            Ok(response) => {
-                if let Err(fault) = framing(response.headers()) {
-                    // The sender goes, and the connection with it: what follows on it is anybody's guess.
+        };
+        let download = Download::new(connection, answer.rest, overtaken, keeps);
+        let rest = Rest::of_h1(back, in_flight);
+        Ok(from_upstream(answer.head, Received::H1(download), rest))
+    }
+}
+
+impl Waiting {
+    fn begin(connection: Box<Connection>, request: &Request<Body>) -> Self {
+        Self {
+            connection,
+            method: request.method().clone(),
+            upload: Some(Upload::of(request)),
+            refused: None,
+            answers: Answers::default(),
+            heard: false,
+        }
+    }
+
+    /// The next head, interim or final, while the request goes out.
+    fn poll(&mut self, cx: &mut Context<'_>, body: &mut Body) -> Poll<Result<Answer, Error>> {
+        if let Some(upload) = &mut self.upload
+            && let Poll::Ready(sent) = upload.poll(cx, &mut self.connection.stream, body)
+        {
+            match sent {
+                Ok(()) => self.upload = None,
+                // Why it takes no more may be on its way.
+                Err(Broken::Write(error)) if !upload.is_unsent() => {
+                    self.refused = Some(Error::new(Kind::UpstreamReset).with_source(error));
+                    self.upload = None;
+                }
+                Err(broken) => return Poll::Ready(Err(of_upload(broken))),
+            }
+        }
+        loop {
+            let limits = self.connection.limits;
+            let next = self
+                .answers
+                .next(&mut self.connection.buffer, &limits, &self.method);
+            match next {
+                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
+                Ok(None) => {}
+                Err(fault) => {
                     let error = Error::new(Kind::UpstreamProtocol).with_source(fault);
-                    return Err((error, false));
+                    return Poll::Ready(Err(error));
                 }
-                let (head, body) = response.into_parts();
-                let rest = Rest::of_h1(sender, back, in_flight);
-                Ok(from_upstream(head, Received::H1(body), rest))
             }
-            Err(mut error) => match error.take_message() {
-                Some(unsent) => {
-                    *request = unsent;
-                    Err((of_hyper(error.into_error()), true))
+            match ready!(self.connection.poll_fill(cx)) {
+                Ok(1..) => self.heard = true,
+                ended => {
+                    let error = self.refused.take().unwrap_or_else(|| match ended {
+                        Ok(_) => broken_off("the upstream closed before it answered"),
+                        Err(error) => broken_off(error),
+                    });
+                    return Poll::Ready(Err(error));
                 }
-                None => Err((of_hyper(error.into_error()), false)),
-            },
+            }
+        }
+    }
+
+    fn fault(&self, error: Error) -> Fault {
+        Fault {
+            error,
+            unsent: self.upload.as_ref().is_some_and(Upload::is_unsent),
+            silent: !self.heard,
         }
     }
 }
 
+fn broken_off(cause: impl Into<BoxError>) -> Error {
+    Error::new(Kind::UpstreamReset).with_source(cause)
+}
+
+/// What a request that could not be sent was about.
+fn of_upload(broken: Broken) -> Error {
+    match broken {
+        Broken::Write(error) => broken_off(error),
+        // That is what happened: its client left, or a layer found fault with it.
+        Broken::Body(error) => Error::new(error.kind()).with_source(error),
+        Broken::Length(fault) => Error::new(Kind::ClientClosed).with_source(fault),
+    }
+}
+
 /// Interim responses go to whoever sent the request, if he can take them.
-fn pass_interim_on(request: &mut Request<Body>) {
-    if let Some(interim) = Interim::of(request).cloned() {
-        on_informational(request, move |response| {
-            let mut passed = Response::new(());
-            *passed.status_mut() = response.status();
-            passed.headers_mut().clone_from(response.headers());
-            normalize::drop_hop_by_hop(passed.headers_mut());
-            interim.pass_on(passed);
-        });
+fn pass_on(request: &Request<Body>, answer: Answer) {
+    if let Some(interim) = Interim::of(request) {
+        let mut head = answer.head;
+        normalize::drop_hop_by_hop(&mut head.headers);
+        interim.pass_on(Response::from_parts(head, ()));
     }
 }
 
@@ -92,81 +192,25 @@ fn complete_handshake(headers: &mut HeaderMap) {
     }
 }
 
-/// A response whose length can be read in two ways is read in neither (RFC 9112 §6.3). hyper refuses the rest.
-fn framing(headers: &HeaderMap) -> Result<(), &'static str> {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    if let Some(length) = lengths.next() {
-        if lengths.next().is_some() {
-            return Err("a response with two Content-Length");
-        }
-        if !length.as_bytes().iter().all(u8::is_ascii_digit) {
-            return Err("a response with an invalid Content-Length");
-        }
-    }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if headers.contains_key(CONTENT_LENGTH) {
-            return Err("a response with Content-Length and Transfer-Encoding");
-        }
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err("a response with an unknown Transfer-Encoding");
-        }
-    }
-    Ok(())
-}
-
 /// The way into a tunnel, where the upstream switches to what was asked for (RFC 9110 §7.8).
 fn switch(
-    mut response: Response<Incoming>,
-    asked: Option<Box<HeaderValue>>,
+    answer: Answer,
+    connection: Connection,
+    asked: &HeaderMap,
     in_flight: InFlight,
 ) -> Result<Response<Body>, Error> {
-    let switched = response.headers_mut().remove(UPGRADE);
-    let (Some(asked), Some(switched)) = (asked, switched) else {
+    let mut head = answer.head;
+    let (Some(asked), Some(switched)) = (asked.get(UPGRADE), head.headers.remove(UPGRADE)) else {
         return Err(Error::new(Kind::UpstreamProtocol).with_source("a 101 to no upgrade"));
     };
     if !asked.as_bytes().eq_ignore_ascii_case(switched.as_bytes()) {
         return Err(Error::new(Kind::UpstreamProtocol).with_source("a 101 to another protocol"));
     }
-    let half = upgrade::Half::upgrading(hyper::upgrade::on(&mut response));
-    let (mut head, _no_body) = response.into_parts();
+    let (early, connection) = connection.switch();
     normalize::drop_hop_by_hop(&mut head.headers);
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(UPGRADE, switched);
-    head.extensions.insert(half);
+    head.extensions.insert(upgrade::Half::rewound(early, connection));
     Ok(Response::from_parts(head, Body::empty().hold(in_flight)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(fields: &[(&'static str, &'static str)], fine: bool) {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        assert_eq!(framing(&headers).is_ok(), fine, "{fields:?}");
-    }
-
-    #[test]
-    fn a_length_that_can_be_read_in_two_ways_is_refused() {
-        check(&[], true);
-        check(&[("content-length", "5")], true);
-        check(&[("transfer-encoding", "Chunked")], true);
-        check(&[("content-length", "5"), ("content-length", "5")], false);
-        check(&[("content-length", "5, 5")], false);
-        check(&[("content-length", "+5")], false);
-        check(
-            &[("content-length", "5"), ("transfer-encoding", "chunked")],
-            false,
-        );
-        check(&[("transfer-encoding", "gzip, chunked")], false);
-        check(&[("transfer-encoding", "identity")], false);
-        check(
-            &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
-            false,
-        );
-    }
 }

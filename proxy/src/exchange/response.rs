@@ -1,6 +1,6 @@
 //! A response as it comes from the upstream, and what its exchange occupies until it is complete.
 
-use std::pin::Pin;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -9,12 +9,10 @@ use h2::RecvStream;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http::{Response, Version};
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-use super::{of_h2, of_hyper};
+use super::{h1, of_h2};
 use crate::body::Body;
 use crate::cluster::InFlight;
 use crate::error::Error;
@@ -31,7 +29,7 @@ pub(crate) struct ResponseBody {
 /// Where it comes from.
 #[derive(Debug)]
 pub(super) enum Received {
-    H1(Incoming),
+    H1(h1::Download),
     H2(Download),
     Nothing,
 }
@@ -53,7 +51,7 @@ pub(super) struct Rest {
 
 #[derive(Debug)]
 enum Occupied {
-    H1(http1::SendRequest<Body>, WayBack),
+    H1(WayBack),
     H2(Arc<StreamSlot>, Option<Uploading>),
 }
 
@@ -80,7 +78,7 @@ impl ResponseBody {
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(self.received.poll_frame(cx));
         match &frame {
-            Some(Err(_)) => self.rest = None,
+            Some(Err(_)) => self.give_up(),
             None => self.complete(),
             Some(Ok(_)) if self.received.is_end_stream() => self.complete(),
             Some(Ok(_)) => {}
@@ -100,12 +98,24 @@ impl ResponseBody {
         }
     }
 
+    /// The connection ends with a response that broke off.
+    fn give_up(&mut self) {
+        self.rest = None;
+        if matches!(self.received, Received::H1(_)) {
+            self.received = Received::Nothing;
+        }
+    }
+
     fn complete(&mut self) {
         let Some(rest) = self.rest.take() else {
             return;
         };
         match rest.connection {
-            Occupied::H1(sender, back) => back.check_in(sender),
+            Occupied::H1(back) => {
+                if let Received::H1(body) = mem::replace(&mut self.received, Received::Nothing) {
+                    body.check_in(back);
+                }
+            }
             Occupied::H2(_stream, upload) => _ = upload.map(Uploading::let_finish),
         }
     }
@@ -121,10 +131,7 @@ impl Received {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = match self {
-            Self::H1(body) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                frame.map(|frame| frame.map_err(of_hyper))
-            }
+            Self::H1(body) => ready!(body.poll_frame(cx)),
             Self::H2(body) => ready!(body.poll_frame(cx)),
             Self::Nothing => None,
         };
@@ -167,9 +174,9 @@ impl Download {
 }
 
 impl Rest {
-    pub(super) fn of_h1(sender: http1::SendRequest<Body>, back: WayBack, in_flight: InFlight) -> Self {
+    pub(super) fn of_h1(back: WayBack, in_flight: InFlight) -> Self {
         Self {
-            connection: Occupied::H1(sender, back),
+            connection: Occupied::H1(back),
             _in_flight: in_flight,
         }
     }
@@ -187,7 +194,7 @@ impl Uploading {
         Self(Some(task))
     }
 
-    fn let_finish(mut self) {
+    pub(super) fn let_finish(mut self) {
         self.0 = None;
     }
 }

@@ -109,6 +109,7 @@ async fn open(key: &Key, protocol: Option<Protocol>) -> Result<(Stream, Option<S
     match stream {
         Stream::Tcp(stream) => secure(stream, key, (tls, config)).await,
         Stream::Other(stream) => secure(stream, key, (tls, config)).await,
+        shared @ Stream::Shared(_) => secure(shared, key, (tls, config)).await,
     }
 }
 

@@ -1,47 +1,140 @@
-//! HTTP/1.1 to upstreams, on hyper's client.
+//! An HTTP/1.1 connection to an upstream, while no exchange is under way on it and while one is.
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::held::Held;
-use super::key::Key;
 use super::stream::Stream;
-use crate::body::Body;
 use crate::cluster::transport::ResponseHeadLimits;
 use crate::config::limits;
-use crate::drain::Watch;
-use crate::error::{Error, Kind};
-use crate::process;
 
-/// Starts HTTP/1.1. The connection's task, which keeps `permit`, ends when the last sender is gone. It keeps no drain
-/// open: whatever it has to finish, a downstream connection waits for.
-pub(super) async fn start(
-    stream: Stream,
-    key: &Key,
-    permit: Held,
-    drain: &Watch,
-) -> Result<http1::SendRequest<Body>, Error> {
-    let (sender, connection) = builder(key.transport.settings().response_head)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Error::new(Kind::ConnectFailed).with_source(error))?;
-    let address = key.address.clone();
-    process::spawn("upstream-h1", drain.unguarded(), async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%address, %error, "upstream connection ended");
-        }
-        drop(permit);
-    });
-    Ok(sender)
+/// One request at a time; it is polled by whoever has it, and by nobody while it is idle. It lives in a box, since it is handed
+/// from one future to the other, and each has room for it.
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    /// What was read and not taken. It has no allocation while it is empty.
+    pub(crate) buffer: BytesMut,
+    /// What a response's head may come to.
+    pub(crate) limits: ResponseHeadLimits,
+    held: Held,
 }
 
-fn builder(head: ResponseHeadLimits) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .max_buf_size(limits::UPSTREAM_BUFFER_BYTES.max(head.bytes_max))
-        .max_header_size(head.bytes_max);
-    if head.fields_max != limits::HEADER_FIELDS_MAX {
-        builder.max_headers(head.fields_max);
+/// A connection that has left HTTP.
+pub(crate) struct Switched {
+    stream: Stream,
+    _held: Held,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, limits: ResponseHeadLimits, held: Held) -> Box<Self> {
+        Box::new(Self {
+            stream,
+            buffer: BytesMut::new(),
+            limits,
+            held,
+        })
     }
-    builder
+
+    /// Whether the next request may go out on it: the upstream has neither closed it nor said anything unasked. Where
+    /// nothing has happened, this costs no system call.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        let mut space = [0; 1];
+        let mut read = ReadBuf::new(&mut space);
+        let mut context = Context::from_waker(Waker::noop());
+        self.buffer.is_empty()
+            && Pin::new(&mut self.stream)
+                .poll_read(&mut context, &mut read)
+                .is_pending()
+    }
+
+    /// Reads a little, by way of the stack: nothing is allocated until something has come, and then what it takes.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [MaybeUninit::uninit(); limits::HEAD_READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        self.buffer.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
+    }
+
+    /// Reads up to so many bytes to where they stay. Nothing is held while nothing comes.
+    pub(crate) fn poll_fill_large(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        self.buffer.reserve(room);
+        let read = pin!((&mut self.stream).take(room as u64).read_buf(&mut self.buffer)).poll(cx);
+        if read.is_pending() && self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        read
+    }
+
+    /// The connection, and another handle to its stream.
+    pub(crate) fn share(self) -> (Box<Self>, Stream) {
+        let (stream, writing) = self.stream.share();
+        (Box::new(Self { stream, ..self }), writing)
+    }
+
+    /// The connection as it was before [`Connection::share`], once the other handle is gone.
+    pub(crate) fn unshare(self) -> Option<Box<Self>> {
+        let stream = self.stream.unshare()?;
+        Some(Box::new(Self { stream, ..self }))
+    }
+
+    /// The connection without HTTP, and what has come of it already.
+    pub(crate) fn switch(self) -> (Bytes, Switched) {
+        let switched = Switched {
+            stream: self.stream,
+            _held: self.held,
+        };
+        (self.buffer.freeze(), switched)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("unread", &self.buffer.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AsyncRead for Switched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Switched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

@@ -6,13 +6,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use hyper::client::conn::http1;
 use tokio::sync::watch;
 
+use super::h1::Connection;
 use super::h2::{Farewell, Link};
 use super::key::Key;
 use super::turn::Line;
-use crate::body::Body;
 use crate::cluster::transport::TransportSettings;
 use crate::drain::{Guard, Watch};
 use crate::error::{Error, Kind};
@@ -32,7 +31,7 @@ pub(super) struct Place {
 /// An HTTP/1.1 connection between two requests.
 #[derive(Debug)]
 pub(super) struct Idle {
-    pub(super) sender: http1::SendRequest<Body>,
+    pub(super) connection: Box<Connection>,
     pub(super) tenure: Tenure,
     pub(super) retire_at: Instant,
 }
@@ -82,19 +81,17 @@ pub(super) struct Refusal {
 
 impl Place {
     /// An idle connection: the one that was used last, so that the others grow old together.
-    pub(super) fn take_idle(&mut self) -> Option<(http1::SendRequest<Body>, Tenure)> {
+    pub(super) fn take_idle(&mut self) -> Option<(Box<Connection>, Tenure)> {
         let now = Instant::now();
-        for at in (0..self.idle.len()).rev() {
+        while let Some(idle) = self.idle.pop() {
             let Idle {
-                sender, retire_at, ..
-            } = self.idle.get(at)?;
-            if sender.is_closed() || *retire_at <= now {
-                self.idle.swap_remove(at);
-            } else if sender.is_ready() {
-                let Idle { sender, tenure, .. } = self.idle.swap_remove(at);
-                return Some((sender, tenure));
+                mut connection,
+                tenure,
+                retire_at,
+            } = idle;
+            if retire_at > now && connection.is_usable() {
+                return Some((connection, tenure));
             }
-            // Else its last request is still on its way out, behind an early response.
         }
         None
     }
@@ -109,7 +106,7 @@ impl Place {
     /// Lets go what has been idle for too long; says whether anything is left.
     pub(super) fn keeps_any(&mut self, now: Instant) -> bool {
         self.idle
-            .retain(|idle| !idle.sender.is_closed() && idle.retire_at > now);
+            .retain_mut(|idle| idle.retire_at > now && idle.connection.is_usable());
         self.multiplexed
             .retain(|connection| connection.is_open() && !connection.is_stale(now));
         !self.idle.is_empty()

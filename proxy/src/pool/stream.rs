@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use crate::cluster::transport::Duplex;
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Other(Box<dyn Duplex>),
+    /// One side of either, while another task has the other side.
+    Shared(Arc<Mutex<Self>>),
 }
 
 impl Stream {
@@ -29,6 +32,29 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Two handles to the same stream: one for reading, one for writing.
+    pub(crate) fn share(self) -> (Self, Self) {
+        let shared = Arc::new(Mutex::new(self));
+        (Self::Shared(Arc::clone(&shared)), Self::Shared(shared))
+    }
+
+    /// The stream as it was, once the other handle is gone.
+    pub(crate) fn unshare(self) -> Option<Self> {
+        match self {
+            Self::Shared(shared) => {
+                let stream = Arc::into_inner(shared)?.into_inner();
+                Some(stream.unwrap_or_else(PoisonError::into_inner))
+            }
+            whole => Some(whole),
+        }
+    }
+}
+
+fn lock(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 macro_rules! delegate {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
@@ -38,6 +64,11 @@ macro_rules! delegate {
             }
             Self::Other($stream) => {
                 let $stream = Pin::new($stream);
+                $call
+            }
+            Self::Shared($stream) => {
+                let mut $stream = lock($stream);
+                let $stream = Pin::new(&mut *$stream);
                 $call
             }
         }
@@ -67,6 +98,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Other(stream) => stream.is_write_vectored(),
+            Self::Shared(stream) => lock(stream).is_write_vectored(),
         }
     }
 

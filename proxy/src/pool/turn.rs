@@ -1,6 +1,7 @@
 //! Who opens a connection where a cluster may have no more of them, and who waits until one is free?
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -18,9 +19,13 @@ pub(super) enum Turn {
     Has(Checkout),
 }
 
-/// Requests that wait, in order, and how many connections there are that one of them could get.
+/// Requests that wait, in order, and how many connections there are that one of them could get. It has a lock of its own,
+/// since a connection may be dropped by whoever works on its place.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line(Arc<Mutex<Queue>>);
+
 #[derive(Debug, Default)]
-pub(super) struct Line {
+struct Queue {
     /// Connections of this key, also those that are being dialled; counted where they are bounded.
     open: usize,
     waiting: VecDeque<oneshot::Sender<Freed>>,
@@ -37,7 +42,7 @@ pub(super) enum Freed {
 
 /// Counts a connection of its key until it is dropped; nothing where they are not bounded.
 #[derive(Debug)]
-pub(crate) struct Open(Option<(Pool, Key)>);
+pub(crate) struct Open(Option<Line>);
 
 impl Pool {
     /// The right to open a connection. Where the cluster has as many as it may, one of HTTP/1.1 is waited for, behind those who
@@ -56,10 +61,9 @@ impl Pool {
                 if permit.is_none() && !overflowed {
                     one(&wanted.cluster.counts().cells().connects_overflowed);
                 }
-                let first = place.line.open == 0;
+                let first = place.line.is_closed();
                 if let Some(permit) = permit.or_else(|| first.then(Permit::uncounted)) {
-                    place.line.open += 1;
-                    return Ok(Turn::Opens(permit, Open(Some((self.clone(), key.clone())))));
+                    return Ok(Turn::Opens(permit, place.line.open()));
                 }
                 if let Some(connection) = self.take(key, place) {
                     return Ok(Turn::Has(connection));
@@ -80,13 +84,14 @@ impl Pool {
                     Ok(Freed::Room) | Err(_) => None,
                 },
             };
-            // The last request of a connection may still be on its way out, behind an early response.
             if let Some(Idle {
-                mut sender, tenure, ..
+                mut connection,
+                tenure,
+                ..
             }) = left
-                && sender.ready().await.is_ok()
+                && connection.is_usable()
             {
-                return Ok(Turn::Has(self.h1(key.clone(), sender, tenure, true)));
+                return Ok(Turn::Has(self.h1(key.clone(), connection, tenure, true)));
             }
         }
     }
@@ -100,15 +105,30 @@ impl Place {
 }
 
 impl Line {
-    fn join(&mut self) -> oneshot::Receiver<Freed> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Open {
+        self.queue().open += 1;
+        Open(Some(self.clone()))
+    }
+
+    /// Whether no connection is open.
+    fn is_closed(&self) -> bool {
+        self.queue().open == 0
+    }
+
+    fn join(&self) -> oneshot::Receiver<Freed> {
         let (sender, freed) = oneshot::channel();
-        self.waiting.push_back(sender);
+        self.queue().waiting.push_back(sender);
         freed
     }
 
     /// Gives a connection to whoever has waited for the longest; gives it back where nobody waits.
-    pub(super) fn give(&mut self, mut idle: Idle) -> Option<Idle> {
-        while let Some(next) = self.waiting.pop_front() {
+    pub(super) fn give(&self, mut idle: Idle) -> Option<Idle> {
+        let mut queue = self.queue();
+        while let Some(next) = queue.waiting.pop_front() {
             match next.send(Freed::Connection(idle)) {
                 Ok(()) | Err(Freed::Room) => return None,
                 Err(Freed::Connection(back)) => idle = back,
@@ -117,27 +137,24 @@ impl Line {
         Some(idle)
     }
 
-    fn closed(&mut self) {
-        self.open = self.open.saturating_sub(1);
-        while let Some(next) = self.waiting.pop_front() {
-            if next.send(Freed::Room).is_ok() {
-                return;
-            }
-        }
-    }
-
     /// Whether it is of use to anybody.
     pub(super) fn is_empty(&self) -> bool {
-        self.open == 0 && self.waiting.is_empty()
+        let queue = self.queue();
+        queue.open == 0 && queue.waiting.is_empty()
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some((pool, key)) = self.0.take()
-            && let Some(place) = pool.places().by_key.get_mut(&key)
-        {
-            place.line.closed();
+        let Some(line) = self.0.take() else {
+            return;
+        };
+        let mut queue = line.queue();
+        queue.open = queue.open.saturating_sub(1);
+        while let Some(next) = queue.waiting.pop_front() {
+            if next.send(Freed::Room).is_ok() {
+                return;
+            }
         }
     }
 }

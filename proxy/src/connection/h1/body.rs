@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 
 /// Takes the content off a buffer that fills as bytes arrive.
 #[derive(Debug)]
-pub(in super::super) enum Decoder {
+pub(crate) enum Decoder {
     /// So many bytes are left, at least one.
     Length(u64),
     Chunked(Chunked),
@@ -20,7 +20,7 @@ pub(in super::super) enum Decoder {
 
 /// What was found at the front of the buffer.
 #[derive(Debug)]
-pub(in super::super) enum Decoded {
+pub(crate) enum Decoded {
     /// Content, never empty.
     Data(Bytes),
     /// The body is over, and these fields followed it.
@@ -32,7 +32,7 @@ pub(in super::super) enum Decoded {
 }
 
 #[derive(Debug, Default)]
-pub(in super::super) struct Chunked {
+pub(crate) struct Chunked {
     state: State,
     /// Bytes of chunk extensions so far. They are dropped: nobody understands one, and they end at each hop.
     extensions: usize,
@@ -55,7 +55,7 @@ enum State {
 
 impl Decoder {
     /// The decoder of a body that is framed so; none if there is no body.
-    pub(in super::super) fn of(framing: Framing) -> Option<Self> {
+    pub(crate) fn of(framing: Framing) -> Option<Self> {
         match framing {
             Framing::Empty => None,
             Framing::Length(length) => Some(Self::Length(length)),
@@ -67,7 +67,7 @@ impl Decoder {
     ///
     /// # Errors
     /// For broken framing: nothing that follows can be told apart from it.
-    pub(in super::super) fn next(&mut self, buffer: &mut BytesMut) -> Result<Decoded, Error> {
+    pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Result<Decoded, Error> {
         match self {
             Self::Length(left) => Ok(data(left, buffer)),
             Self::Chunked(chunked) => chunked.next(buffer),
@@ -75,7 +75,7 @@ impl Decoder {
     }
 
     /// Whether all content is known to have been taken.
-    pub(in super::super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => matches!(chunked.state, State::Over),
@@ -83,7 +83,7 @@ impl Decoder {
     }
 
     /// How many bytes of content are left, where that is known.
-    pub(in super::super) fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
             Self::Chunked(_) => None,

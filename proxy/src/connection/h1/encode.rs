@@ -21,7 +21,7 @@ pub(in super::super) struct Recipient {
 
 /// How the rest of the response is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Framing {
+pub(crate) enum Framing {
     /// There is no body, whatever the response has.
     Empty,
     /// So many bytes are still to come.
@@ -108,10 +108,10 @@ pub(in super::super) fn last_chunk(trailers: Option<&HeaderMap>, out: &mut Bytes
 }
 
 /// The end of a line.
-pub(in super::super) const LINE_END: &[u8] = b"\r\n";
+pub(crate) const LINE_END: &[u8] = b"\r\n";
 
 /// Enough for a head with these fields, so that it is written without growing.
-fn room(headers: &HeaderMap) -> usize {
+pub(crate) fn room(headers: &HeaderMap) -> usize {
     let fields = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len());
@@ -151,7 +151,7 @@ fn described_length(headers: &HeaderMap, body: &SizeHint, out: &mut BytesMut) {
     }
 }
 
-fn declared(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn declared(headers: &HeaderMap) -> Option<u64> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
     let first = values.next()?;
     match values.next() {
@@ -189,14 +189,14 @@ fn connection_field(status: StatusCode, version: Version, persistence: Persisten
 }
 
 /// A value has no line end in it: [`HeaderValue`] cannot hold one.
-fn field(name: &HeaderName, value: &HeaderValue, out: &mut BytesMut) {
+pub(crate) fn field(name: &HeaderName, value: &HeaderValue, out: &mut BytesMut) {
     out.put_slice(name.as_str().as_bytes());
     out.put_slice(b": ");
     out.put_slice(value.as_bytes());
     out.put_slice(LINE_END);
 }
 
-fn length_field(length: u64, out: &mut BytesMut) {
+pub(crate) fn length_field(length: u64, out: &mut BytesMut) {
     out.put_slice(b"content-length: ");
     // As many digits as 64 bits can have, filled from the end.
     let (mut digits, mut left, mut at) = ([0_u8; 20], length, 20);

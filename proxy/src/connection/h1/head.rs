@@ -8,8 +8,8 @@ use self::lines::Lines;
 use crate::config::http::{HeadLimits, Http10};
 use crate::error::{Error, Kind};
 
-pub(super) mod fields;
-pub(super) mod framing;
+pub(crate) mod fields;
+pub(crate) mod framing;
 pub(super) mod lines;
 
 /// A request without its body, and what it says about the connection that it came by.

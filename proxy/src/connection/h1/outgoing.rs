@@ -14,28 +14,28 @@ use crate::normalize;
 
 /// Bytes on their way out: small things together, large ones as they are.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
-    pub(super) head: BytesMut,
+pub(crate) struct Outgoing {
+    pub(crate) head: BytesMut,
     large: Bytes,
     after: &'static [u8],
 }
 
 impl Outgoing {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.head.len() + self.large.len() + self.after.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.head.is_empty() && self.large.is_empty() && self.after.is_empty()
     }
 
     /// Whether more may be added before it is written.
-    pub(super) fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.large.is_empty() && self.after.is_empty() && self.head.len() < limits::WRITE_BATCH_BYTES
     }
 
     /// Writes all of it. What has been written is remembered, so the wait may be given up and taken up again.
-    pub(super) fn poll_write(
+    pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         socket: &mut (impl AsyncWrite + Unpin),
@@ -77,7 +77,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// When there is more of the body than its length says.
-    pub(super) fn frame(
+    pub(crate) fn frame(
         &mut self,
         framing: &mut Framing,
         frame: Frame<Bytes>,
@@ -120,7 +120,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// When there was less of the body than its length says.
-    pub(super) fn end(&mut self, framing: &mut Framing) -> Result<(), &'static str> {
+    pub(crate) fn end(&mut self, framing: &mut Framing) -> Result<(), &'static str> {
         match std::mem::replace(framing, Framing::Empty) {
             Framing::Chunked => encode::last_chunk(None, &mut self.head),
             Framing::Length(1..) => return Err("the body is shorter than its length"),
@@ -132,7 +132,7 @@ impl Outgoing {
 
 /// Whether a body goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(crate) enum Progress {
     More,
     Ended,
 }

@@ -40,6 +40,8 @@ pub(super) async fn body(mut stream: SendStream<Bytes>, mut body: Body, link: &L
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "response body failed");
+                // A reset overtakes what waits to be sent: the head, and what came of the body, go first.
+                tokio::task::yield_now().await;
                 return stream.send_reset(Reason::INTERNAL_ERROR);
             }
         };

@@ -43,13 +43,10 @@ impl OfListener<'_> {
             tls,
             http: Arc::default(),
             relay: None,
-            limit: None,
             stat_prefix: "".into(),
             routes: RouteSource::None,
         };
-        let (end, limit) = network::end(chain, self.context, notes)?;
-        let read = ChainConfig { limit, ..read };
-        match end {
+        match network::end(chain, self.context, notes)? {
             End::Http(manager) => {
                 let (http, stat_prefix, routes) = notes.within("http_connection_manager", |notes| {
                     connection_manager::read(self, hash, &manager, notes)

@@ -4,18 +4,18 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A block of complete lines, whose ends are known to be CR LF.
-pub(in super::super) struct Block<'a> {
+pub(crate) struct Block<'a> {
     bytes: &'a Bytes,
     at: usize,
 }
 
 impl<'a> Block<'a> {
-    pub(in super::super) fn new(bytes: &'a Bytes) -> Self {
+    pub(crate) fn new(bytes: &'a Bytes) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// The next line, without its end.
-    pub(in super::super) fn next_line(&mut self) -> Option<Bytes> {
+    pub(crate) fn next_line(&mut self) -> Option<Bytes> {
         let rest = self.bytes.get(self.at..)?;
         let feed = memchr::memchr(b'\n', rest)?;
         let line = self.bytes.slice(self.at..self.at + feed.saturating_sub(1));
@@ -29,7 +29,7 @@ impl<'a> Block<'a> {
 /// # Errors
 /// For a folded line, whatever is no token before the colon (a blank among it), and control characters in a value.
 /// Bytes above ASCII pass in values, as they are (`obs-text`).
-pub(in super::super) fn read(block: &mut Block<'_>, into: &mut HeaderMap) -> Result<(), &'static str> {
+pub(crate) fn read(block: &mut Block<'_>, into: &mut HeaderMap) -> Result<(), &'static str> {
     while let Some(line) = block.next_line() {
         if line.is_empty() {
             return Ok(());
@@ -40,7 +40,11 @@ pub(in super::super) fn read(block: &mut Block<'_>, into: &mut HeaderMap) -> Res
     Err("the field section does not end")
 }
 
-fn field(line: &Bytes) -> Result<(HeaderName, HeaderValue), &'static str> {
+/// Reads one line, without its end.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn field(line: &Bytes) -> Result<(HeaderName, HeaderValue), &'static str> {
     if line.first().is_some_and(|byte| is_blank(*byte)) {
         return Err("a field line is folded, or begins with a blank");
     }
@@ -53,7 +57,7 @@ fn field(line: &Bytes) -> Result<(HeaderName, HeaderValue), &'static str> {
 }
 
 /// Takes off the optional blanks around a value: space and tab, nothing else (RFC 9110 §5.6.3).
-pub(in super::super) fn without_blanks(mut value: &[u8]) -> &[u8] {
+pub(crate) fn without_blanks(mut value: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = value
         && is_blank(*first)
     {
@@ -72,6 +76,6 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// Whether a method or a field name may contain it (`tchar`, RFC 9110 §5.6.2).
-pub(in super::super) fn is_token_byte(byte: u8) -> bool {
+pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

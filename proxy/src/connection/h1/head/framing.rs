@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 
 /// How long a request's body is (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super::super) enum Framing {
+pub(crate) enum Framing {
     /// There is none.
     Empty,
     /// So many bytes, at least one.
@@ -72,7 +72,7 @@ pub(super) fn persistence(headers: &HeaderMap, version: Version) -> Persistence 
 }
 
 /// Whether `Connection` lists this.
-pub(in super::super) fn has_token(headers: &HeaderMap, token: &[u8]) -> bool {
+pub(crate) fn has_token(headers: &HeaderMap, token: &[u8]) -> bool {
     let values = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
     let mut listed = values.flat_map(|value| value.split(|byte| *byte == b','));
     listed.any(|listed| without_blanks(listed).eq_ignore_ascii_case(token))

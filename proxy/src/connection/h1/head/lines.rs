@@ -4,7 +4,7 @@ use memchr::memchr;
 
 /// How far a block of lines has been looked through: a head's, or a trailer section's.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in super::super) struct Lines {
+pub(crate) struct Lines {
     /// Everything before it has been looked at.
     at: usize,
     /// Where the line begins that is not complete yet.
@@ -21,7 +21,7 @@ impl Lines {
     ///
     /// # Errors
     /// For a line feed without a carriage return before it (RFC 9112 §2.2 lets a strict recipient refuse it).
-    pub(in super::super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, &'static str> {
+    pub(crate) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, &'static str> {
         while let Some(found) = bytes.get(self.at..).and_then(|rest| memchr(b'\n', rest)) {
             let feed = self.at + found;
             self.at = feed + 1;
@@ -42,17 +42,17 @@ impl Lines {
     }
 
     /// How many lines are complete, without the empty one.
-    pub(in super::super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
     /// The length of the first line with its end, once it is complete.
-    pub(in super::super) fn first_line(&self) -> Option<usize> {
+    pub(crate) fn first_line(&self) -> Option<usize> {
         self.first
     }
 
     /// Whether no line is complete yet.
-    pub(in super::super) fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         self.first.is_none()
     }
 }
