@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use tidegate_ingress::snapshot_file::format::{Saved, encode, parse, sealed};
+use tidegate_xds::resource::Update;
+use tidegate_xds::store::view::Accepted;
 
 /// Runs one input.
 ///
@@ -23,6 +25,15 @@ pub fn run(data: &[u8]) {
         updates,
     } = &saved;
     assert!(*written >= SystemTime::UNIX_EPOCH);
-    let again = parse(&encode(owner, *written, updates).into());
+    let accepted: Vec<Accepted> = updates.iter().cloned().map(accepted).collect();
+    let again = parse(&encode(owner, *written, &accepted).into());
     assert_eq!(again.as_ref(), Ok(&saved));
+}
+
+fn accepted(update: Update) -> Accepted {
+    Accepted {
+        kind: update.kind,
+        version: update.version,
+        resources: update.resources.into_iter().map(Into::into).collect(),
+    }
 }

@@ -35,10 +35,10 @@ fn converse(variant: Variant, message: Bytes) {
     session.connected();
     while session.next_request(now).is_some() {}
     let Ok(parsed) = parse(variant, message.clone()) else {
-        assert!(session.receive(message).is_err(), "read once, and not again");
+        assert!(session.receive(message, now).is_err(), "read once, and not again");
         return;
     };
-    assert!(session.receive(message).is_ok(), "not read the second time");
+    assert!(session.receive(message, now).is_ok(), "not read the second time");
     while let Some((token, update)) = session.take_delivery() {
         let gone = match &update.gone {
             Gone::Rest => &[],

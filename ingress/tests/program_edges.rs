@@ -1,10 +1,5 @@
 //! Do flags and settings of the program itself do what Envoy's do: what it prints, what it logs of operators, which statistics it has?
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, also in what it is made of"
-)]
-
 mod support;
 
 use std::net::SocketAddr;

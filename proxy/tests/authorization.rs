@@ -1,5 +1,10 @@
 //! How does a service of another language than HTTP's say which requests pass?
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test fails by panicking, also in what it is made of"
+)]
+
 mod support;
 
 use std::net::SocketAddr;

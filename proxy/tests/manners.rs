@@ -1,5 +1,10 @@
 //! What are clients and upstreams told beside what they say to each other?
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what it is made of"
+)]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -443,7 +443,7 @@ fn a_chain_that_passes_bytes_on_may_match_tls_without_speaking_it() {
     // What speaks HTTP cannot.
     let matches = json!({"transport_protocol": "tls"});
     let speaking = chain(json!({"filter_chain_match": matches}));
-    super::listener(
+    listener(
         &encoded(&resource(json!({"filter_chains": [speaking]}))),
         &Context::default(),
     )
