@@ -9,6 +9,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// The pause between two looks at memory that may still change.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+/// After how many looks that show the same it is settled.
+const SAME_LOOKS: u32 = 15;
 
 /// The user and system time of a process and all its descendants so far.
 ///
@@ -89,20 +91,24 @@ pub fn peak_resident_bytes(pid: u32) -> io::Result<u64> {
     Ok(kib.ok_or_else(|| malformed(&file))? * 1024)
 }
 
-/// The resident memory of a process in bytes, once it no longer changes by a percent between two looks.
+/// The resident memory of a process in bytes, once it no longer changes by a percent for some seconds: what allocators give back
+/// goes with a delay.
 ///
 /// # Errors
 /// When it is gone.
 pub async fn settled_resident_bytes(pid: u32) -> io::Result<u64> {
     let mut before = resident_bytes(pid)?;
-    loop {
+    let mut same = 0;
+    while same < SAME_LOOKS {
         tokio::time::sleep(BETWEEN_LOOKS).await;
         let now = resident_bytes(pid)?;
-        if now.abs_diff(before) < now / 100 {
-            return Ok(now);
+        if now.abs_diff(before) < before / 100 {
+            same += 1;
+        } else {
+            (before, same) = (now, 0);
         }
-        before = now;
     }
+    resident_bytes(pid)
 }
 
 /// Keeps this thread, and what it starts from now on, on one core.

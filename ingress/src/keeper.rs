@@ -16,8 +16,10 @@ use crate::lifecycle::{Lifecycle, Stage};
 use crate::limits::DELIVERIES_WAITING_MAX;
 
 mod refusals;
+mod spare;
 
 use refusals::{Refusals, Subject};
+use spare::Spare;
 
 /// The store and who hears of it.
 pub(crate) struct Keeper<O> {
@@ -31,13 +33,14 @@ pub(crate) struct Keeper<O> {
     pub(crate) saved: Option<watch::Sender<u64>>,
     waiting: HashMap<Ticket, (Subject, oneshot::Sender<Verdict>)>,
     refusals: Refusals,
+    spare: Spare,
     generation: u64,
 }
 
 impl<O: Outside> Keeper<O> {
     /// Keeps `store`.
     pub(crate) fn new(store: Store<O>, lifecycle: Lifecycle, saved: Option<watch::Sender<u64>>) -> Self {
-        let keeper = Self {
+        let mut keeper = Self {
             wanted: watch::Sender::new(Wanted::new()),
             files: watch::Sender::new(BTreeSet::new()),
             generation: store.generation(),
@@ -46,8 +49,10 @@ impl<O: Outside> Keeper<O> {
             saved,
             waiting: HashMap::new(),
             refusals: Refusals::default(),
+            spare: Spare::default(),
         };
         keeper.tell();
+        keeper.spare.changed(Instant::now());
         keeper
     }
 
@@ -55,7 +60,8 @@ impl<O: Outside> Keeper<O> {
     pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>, drain: Watch) {
         let mut forced = drain.forced();
         loop {
-            let deadline = self.store.deadline(Instant::now());
+            let deadlines = [self.store.deadline(Instant::now()), self.spare.deadline()];
+            let deadline = deadlines.into_iter().flatten().min();
             let mut batch = Vec::new();
             tokio::select! {
                 count = deliveries.recv_many(&mut batch, DELIVERIES_WAITING_MAX) => if count == 0 {
@@ -74,6 +80,7 @@ impl<O: Outside> Keeper<O> {
                 self.take(delivery);
             }
             self.store.tick(Now::read());
+            self.spare.tick(Instant::now());
             self.settle();
         }
     }
@@ -99,6 +106,7 @@ impl<O: Outside> Keeper<O> {
         self.tell();
         if self.generation != self.store.generation() {
             self.generation = self.store.generation();
+            self.spare.changed(Instant::now());
             if let Some(saved) = &self.saved {
                 saved.send_replace(self.generation);
             }

@@ -53,6 +53,15 @@ pub const ADDRESS_FREE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long after a change the snapshot on disk is written; what changes meanwhile is written with it.
 pub const SNAPSHOT_DELAY: Duration = Duration::from_millis(500);
 
+/// How long after a change the allocator is told to give back what is free; it gives back what has been free for a second.
+pub const SPARE_DELAY: Duration = Duration::from_millis(1500);
+
+/// How often it is told so after a change, one delay after the other.
+pub const SPARE_ROUNDS: u32 = 2;
+
+/// How large the piece of memory is that it is told by, in bytes; it is not written to.
+pub const SPARE_BYTES: usize = 4 * 1024 * 1024;
+
 /// How large a snapshot on disk may be, in bytes. Above it it is neither written nor read.
 pub const SNAPSHOT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 

@@ -10,6 +10,7 @@ mod flat;
 mod html;
 mod http;
 mod json;
+mod limit;
 mod listener;
 mod prometheus;
 mod quantiles;

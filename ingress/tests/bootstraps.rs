@@ -33,14 +33,16 @@ fn all_are_read_and_what_has_no_effect_is_known() {
     };
     check("kourier.yaml", 3, &[]);
     check("contour.json", 2, &[]);
-    check("envoy-gateway.yaml", 2, &["stats_config.stats_matcher"]);
+    check("envoy-gateway.yaml", 2, &[]);
     check(
         "istio.json",
         1,
         &[
             "application_log_config",
             "admin.profile_path",
-            "stats_config.stats_matcher",
+            "stats_config.use_all_default_tags",
+            "stats_config.stats_tags[0]",
+            "stats_config.stats_tags[1]",
         ],
     );
     check("edge.yaml", 2, &[]);

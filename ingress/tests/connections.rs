@@ -171,3 +171,60 @@ async fn the_bound_is_envoys() {
     envoy.live().await;
     assert_eq!(see(envoy.admin()).await, ours(MONITOR).await);
 }
+
+/// One listener, whose chain holds two connections.
+const LIMITED: &str = r#"
+node: {id: one, cluster: two}
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+static_resources:
+  listeners:
+  - name: limited
+    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
+    filter_chains:
+    - filters:
+      - name: limit
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit
+          stat_prefix: two
+          max_connections: 2
+      - name: http
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: edge
+          route_config:
+            virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}]
+          http_filters:
+          - name: router
+            typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+"#;
+
+/// What a limited chain serves, and what is counted, once all of it has ended.
+async fn see_limited(admin: SocketAddr) -> (Vec<bool>, Vec<String>) {
+    let served = served(listener(admin, "limited").await).await;
+    let counted = eventually("closed connections", async || {
+        let text = get(admin, "localhost", "/stats?filter=connection_limit")
+            .await
+            .text();
+        text.contains("active_connections: 0")
+            .then_some(text)
+            .ok_or("some are open")
+    })
+    .await;
+    let prometheus = get(admin, "localhost", "/stats/prometheus?filter=connection_limit").await;
+    let text = counted + &prometheus.text();
+    (served, text.lines().map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn a_chain_holds_as_many_connections_as_envoys_does() {
+    let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
+    let gateway = Gateway::of(start, LIMITED, free_ports(), &[]);
+    let seen = see_limited(gateway.admin().await).await;
+    assert_eq!(seen.0, [true, true, false, false]);
+    let Some(program) = peers::envoy("the comparison of a chain's bound on connections") else {
+        return;
+    };
+    let envoy = Envoy::start(&program, LIMITED).await;
+    envoy.live().await;
+    assert_eq!(seen, see_limited(envoy.admin()).await);
+}

@@ -70,6 +70,10 @@ async fn speak(established: Established, proxy: Proxy, guard: Guard) -> Result<(
         peer,
         protocol,
     } = established;
+    // Held to the end of this.
+    let Ok(_place) = peer.place() else {
+        return Err(Refusal::ChainFull);
+    };
     if let Some(relay) = peer.relay() {
         // Boxed, as the task of every HTTP/1.1 connection would have room for it.
         let proxy = proxy.for_peer(peer);

@@ -57,7 +57,8 @@ pub mod settings;
 
 pub(crate) use accept::Accepted;
 use chain::FilterChains;
-pub use connections::Connections;
+pub(crate) use connections::Place;
+pub use connections::{ChainLimit, Connections};
 use open::Listening;
 pub use retired::Retired;
 use settings::{Begin, ProxyProtocol, TcpSettings};

@@ -45,6 +45,7 @@ use crate::route::Found;
 
 pub mod access_log;
 pub mod counts;
+pub mod exercise;
 pub mod ledger;
 pub mod metrics;
 pub(crate) mod record;

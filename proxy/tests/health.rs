@@ -127,6 +127,32 @@ async fn a_degraded_one_says_so_in_a_header() {
 }
 
 #[tokio::test]
+async fn a_check_may_have_another_method_and_fields_of_its_own() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let app = app(&Arc::new(AtomicU16::new(200))).await;
+        let field = |name: &'static str, value: &'static str| {
+            let value = http::HeaderValue::from_static(value);
+            (http::HeaderName::from_static(name), value)
+        };
+        let probe = HttpProbe {
+            method: http::Method::OPTIONS,
+            fields: [field("user-agent", "checker"), field("x-check", "1")]
+                .into_iter()
+                .collect(),
+            ..HttpProbe::get("/healthz")
+        };
+        let cluster = with_endpoints(settings(Probe::Http(probe), protocol), &[app.address()]);
+        let front = Front::start(everything_to(&cluster, None));
+        cluster.watch(&front.watch);
+        becomes(&cluster, 0, Health::Healthy).await;
+        let seen = app.seen().remove(0);
+        assert_eq!(seen.method, http::Method::OPTIONS, "{protocol:?}");
+        let fields = (seen.header("user-agent"), seen.header("x-check"));
+        assert_eq!(fields, (Some("checker"), Some("1")), "{protocol:?}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_are_exchanged_over_tcp() {
     let upstream = RawUpstream::start(async |mut connection: RawConnection| {
         connection.wire.send("+PONG\r\n").await;

@@ -13,7 +13,7 @@ use super::query::{Format, Query};
 use super::recorder::Recorder;
 use super::section::{Kind, Section, Stat, Value};
 use super::server::ServerFacts;
-use super::{cluster, html, http, json, listener, prometheus, server, tcp, text};
+use super::{cluster, html, http, json, limit, listener, prometheus, server, tcp, text};
 
 /// All statistics of the program. Clones are the same.
 #[derive(Clone, Debug)]
@@ -88,6 +88,7 @@ impl Registry {
                 Box::new(http::table(&listeners)),
                 Box::new(http::by_listener(&listeners)),
                 Box::new(tcp::table(&listeners)),
+                Box::new(limit::table(&listeners)),
                 Box::new(listener::table(&listeners)),
                 Box::new(flat),
             ],

@@ -4,7 +4,7 @@
 
 use super::ask::Ask;
 use super::pair::{EDGE, Outcome, TIDY};
-use super::upstream::Seen;
+use super::upstream::{Seen, join};
 
 /// A way to differ on purpose.
 type Way = (&'static str, fn(&Ask, &mut Outcome, &mut Outcome));
@@ -96,9 +96,12 @@ fn milliseconds(text: &str) -> Option<u64> {
 fn joined(_ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
     for (our, envoy) in tries(ours, envoys) {
         for name in ["content-type", "user-agent", "x-forwarded-host"] {
-            our.join(name);
-            envoy.join(name);
+            join(&mut our.fields, name);
+            join(&mut envoy.fields, name);
         }
+    }
+    for outcome in [ours, envoys] {
+        join(&mut outcome.fields, "content-type");
     }
 }
 
@@ -187,6 +190,12 @@ fn host_of_endpoints(ask: &Ask, ours: &mut Outcome, envoys: &mut Outcome) {
         if envoy.field("x-envoy-original-host") == Some(ENDPOINT) {
             our.fields.retain(|(name, _)| name != "x-envoy-original-host");
             envoy.fields.retain(|(name, _)| name != "x-envoy-original-host");
+        }
+        let is_forwarded = |(name, _): &&mut (String, String)| name == "x-forwarded-host";
+        for (_, value) in envoy.fields.iter_mut().filter(is_forwarded) {
+            if let Some(before) = value.strip_suffix(",endpoint.example") {
+                *value = before.to_owned();
+            }
         }
     }
 }

@@ -35,23 +35,20 @@ impl Seen {
     pub(crate) fn says(&self, text: &str) -> bool {
         self.target.contains(text) || self.fields.iter().any(|(_, value)| value.contains(text))
     }
+}
 
-    /// Makes one line of those of this name.
-    pub(crate) fn join(&mut self, name: &str) {
-        let values = self
-            .fields
-            .iter()
-            .filter(|(of, value)| of == name && !value.is_empty());
-        let values: Vec<_> = values.map(|(_, value)| value.as_str()).collect();
-        let all = values.join(",");
-        let mut lines = 0;
-        self.fields.retain(|(of, _)| {
-            lines += usize::from(of == name);
-            of != name || lines == 1
-        });
-        for (_, value) in self.fields.iter_mut().filter(|(of, _)| of == name) {
-            value.clone_from(&all);
-        }
+/// Makes one line of those of this name.
+pub(crate) fn join(fields: &mut Vec<(String, String)>, name: &str) {
+    let is_named = |(of, value): &&(String, String)| of == name && !value.is_empty();
+    let values = fields.iter().filter(is_named).map(|(_, value)| value.trim());
+    let all = values.collect::<Vec<_>>().join(",").replace(" ,", ",");
+    let mut lines = 0;
+    fields.retain(|(of, _)| {
+        lines += usize::from(of == name);
+        of != name || lines == 1
+    });
+    for (_, value) in fields.iter_mut().filter(|(of, _)| of == name) {
+        value.clone_from(&all);
     }
 }
 

@@ -63,9 +63,14 @@ pub(crate) fn world(rng: &mut Rng) -> Value {
 
 fn host(rng: &mut Rng, domains: Vec<&str>) -> Value {
     let name = domains.join(" ");
-    let routes: Vec<_> = (0..1 + rng.usize(..6))
+    let mut routes: Vec<_> = (0..1 + rng.usize(..6))
         .map(|place| route(rng, &format!("{name}/{place}")))
         .collect();
+    // At one level: ours takes the nearest whole, and Envoy each field of the nearest that has it.
+    let by_host = rng.bool();
+    for route in routes.iter_mut().filter(|_| !by_host) {
+        filters::add(rng, route);
+    }
     let mut host = json!({"name": name, "domains": domains, "routes": routes});
     // Without `require_tls`: Envoy keeps a port 80 in the `https` URL that it sends to, and leaves that response unchanged.
     if rarely(rng, 6) {
@@ -77,7 +82,9 @@ fn host(rng: &mut Rng, domains: Vec<&str>) -> Value {
     if rarely(rng, 8) {
         put(&mut host, "retry_policy", actions::retry(rng));
     }
-    filters::add(rng, &mut host);
+    if by_host {
+        filters::add(rng, &mut host);
+    }
     edits::add(rng, &mut host, "host");
     host
 }
@@ -90,7 +97,6 @@ fn route(rng: &mut Rng, name: &str) -> Value {
         _ => ("route", actions::forward(rng)),
     };
     put(&mut route, action.0, action.1);
-    filters::add(rng, &mut route);
     edits::add(rng, &mut route, "route");
     route
 }

@@ -26,7 +26,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::config::limits;
 
@@ -71,9 +71,13 @@ pub enum Probe {
     Grpc(GrpcProbe),
 }
 
-/// A GET and what answers are good.
+/// A request without a body, and what answers are good.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpProbe {
+    /// The method. Default: GET.
+    pub method: Method,
+    /// Fields that are added; those of one name replace what is sent otherwise. Default: none.
+    pub fields: HeaderMap,
     /// The path and query.
     pub path: Box<str>,
     /// The host; by default the endpoint's name, else the cluster's.
@@ -125,6 +129,8 @@ impl HttpProbe {
     #[must_use]
     pub fn get(path: impl Into<Box<str>>) -> Self {
         Self {
+            method: Method::GET,
+            fields: HeaderMap::new(),
             path: path.into(),
             host: None,
             expected: vec![200..=200],

@@ -38,6 +38,8 @@ pub(super) enum Refusal {
     NoProxyHeader,
     #[error("no filter chain matches")]
     NoChain,
+    #[error("the filter chain holds as many connections as it may")]
+    ChainFull,
     #[error("TLS: {0}")]
     Tls(io::Error),
     #[error("the client took too long")]
@@ -52,6 +54,7 @@ impl Refusal {
         match self {
             Self::ProxyHeader(_) | Self::NoProxyHeader => Some(metrics::REFUSED_PROXY_HEADER),
             Self::NoChain => Some(metrics::REFUSED_NO_CHAIN),
+            Self::ChainFull => Some(metrics::REFUSED_CHAIN_FULL),
             Self::Tls(_) => Some(metrics::REFUSED_TLS),
             Self::Timeout => Some(metrics::REFUSED_TIMEOUT),
             Self::Lost(_) => None,

@@ -10,8 +10,8 @@ use rustls::{ProtocolVersion, ServerConnection};
 
 use crate::config::http::HttpSettings;
 use crate::drain::Watch;
-use crate::listener::Shared;
 use crate::listener::chain::Chain;
+use crate::listener::{Place, Shared};
 use crate::normalize::certificate::{self, Details};
 use crate::observe::counts::{HttpCounts, http::OpenHttp};
 use crate::proxy_protocol::Addresses;
@@ -154,6 +154,14 @@ impl Peer {
     /// Where its bytes go, if they are no HTTP.
     pub(crate) fn relay(&self) -> Option<Arc<Relay>> {
         self.chain.relay.clone()
+    }
+
+    /// Its place among the connections of its filter chain, where those have a bound; fails where there is none left.
+    pub(super) fn place(&self) -> Result<Option<Place>, ()> {
+        match &self.chain.limit {
+            Some(limit) => limit.try_admit().map(Some).ok_or(()),
+            None => Ok(None),
+        }
     }
 
     /// What its filter chain has counted.

@@ -23,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::drain::{Drain, Watch};
+use crate::listener::ChainLimit;
 use crate::observe::counts::{HttpCounts, ListenerCounts};
 use crate::relay::{Relay, RelaySettings};
 use crate::tls::server::ServerTls;
@@ -52,6 +53,8 @@ pub struct FilterChain {
     /// Where its connections' bytes go, if they are no HTTP; then how it speaks HTTP and for which hosts means nothing, but for
     /// the access logs. Without TLS of its own it takes TLS too, by its server names for example, and passes that on as it came.
     pub relay: Option<Arc<RelaySettings>>,
+    /// How many connections it may hold; a connection above that is closed. Default: no bound of its own.
+    pub limit: Option<Arc<ChainLimit>>,
     /// For which hosts it answers.
     pub hosts: Hosts,
 }
@@ -184,6 +187,7 @@ pub(crate) struct Chain {
     pub(crate) tls: Option<Arc<ServerTls>>,
     pub(crate) http: Arc<HttpSettings>,
     pub(crate) relay: Option<Arc<Relay>>,
+    pub(crate) limit: Option<Arc<ChainLimit>>,
     /// The hosts that it answers for, where it does not answer for all.
     pub(crate) hosts: Option<Names>,
     policy: Hosts,
@@ -203,6 +207,7 @@ impl FilterChain {
             tls: None,
             http: http.into(),
             relay: None,
+            limit: None,
             hosts: Hosts::default(),
         }
     }
@@ -298,6 +303,7 @@ impl FilterChains {
             // What has its books already keeps them.
             _ = chain.counts.set(counts);
         }
+        listener.limited_by(self.iter().filter_map(|chain| chain.limit.clone()).collect());
         let tls = self.iter().filter_map(|chain| chain.tls.as_ref());
         let identities = tls.flat_map(|tls| tls.identities());
         listener.shows(identities.cloned().collect());
@@ -383,6 +389,7 @@ impl Chain {
             tls: chain.tls,
             http: chain.http,
             relay: chain.relay.map(|relay| Arc::new(Relay::new(relay))),
+            limit: chain.limit,
             hosts,
             policy: chain.hosts,
             matches: chain.matches,
@@ -405,8 +412,14 @@ impl Chain {
             (Some(one), Some(other)) => Arc::ptr_eq(&one.settings, &other.settings),
             _ => false,
         };
+        let same_limit = match (&self.limit, &other.limit) {
+            (None, None) => true,
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
         same_tls
             && same_relay
+            && same_limit
             && Arc::ptr_eq(&self.http, &other.http)
             && self.name == other.name
             && self.policy == other.policy

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore};
@@ -14,6 +14,15 @@ use crate::config::limits;
 #[derive(Clone, Debug)]
 pub struct Connections {
     shared: Arc<Shared>,
+}
+
+/// How many connections a filter chain holds, and may: above it one is closed (Envoy's connection limit).
+#[derive(Debug)]
+pub struct ChainLimit {
+    /// The name that its numbers are shown under.
+    pub metrics_name: Arc<str>,
+    connections: Connections,
+    refused: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -34,7 +43,7 @@ struct Sources {
 
 /// A connection's place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Shared>);
+pub(crate) struct Place(Arc<Shared>);
 
 /// A connection's place among those of its source.
 #[derive(Debug)]
@@ -130,6 +139,38 @@ impl Connections {
     /// How many TLS handshakes may be under way.
     pub(crate) fn handshakes(&self) -> &Semaphore {
         &self.shared.handshakes
+    }
+}
+
+impl ChainLimit {
+    /// At most `max` connections at once.
+    #[must_use]
+    pub fn new(metrics_name: impl Into<Arc<str>>, max: NonZeroUsize) -> Self {
+        Self {
+            metrics_name: metrics_name.into(),
+            connections: Connections::at_most(max.get()),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.connections.open()
+    }
+
+    /// How many were closed as there were as many as may be.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn try_admit(&self) -> Option<Place> {
+        let place = self.connections.try_admit();
+        if place.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        place
     }
 }
 

@@ -82,6 +82,8 @@ pub const H2_CONNECTIONS_CUT: &str = "tidegate_downstream_h2_connections_cut_tot
 pub const REFUSED_SOURCE: &str = "source";
 /// The `reason` of [`CONNECTIONS_REFUSED`] when as many are open as may be under the ceiling of several listeners.
 pub const REFUSED_CEILING: &str = "ceiling";
+/// The `reason` of [`CONNECTIONS_REFUSED`] when a filter chain holds as many as it may.
+pub const REFUSED_CHAIN_FULL: &str = "chain_full";
 /// The `reason` of [`CONNECTIONS_REFUSED`] when no filter chain matches.
 pub const REFUSED_NO_CHAIN: &str = "no_filter_chain_match";
 /// The `reason` of [`CONNECTIONS_REFUSED`] when a PROXY header is malformed, or missing where there has to be one.

@@ -1,5 +1,6 @@
 //! `envoy.config.listener.v3.Listener` with its connection managers as the settings of a listener.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +92,8 @@ pub struct ChainConfig {
     pub http: Arc<HttpSettings>,
     /// Where its bytes go, if it speaks no HTTP.
     pub relay: Option<Arc<RelaySettings>>,
+    /// How many connections it may hold, and the name of that in metrics.
+    pub limit: Option<(Arc<str>, NonZeroUsize)>,
     /// `stat_prefix`, as metrics name it.
     pub stat_prefix: Arc<str>,
     /// Where its routes come from.

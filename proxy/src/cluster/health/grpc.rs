@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::client;
-use http::{HeaderMap, Method, Request, Response, Version, header};
+use http::{HeaderMap, Request, Response, Version, header};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -61,17 +61,18 @@ where
     })
 }
 
-/// GETs what `probe` says over HTTP/2.
+/// Asks what `probe` says over HTTP/2.
 pub(super) async fn get<S>(stream: S, probe: &HttpProbe, host: &str) -> Result<Finding, BoxError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let request = Request::builder()
-        .method(Method::GET)
+    let mut request = Request::builder()
+        .method(&probe.method)
         .uri(format!("http://{host}{}", probe.path))
         .version(Version::HTTP_2)
         .header(header::USER_AGENT, USER_AGENT)
         .body(())?;
+    request.headers_mut().extend(probe.fields.clone());
     let (answer, _body, _trailers) = exchange(stream, request, Bytes::new()).await?;
     let degraded = probe.degraded_header.as_ref();
     let degraded = degraded.is_some_and(|name| answer.headers().contains_key(name));

@@ -1,4 +1,4 @@
-//! A check by a GET over HTTP/1.1.
+//! A check by a request over HTTP/1.1.
 
 use bytes::Bytes;
 use http::{Request, header};
@@ -12,16 +12,19 @@ use super::{Finding, HttpProbe};
 use crate::config::limits;
 use crate::error::BoxError;
 
-/// GETs what `probe` says by `stream`. The body of the answer is not read. The caller sets the deadline.
+/// Asks what `probe` says by `stream`. The body of the answer is not read. The caller sets the deadline.
 pub(super) async fn get<S>(stream: S, probe: &HttpProbe, host: &str) -> Result<Finding, BoxError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let request = Request::get(&*probe.path)
+    let mut request = Request::builder()
+        .method(&probe.method)
+        .uri(&*probe.path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, USER_AGENT)
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
+    request.headers_mut().extend(probe.fields.clone());
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(limits::CHECK_ANSWER_BYTES_MAX)
         .handshake(TokioIo::new(stream))

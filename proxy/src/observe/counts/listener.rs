@@ -31,7 +31,7 @@ use super::relay::RelayCounts;
 use super::striped::Striped;
 use super::times::{Bin, Times};
 use super::{numbers, one};
-use crate::listener::ListenAddress;
+use crate::listener::{ChainLimit, ListenAddress};
 use crate::observe::metrics;
 use crate::tls::identity::Identity;
 
@@ -81,6 +81,7 @@ pub struct ListenerCounts {
     http: Mutex<Named<HttpCounts>>,
     relays: Mutex<Named<RelayCounts>>,
     identities: ArcSwap<Vec<Identity>>,
+    limits: ArcSwap<Vec<Arc<ChainLimit>>>,
 }
 
 /// One accepted connection, until it is dropped.
@@ -99,6 +100,7 @@ impl ListenerCounts {
             http: Mutex::default(),
             relays: Mutex::default(),
             identities: ArcSwap::default(),
+            limits: ArcSwap::default(),
         }
     }
 
@@ -157,6 +159,16 @@ impl ListenerCounts {
     #[must_use]
     pub fn identities(&self) -> Arc<Vec<Identity>> {
         self.identities.load_full()
+    }
+
+    /// The bounds that its chains have now.
+    #[must_use]
+    pub fn limits(&self) -> Arc<Vec<Arc<ChainLimit>>> {
+        self.limits.load_full()
+    }
+
+    pub(crate) fn limited_by(&self, limits: Vec<Arc<ChainLimit>>) {
+        self.limits.store(Arc::new(limits));
     }
 
     pub(crate) fn shows(&self, identities: Vec<Identity>) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use tidegate_proxy::listener::Intake;
 use tidegate_proxy::listener::chain::FilterChain;
+use tidegate_proxy::listener::{ChainLimit, Intake};
 
 use crate::store::outside::Chains;
 use crate::translate::listener::{ChainConfig, ListenerConfig};
@@ -86,6 +86,10 @@ impl Built {
             name: Arc::clone(&config.name),
             matches: config.matches.clone(),
             tls,
+            limit: config
+                .limit
+                .as_ref()
+                .map(|(name, max)| Arc::new(ChainLimit::new(Arc::clone(name), *max))),
             ..match &config.relay {
                 Some(relay) => FilterChain::relay(Arc::clone(relay)),
                 None => FilterChain::plain(Arc::clone(&config.http)),

@@ -5,11 +5,12 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::cluster::v3 as envoy;
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::config::core::v3::RequestMethod;
 use envoy_types::pb::envoy::config::core::v3::health_check::{
     GrpcHealthCheck, HealthChecker, HttpHealthCheck, Payload, TcpHealthCheck, payload,
 };
+use envoy_types::pb::envoy::config::core::v3::{HeaderValueOption, RequestMethod};
 use envoy_types::pb::envoy::r#type::v3::Int64Range;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tidegate_proxy::cluster::HealthCheck;
 use tidegate_proxy::cluster::health::{GrpcProbe, HttpProbe, Probe, TcpProbe};
 use tidegate_proxy::cluster::transport::Protocol;
@@ -72,6 +73,39 @@ pub(super) fn read(
     Ok(Some(settings))
 }
 
+fn named(method: RequestMethod) -> Method {
+    match method {
+        RequestMethod::MethodUnspecified | RequestMethod::Get => Method::GET,
+        RequestMethod::Head => Method::HEAD,
+        RequestMethod::Post => Method::POST,
+        RequestMethod::Put => Method::PUT,
+        RequestMethod::Delete => Method::DELETE,
+        RequestMethod::Connect => Method::CONNECT,
+        RequestMethod::Options => Method::OPTIONS,
+        RequestMethod::Trace => Method::TRACE,
+        RequestMethod::Patch => Method::PATCH,
+    }
+}
+
+/// The fields of a check. None of its values is made of anything: there is no request that it could be made of.
+fn fields(options: &[HeaderValueOption]) -> Result<HeaderMap, Reject> {
+    let mut fields = HeaderMap::new();
+    for option in options {
+        let header = option.header.clone().unwrap_or_default();
+        let name = HeaderName::try_from(header.key.as_str());
+        let value = HeaderValue::try_from(header.value.as_str());
+        let (Ok(name), Ok(value), false) = (name, value, header.value.contains('%')) else {
+            let path = format_args!(
+                "health_checks[0].http_health_check.request_headers_to_add: {}",
+                header.key
+            );
+            return Err(Reject::unsupported(path));
+        };
+        fields.append(name, value);
+    }
+    Ok(fields)
+}
+
 fn of_http(http: &HttpHealthCheck, notes: &mut Notes) -> Result<HttpProbe, Reject> {
     let method = RequestMethod::try_from(http.method).unwrap_or_default();
     if http.send.is_some() && matches!(method, RequestMethod::MethodUnspecified | RequestMethod::Get) {
@@ -80,12 +114,8 @@ fn of_http(http: &HttpHealthCheck, notes: &mut Notes) -> Result<HttpProbe, Rejec
         return Err(Reject::Resource(why.to_owned()));
     }
     let selecting = [
-        (
-            "method",
-            !matches!(method, RequestMethod::MethodUnspecified | RequestMethod::Get),
-        ),
+        ("send", http.send.is_some()),
         ("receive", !http.receive.is_empty()),
-        ("request_headers_to_add", !http.request_headers_to_add.is_empty()),
         ("service_name_matcher", http.service_name_matcher.is_some()),
     ];
     for (field, there) in selecting {
@@ -100,6 +130,8 @@ fn of_http(http: &HttpHealthCheck, notes: &mut Notes) -> Result<HttpProbe, Rejec
         !http.request_headers_to_remove.is_empty(),
     );
     let mut probe = HttpProbe::get(http.path.as_str());
+    probe.method = named(method);
+    probe.fields = fields(&http.request_headers_to_add)?;
     probe.host = (!http.host.is_empty()).then(|| http.host.as_str().into());
     if !http.expected_statuses.is_empty() {
         probe.expected = ranges("expected", &http.expected_statuses)?;

@@ -43,10 +43,13 @@ impl OfListener<'_> {
             tls,
             http: Arc::default(),
             relay: None,
+            limit: None,
             stat_prefix: "".into(),
             routes: RouteSource::None,
         };
-        match network::end(chain, self.context, notes)? {
+        let (end, limit) = network::end(chain, self.context, notes)?;
+        let read = ChainConfig { limit, ..read };
+        match end {
             End::Http(manager) => {
                 let (http, stat_prefix, routes) = notes.within("http_connection_manager", |notes| {
                     connection_manager::read(self, hash, &manager, notes)

@@ -1,7 +1,11 @@
 //! The network filters of a filter chain: what serves its connections at its end, and nothing that would let pass less.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain};
+use envoy_types::pb::envoy::extensions::filters::network::connection_limit::v3::ConnectionLimit;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3::Rbac;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
@@ -20,8 +24,16 @@ pub(super) enum End {
     Tcp(Box<TcpProxy>),
 }
 
-/// What stands at the end of a chain.
-pub(super) fn end(chain: &FilterChain, context: &Context, notes: &mut Notes) -> Result<End, Reject> {
+/// How many connections a chain may hold, and the prefix of that's statistics.
+pub(super) type Limit = (Arc<str>, NonZeroUsize);
+
+/// What stands at the end of a chain, and what bounds it.
+pub(super) fn end(
+    chain: &FilterChain,
+    context: &Context,
+    notes: &mut Notes,
+) -> Result<(End, Option<Limit>), Reject> {
+    let mut limit = None;
     let mut found = None;
     for (index, filter) in chain.filters.iter().enumerate() {
         let last = index + 1 == chain.filters.len();
@@ -44,6 +56,7 @@ pub(super) fn end(chain: &FilterChain, context: &Context, notes: &mut Notes) -> 
         match known {
             Known::Http => found = Some(End::Http(Box::new(unpack(config)?))),
             Known::Tcp => found = Some(End::Tcp(Box::new(unpack(config)?))),
+            Known::Limit => limit = Some(notes.within(&field, |notes| connection_limit(config, notes))?),
             Known::Rules => notes.within(&field, |notes| rules(config, notes))?,
             Known::Ends | Known::Restricts => {
                 return Err(notes.within(&field, |notes| unsupported(notes.place(), config)));
@@ -51,12 +64,29 @@ pub(super) fn end(chain: &FilterChain, context: &Context, notes: &mut Notes) -> 
             Known::Other => notes.add(&field, format!("{} has no effect", type_name(config))),
         }
     }
-    found.ok_or_else(|| {
+    found.map(|end| (end, limit)).ok_or_else(|| {
         Reject::Resource(format!(
             "{}: a filter chain needs a connection manager or a TCP proxy here",
             notes.place()
         ))
     })
+}
+
+fn connection_limit(config: &Any, notes: &mut Notes) -> Result<Limit, Reject> {
+    let limit: ConnectionLimit = unpack(config)?;
+    let rules = Rules::of("ConnectionLimit");
+    inner(rules.not_empty("StatPrefix", &limit.stat_prefix))?;
+    let max = limit.max_connections.map_or(0, |max| max.value);
+    let max = usize::try_from(max).ok().and_then(NonZeroUsize::new);
+    let Some(max) = max else {
+        let why = "value must be greater than or equal to 1";
+        return Err(rules.broken("MaxConnections", why).into());
+    };
+    if limit.runtime_enabled.is_some() {
+        return Err(unsupported_field(notes.place(), "runtime_enabled"));
+    }
+    notes.add_set(&[("delay", limit.delay.is_some())]);
+    Ok((limit.stat_prefix.as_str().into(), max))
 }
 
 /// Rules about who may connect: only where there are none may connections pass without them.
@@ -99,6 +129,8 @@ enum Known {
     Http,
     /// What passes bytes on.
     Tcp,
+    /// It says how many may.
+    Limit,
     /// Rules about who may connect.
     Rules,
     /// Another end of a chain, for another protocol.
@@ -130,7 +162,7 @@ const KNOWN: [(&str, Known); 24] = [
     ("dubbo_proxy.v3.DubboProxy", Known::Ends),
     ("generic_proxy.v3.GenericProxy", Known::Ends),
     ("rbac.v3.RBAC", Known::Rules),
-    ("connection_limit.v3.ConnectionLimit", Known::Restricts),
+    ("connection_limit.v3.ConnectionLimit", Known::Limit),
     ("local_ratelimit.v3.LocalRateLimit", Known::Restricts),
     ("ratelimit.v3.RateLimit", Known::Restricts),
     ("ext_authz.v3.ExtAuthz", Known::Restricts),

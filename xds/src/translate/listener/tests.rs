@@ -449,3 +449,32 @@ fn a_chain_that_passes_bytes_on_may_match_tls_without_speaking_it() {
     )
     .expect_err("it would not be served");
 }
+
+#[test]
+fn network_filters_that_bound_connections_are_read_or_refused() {
+    let behind = |message: &str, fields: Value| {
+        let filter = any(
+            "f",
+            &format!("envoy.extensions.filters.network.{message}"),
+            fields,
+        );
+        let chain = chain(json!({"filters": [filter, manager(json!({}))]}));
+        read(&resource(json!({"filter_chains": [chain]}))).map_err(|reject| reject.to_string())
+    };
+    const LIMIT: &str = "connection_limit.v3.ConnectionLimit";
+    let limited = behind(LIMIT, json!({"stat_prefix": "a", "max_connections": 7})).unwrap();
+    let limit = limited.chains[0]
+        .limit
+        .as_ref()
+        .map(|(name, max)| (&**name, max.get()));
+    assert_eq!(limit, Some(("a", 7)));
+    let error = behind(LIMIT, json!({"stat_prefix": "a", "max_connections": 0})).unwrap_err();
+    assert!(
+        error.contains("ConnectionLimitValidationError.MaxConnections: value must be greater"),
+        "{error}"
+    );
+    const RULES: &str = "rbac.v3.RBAC";
+    assert!(behind(RULES, json!({"stat_prefix": "a"})).is_ok());
+    behind(RULES, json!({"stat_prefix": "a", "rules": {}})).unwrap_err();
+    behind("local_ratelimit.v3.LocalRateLimit", json!({"stat_prefix": "a"})).unwrap_err();
+}

@@ -139,3 +139,34 @@ fn breakers_are_what_is_said_and_a_budget_replaces_the_bound_on_retries() {
     let budget = settings.retry_budget.unwrap();
     assert_eq!((budget.percent, budget.retries_min), (10.0, 3));
 }
+
+#[test]
+fn a_check_over_http_has_the_method_and_the_fields_that_are_said() {
+    let read_probe = |value: &str| {
+        let header = core::HeaderValue {
+            key: "x-check".into(),
+            value: value.into(),
+            ..Default::default()
+        };
+        let mut http = http(200, 201);
+        http.method = core::RequestMethod::Head as i32;
+        http.request_headers_to_add = vec![core::HeaderValueOption {
+            header: Some(header),
+            ..Default::default()
+        }];
+        let config = read(&checked(HealthChecker::HttpHealthCheck(http)))?;
+        match config.settings.health_check.unwrap().probe {
+            Probe::Http(probe) => Ok(probe),
+            probe => panic!("{probe:?}"),
+        }
+    };
+    let probe = read_probe("one").unwrap();
+    assert_eq!(probe.method, ::http::Method::HEAD);
+    assert_eq!(probe.fields["x-check"], "one");
+    let refused: Reject = read_probe("%START_TIME%").unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "health_checks[0].http_health_check.request_headers_to_add: x-check: it is not supported, and traffic would go \
+         otherwise without it"
+    );
+}
