@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -285,7 +286,7 @@ impl Pool {
             Some(place) => add(place),
             None => add(places.by_key.entry(key.clone()).or_default()),
         }
-        if !std::mem::replace(&mut places.swept, true) {
+        if !mem::replace(&mut places.swept, true) {
             let pool = self.clone();
             process::spawn("pool-sweep", self.shared.drain.unguarded(), async move {
                 pool.sweep().await;
@@ -298,7 +299,10 @@ impl Pool {
         let mut draining = self.shared.drain.draining();
         loop {
             tokio::select! {
-                () = &mut draining => return *self.places() = Places::default(),
+                () = &mut draining => {
+                    let places = mem::take(&mut *self.places());
+                    return places.by_key.into_values().for_each(Place::close);
+                }
                 () = tokio::time::sleep(limits::POOL_SWEEP_INTERVAL) => {}
             }
             let now = Instant::now();
@@ -356,7 +360,7 @@ impl WayBack {
         let settings = key.transport.settings();
         let now = Instant::now();
         if pool.shared.drain.is_draining() || !connection.is_usable() || !tenure.goes_on(settings, now) {
-            return;
+            return connection.say_goodbye();
         }
         let retire_at = now + settings.idle_timeout;
         pool.insert(&key, |place| {

@@ -27,7 +27,7 @@ pub const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 pub const REQUEST_TARGET_BYTES_MAX: usize = 32 * 1024;
 /// The most interim (1xx) responses that are passed on for one request; further ones are dropped.
 pub const INTERIM_RESPONSES_MAX: usize = 16;
-/// The most interim (1xx) responses that are read for one request from an HTTP/2 upstream; above it 502.
+/// The most interim (1xx) responses that are read for one request from an upstream; above it 502.
 pub const INTERIM_RESPONSES_READ_MAX: usize = 256;
 /// How long a client that expects `100 Continue` is left waiting for the upstream's, once the upstream has the head of the
 /// request; then it gets one of ours (RFC 9110 §10.1.1).

@@ -15,6 +15,7 @@ use self::upload::{Broken, Upload};
 use super::response::{Received, Rest, from_upstream};
 use crate::body::Body;
 use crate::cluster::InFlight;
+use crate::config::limits;
 use crate::connection::interim::Interim;
 use crate::error::{BoxError, Error, Kind};
 use crate::normalize;
@@ -63,12 +64,20 @@ pub(super) fn send(
     }
     let mut waiting = Waiting::begin(connection, request);
     async move {
+        let mut interim = 0;
         let answer = loop {
             let answer = poll_fn(|cx| waiting.poll(cx, request.body_mut())).await;
             let answer = answer.map_err(|error| waiting.fault(error))?;
             match answer.head.status {
                 StatusCode::SWITCHING_PROTOCOLS => break answer,
-                status if status.is_informational() => pass_on(request, answer),
+                status if status.is_informational() && interim < limits::INTERIM_RESPONSES_READ_MAX => {
+                    interim += 1;
+                    pass_on(request, answer);
+                }
+                status if status.is_informational() => {
+                    let error = Error::new(Kind::UpstreamProtocol).with_source("too many interim responses");
+                    return Err(waiting.fault(error));
+                }
                 _ => break answer,
             }
         };

@@ -1,7 +1,7 @@
 //! An HTTP/1.1 connection to an upstream, while no exchange is under way on it and while one is.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 
 use super::held::Held;
 use super::stream::Stream;
@@ -47,18 +48,30 @@ impl Connection {
     pub(crate) fn is_usable(&mut self) -> bool {
         let mut space = [0; 1];
         let mut read = ReadBuf::new(&mut space);
-        let mut context = Context::from_waker(Waker::noop());
-        self.buffer.is_empty()
-            && Pin::new(&mut self.stream)
-                .poll_read(&mut context, &mut read)
-                .is_pending()
+        // Also by a task that has used up its share of work: it would be told that nothing is there.
+        let reading = unconstrained(poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut read)));
+        self.buffer.is_empty() && at_once(reading).is_pending()
+    }
+
+    /// Tells the upstream that nothing more comes, as far as it can be told at once: TLS has a word for that (RFC 8446 §6.1).
+    pub(super) fn say_goodbye(&mut self) {
+        if !matches!(self.stream, Stream::Tcp(_)) {
+            // It is closed, whatever comes of this.
+            _ = at_once(unconstrained(poll_fn(|cx| {
+                Pin::new(&mut self.stream).poll_shutdown(cx)
+            })));
+        }
     }
 
     /// Reads a little, by way of the stack: nothing is allocated until something has come, and then what it takes.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut space = [MaybeUninit::uninit(); limits::HEAD_READ_BYTES];
         let mut read = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut read);
+        if polled.is_pending() && self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        ready!(polled)?;
         self.buffer.extend_from_slice(read.filled());
         Poll::Ready(Ok(read.filled().len()))
     }
@@ -93,6 +106,11 @@ impl Connection {
         };
         (self.buffer.freeze(), switched)
     }
+}
+
+/// What comes of a future without waiting for it.
+fn at_once<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
 impl fmt::Debug for Connection {

@@ -10,7 +10,7 @@ use crate::cluster::breaker::Permit;
 use crate::cluster::endpoint::State;
 use crate::observe::counts::{ClusterCounts, one};
 
-/// Kept by the connection's task.
+/// Kept with the connection: by its task, or by whoever has it.
 #[derive(Debug)]
 pub(crate) struct Held {
     _permit: (Permit, Option<Open>),

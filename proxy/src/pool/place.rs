@@ -92,8 +92,16 @@ impl Place {
             if retire_at > now && connection.is_usable() {
                 return Some((connection, tenure));
             }
+            connection.say_goodbye();
         }
         None
+    }
+
+    /// Says goodbye on all that is idle.
+    pub(super) fn close(mut self) {
+        for idle in &mut self.idle {
+            idle.connection.say_goodbye();
+        }
     }
 
     /// A stream of a connection that has room for one.
@@ -105,8 +113,13 @@ impl Place {
 
     /// Lets go what has been idle for too long; says whether anything is left.
     pub(super) fn keeps_any(&mut self, now: Instant) -> bool {
-        self.idle
-            .retain_mut(|idle| idle.retire_at > now && idle.connection.is_usable());
+        self.idle.retain_mut(|idle| {
+            let stays = idle.retire_at > now && idle.connection.is_usable();
+            if !stays {
+                idle.connection.say_goodbye();
+            }
+            stays
+        });
         self.multiplexed
             .retain(|connection| connection.is_open() && !connection.is_stale(now));
         !self.idle.is_empty()

@@ -40,6 +40,12 @@ pub(super) enum Freed {
     Room,
 }
 
+/// A place in the line, until it is dropped.
+struct Seat {
+    line: Line,
+    freed: oneshot::Receiver<Freed>,
+}
+
 /// Counts a connection of its key until it is dropped; nothing where they are not bounded.
 #[derive(Debug)]
 pub(crate) struct Open(Option<Line>);
@@ -52,9 +58,11 @@ impl Pool {
         if !breakers.bounds_connections(wanted.priority) {
             return Ok(Turn::Opens(Permit::uncounted(), Open(None)));
         }
+        // Whatever becomes of the dial, nothing is kept for good of a key that nobody uses.
+        self.insert(key, |_place| {});
         let mut overflowed = false;
         loop {
-            let left = {
+            let seat = {
                 let mut places = self.places();
                 let place = places.by_key.entry(key.clone()).or_default();
                 let permit = breakers.connection(wanted.priority);
@@ -65,30 +73,25 @@ impl Pool {
                 if let Some(permit) = permit.or_else(|| first.then(Permit::uncounted)) {
                     return Ok(Turn::Opens(permit, place.line.open()));
                 }
+                let had_idle = !place.idle.is_empty();
                 if let Some(connection) = self.take(key, place) {
                     return Ok(Turn::Has(connection));
+                }
+                if had_idle {
+                    // They were dead: there is room now.
+                    continue;
                 }
                 if !place.lends(key.transport.protocol()) {
                     return Err(breaker::overflow("too many connections to the upstream"));
                 }
                 overflowed = true;
-                match place.idle.pop() {
-                    Some(idle) => Ok(idle),
-                    None => Err(place.line.join()),
-                }
-            };
-            let left = match left {
-                Ok(idle) => Some(idle),
-                Err(freed) => match freed.await {
-                    Ok(Freed::Connection(idle)) => Some(idle),
-                    Ok(Freed::Room) | Err(_) => None,
-                },
+                place.line.join()
             };
             if let Some(Idle {
                 mut connection,
                 tenure,
                 ..
-            }) = left
+            }) = seat.wait().await
                 && connection.is_usable()
             {
                 return Ok(Turn::Has(self.h1(key.clone(), connection, tenure, true)));
@@ -119,10 +122,27 @@ impl Line {
         self.queue().open == 0
     }
 
-    fn join(&self) -> oneshot::Receiver<Freed> {
+    fn join(&self) -> Seat {
         let (sender, freed) = oneshot::channel();
-        self.queue().waiting.push_back(sender);
-        freed
+        let mut queue = self.queue();
+        // Those who have left do not count.
+        queue.waiting.retain(|waiting| !waiting.is_closed());
+        queue.waiting.push_back(sender);
+        drop(queue);
+        Seat {
+            line: self.clone(),
+            freed,
+        }
+    }
+
+    /// Tells whoever has waited for the longest that there is room.
+    fn offer_room(&self) {
+        let mut queue = self.queue();
+        while let Some(next) = queue.waiting.pop_front() {
+            if next.send(Freed::Room).is_ok() {
+                return;
+            }
+        }
     }
 
     /// Gives a connection to whoever has waited for the longest; gives it back where nobody waits.
@@ -149,12 +169,55 @@ impl Drop for Open {
         let Some(line) = self.0.take() else {
             return;
         };
-        let mut queue = line.queue();
-        queue.open = queue.open.saturating_sub(1);
-        while let Some(next) = queue.waiting.pop_front() {
-            if next.send(Freed::Room).is_ok() {
-                return;
-            }
+        {
+            let mut queue = line.queue();
+            queue.open = queue.open.saturating_sub(1);
         }
+        line.offer_room();
+    }
+}
+
+impl Seat {
+    /// The connection that has come free; none where there is room for another one.
+    async fn wait(mut self) -> Option<Idle> {
+        match (&mut self.freed).await {
+            Ok(Freed::Connection(idle)) => Some(idle),
+            Ok(Freed::Room) | Err(_) => None,
+        }
+    }
+}
+
+impl Drop for Seat {
+    /// Room that is offered to one who leaves goes to the next.
+    fn drop(&mut self) {
+        if let Ok(Freed::Room) = self.freed.try_recv() {
+            self.line.offer_room();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leaves_the_line_is_not_kept() {
+        let line = Line::default();
+        for _ in 0..100 {
+            drop(line.join());
+        }
+        let _last = line.join();
+        assert_eq!(line.queue().waiting.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn room_that_one_who_leaves_was_offered_goes_to_the_next() {
+        let line = Line::default();
+        let open = line.open();
+        let (first, second) = (line.join(), line.join());
+        drop(open);
+        drop(first);
+        assert!(second.wait().await.is_none(), "there is room, and no connection");
+        assert!(line.is_empty());
     }
 }

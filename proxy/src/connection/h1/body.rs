@@ -1,4 +1,4 @@
-//! Where does a request's body end, and what of it is content? Its framing, taken off as bytes arrive.
+//! Where does a body end, and what of it is content? Its framing, taken off as bytes arrive.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
@@ -34,6 +34,8 @@ pub(crate) enum Decoded {
 #[derive(Debug, Default)]
 pub(crate) struct Chunked {
     state: State,
+    /// Whether blanks may stand behind a size, as some servers write them (RFC 9112 §7.1.1); clients do not.
+    blanks: bool,
     /// Bytes of chunk extensions so far. They are dropped: nobody understands one, and they end at each hop.
     extensions: usize,
 }
@@ -104,6 +106,14 @@ fn data(left: &mut u64, buffer: &mut BytesMut) -> Decoded {
 }
 
 impl Chunked {
+    /// The chunks of a response.
+    pub(crate) fn of_response() -> Self {
+        Self {
+            blanks: true,
+            ..Self::default()
+        }
+    }
+
     fn next(&mut self, buffer: &mut BytesMut) -> Result<Decoded, Error> {
         loop {
             match &mut self.state {
@@ -161,7 +171,12 @@ impl Chunked {
     /// `chunk-size [chunk-ext]` (RFC 9112 §7.1): hexadecimal digits and nothing else before the `;`.
     fn size(&mut self, line: &[u8]) -> Result<u64, Error> {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let (digits, extension) = line.split_at_checked(digits).unwrap_or_default();
+        let (digits, mut extension) = line.split_at_checked(digits).unwrap_or_default();
+        while self.blanks
+            && let [b' ' | b'\t', rest @ ..] = extension
+        {
+            extension = rest;
+        }
         if !matches!(extension, [] | [b';', ..]) || digits.len() > CHUNK_SIZE_DIGITS_MAX {
             return Err(bad("invalid chunk size"));
         }

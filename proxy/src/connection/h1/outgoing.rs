@@ -18,6 +18,8 @@ pub(crate) struct Outgoing {
     pub(crate) head: BytesMut,
     large: Bytes,
     after: &'static [u8],
+    /// Whether what was written may still wait in the socket: TLS takes more than it can send.
+    unflushed: bool,
 }
 
 impl Outgoing {
@@ -25,8 +27,14 @@ impl Outgoing {
         self.head.len() + self.large.len() + self.after.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether the socket has taken all of it.
+    fn is_written(&self) -> bool {
         self.head.is_empty() && self.large.is_empty() && self.after.is_empty()
+    }
+
+    /// Whether all of it is on its way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_written() && !self.unflushed
     }
 
     /// Whether more may be added before it is written.
@@ -40,16 +48,19 @@ impl Outgoing {
         cx: &mut Context<'_>,
         socket: &mut (impl AsyncWrite + Unpin),
     ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        while !self.is_written() {
             let slices = [self.head.as_ref(), self.large.as_ref(), self.after].map(IoSlice::new);
             let written = ready!(Pin::new(&mut *socket).poll_write_vectored(cx, &slices))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
+            self.unflushed = true;
         }
         self.head = BytesMut::new();
-        Pin::new(socket).poll_flush(cx)
+        ready!(Pin::new(socket).poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -135,4 +146,49 @@ impl Outgoing {
 pub(crate) enum Progress {
     More,
     Ended,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Takes all that is written, and sends it when it is flushed for the second time, as TLS does over a full socket.
+    #[derive(Default)]
+    struct Reluctant {
+        taken: Vec<u8>,
+        flushes: usize,
+    }
+
+    impl AsyncWrite for Reluctant {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            self.taken.extend_from_slice(buf);
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
+            match self.flushes {
+                1 => Poll::Pending,
+                _ => Poll::Ready(Ok(())),
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_a_socket_holds_back_is_flushed_before_it_counts_as_sent() {
+        let (mut out, mut socket) = (Outgoing::default(), Reluctant::default());
+        out.head.extend_from_slice(b"head");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(out.poll_write(&mut cx, &mut socket).is_pending());
+        assert!(!out.is_empty(), "it is written, and not sent");
+        assert!(out.poll_write(&mut cx, &mut socket).is_ready());
+        assert!(out.is_empty());
+        assert_eq!((socket.taken.as_slice(), socket.flushes), (&b"head"[..], 2));
+    }
 }

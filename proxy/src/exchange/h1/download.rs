@@ -1,12 +1,14 @@
 //! The body of a response as it comes, while what is left of its request still goes out.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep};
 
 use super::super::response::Uploading;
 use super::answer::Remaining;
@@ -50,13 +52,49 @@ impl Overtaken {
         let (connection, mut stream) = connection.share();
         let (sender, outcome) = oneshot::channel();
         let task = process::spawn("upload", back.guard(), async move {
-            let sent = poll_fn(|cx| upload.poll(cx, &mut stream, &mut body)).await;
+            let mut stall = Stall::default();
+            let sent = poll_fn(|cx| {
+                let sent = upload.poll(cx, &mut stream, &mut body);
+                if sent.is_pending() {
+                    stall.poll(cx, &upload)
+                } else {
+                    sent
+                }
+            });
+            let sent = sent.await;
             drop(stream);
             // Nobody waits for it where the response has broken off.
             _ = sender.send(sent);
         });
         let task = Uploading::new(task);
         (connection, Self { outcome, task })
+    }
+}
+
+/// How long an upstream has taken nothing of an upload.
+#[derive(Default)]
+struct Stall {
+    written: usize,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stall {
+    /// Gives an upload up that has not moved for as long as a stream may be idle.
+    fn poll(&mut self, cx: &mut Context<'_>, upload: &Upload) -> Poll<Result<(), Broken>> {
+        if !upload.is_blocked() || upload.written() != self.written {
+            *self = Self {
+                written: upload.written(),
+                timer: None,
+            };
+        }
+        if upload.is_blocked() {
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep(limits::STREAM_IDLE_TIMEOUT)));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Err(Broken::Write(io::ErrorKind::TimedOut.into())));
+        }
+        Poll::Pending
     }
 }
 
@@ -154,7 +192,7 @@ impl Download {
         }
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let left = match &self.rest {
             Remaining::Framed(decoder) => decoder.left(),
             Remaining::Nothing | Remaining::UntilClose => None,

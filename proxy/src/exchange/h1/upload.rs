@@ -20,8 +20,8 @@ pub(super) struct Upload {
     out: Outgoing,
     framing: Framing,
     ended: bool,
-    /// Whether the upstream's side has taken any byte.
-    begun: bool,
+    /// Bytes that the upstream's side has taken.
+    written: usize,
     /// Whether anything of the body has been taken.
     touched: bool,
 }
@@ -47,14 +47,24 @@ impl Upload {
             out,
             framing,
             ended,
-            begun: false,
+            written: 0,
             touched: false,
         }
     }
 
     /// Whether nothing of the request was sent, and nothing of its body taken: it may be sent elsewhere as it is.
     pub(super) fn is_unsent(&self) -> bool {
-        !self.begun && !self.touched
+        self.written == 0 && !self.touched
+    }
+
+    /// Whether it waits for the upstream to take more.
+    pub(super) fn is_blocked(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// How much the upstream has taken so far, in bytes.
+    pub(super) fn written(&self) -> usize {
+        self.written
     }
 
     /// Sends what there is of `body` behind what is not written yet; resolves when all of it is written.
@@ -85,7 +95,7 @@ impl Upload {
             }
             let before = self.out.len();
             let written = self.out.poll_write(cx, stream);
-            self.begun |= self.out.len() < before;
+            self.written += before - self.out.len();
             ready!(written).map_err(Broken::Write)?;
         }
     }
@@ -113,6 +123,10 @@ fn head(request: &Request<Body>, bodiless: bool, out: &mut Outgoing) -> Framing 
     out.reserve(request.method().as_str().len() + target.len() + encode::room(headers));
     out.extend_from_slice(request.method().as_str().as_bytes());
     out.extend_from_slice(b" ");
+    if !target.starts_with(['/', '*']) {
+        // A URI with an authority may have no path (RFC 9112 §3.2.1).
+        out.extend_from_slice(b"/");
+    }
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let ours = |name: &HeaderName| [TRANSFER_ENCODING, CONTENT_LENGTH].contains(name);

@@ -120,3 +120,21 @@ fn extensions_and_trailers_are_bounded() {
         decode_in_two(Framing::Chunked, bytes.as_bytes(), 0).unwrap_err();
     }
 }
+
+#[test]
+fn blanks_behind_a_size_are_taken_of_responses_alone() {
+    for size in ["3  ", "3\t", "3 ;x=y"] {
+        let chunk = format!("{size}\r\nabc\r\n");
+        let mut response = Chunked::of_response();
+        let found = response.next(&mut BytesMut::from(chunk.as_str()));
+        assert!(
+            matches!(found, Ok(Decoded::Data(data)) if data == "abc"),
+            "{size:?}"
+        );
+        let mut request = Chunked::default();
+        assert!(
+            request.next(&mut BytesMut::from(chunk.as_str())).is_err(),
+            "{size:?}"
+        );
+    }
+}

@@ -99,6 +99,13 @@ fn a_length_that_can_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn interim_responses_have_no_body_whatever_they_say() {
+    let head = "\r\nHTTP/1.1 103 Early Hints\r\ncontent-length: 5, 5\r\n\r\n";
+    let answer = read(head, &Method::GET).unwrap().unwrap();
+    assert!(matches!(answer.rest, Remaining::Nothing));
+}
+
+#[test]
 fn what_is_no_response_is_refused() {
     let refused = |bytes: &str| {
         read(bytes, &Method::GET).unwrap_err();
