@@ -18,7 +18,9 @@ use tidegate_proxy::cluster::{ClusterSettings, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::error::BoxError;
-use tidegate_proxy::filter::ext_authz::{About, Answer, AuthorizationOverride, Codec, Decision, Rematch};
+use tidegate_proxy::filter::ext_authz::{
+    About, Answer, AuthorizationOverride, Codec, Decision, OnFailure, Rematch,
+};
 use tidegate_proxy::filter::{ExtAuthz, Filter, NamedFilter, Override, Switch};
 use tidegate_proxy::listener::Connections;
 use tidegate_proxy::route::{
@@ -26,7 +28,8 @@ use tidegate_proxy::route::{
 };
 use tidegate_testkit::body::{empty, full};
 use tidegate_testkit::client::{Client, get, post_request};
-use tidegate_testkit::upstream::Upstream;
+use tidegate_testkit::upstream::{Upstream, bind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Refuses what the route calls closed, and marks everything else.
 #[derive(Debug)]
@@ -170,4 +173,40 @@ async fn a_call_that_is_refused_learns_it_in_its_own_words() {
     assert_eq!(told, expected.map(Some));
     assert_eq!(refused.text(), "");
     assert_eq!(get(front.address, HOST, "/").await.text(), "who are you?");
+}
+
+/// A service at its own socket that reads a question, says `answer`, and leaves if it `leaves`.
+async fn saying(answer: &'static [u8], leaves: bool) -> SocketAddr {
+    let listener = bind().await;
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut service, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut question = [0; 4096];
+                service.read(&mut question).await?;
+                service.write_all(answer).await?;
+                // Until the asker goes away.
+                while !leaves && service.read(&mut question).await? > 0 {}
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_refusal_holds_whatever_becomes_of_its_body() {
+    let cut = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 100\r\nx-realm: a\r\n\r\nwho are";
+    let long = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 9999999\r\nx-realm: a\r\n\r\nwho are";
+    for (answer, leaves) in [(&cut[..], true), (&cut[..], false), (&long[..], true)] {
+        let service = saying(answer, leaves).await;
+        let routes = vec![Arc::new(Route::respond(StatusCode::OK, "fine"))];
+        let front = asking(service, routes, |ask| ask.on_failure = OnFailure::Allow);
+        let mut call = post_request(HOST, "/a.B/C", empty());
+        let kind = http::HeaderValue::from_static("application/grpc");
+        call.headers_mut().insert("content-type", kind);
+        let refused = Client::http2(front.address).await.call(call).await;
+        let told = (refused.header("grpc-status"), refused.header("x-realm"));
+        assert_eq!(told, (Some("7"), Some("a")), "{leaves}");
+    }
 }

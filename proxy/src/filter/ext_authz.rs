@@ -17,8 +17,9 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION,
     CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
@@ -190,6 +191,7 @@ impl ExtAuthz {
             }
         };
         let question = self.question(prefix, request, seen.zip(asked));
+        let since = Instant::now();
         let answer = match self.ask(worker, question).await {
             Ok(answer) if answer.status().is_server_error() => Err(NoAnswer::of(
                 Blame::Upstream,
@@ -201,14 +203,32 @@ impl ExtAuthz {
             Ok(answer) if answer.status() == StatusCode::OK => {
                 return Ok(self.pass(answer.headers(), request.headers_mut()));
             }
-            Ok(refusal) if Dialect::of(request.headers()) == Dialect::Grpc => match collect(refusal).await {
-                Ok(refusal) => return Ok(self.refusal_of_call(refusal)),
-                Err(no_answer) => no_answer,
-            },
+            Ok(refusal) if Dialect::of(request.headers()) == Dialect::Grpc => {
+                let refusal = self.whole(refusal, since).await;
+                return Ok(self.refusal_of_call(refusal));
+            }
             Ok(refusal) => return Ok(Verdict::Answer(Box::new(self.refusal(refusal)))),
             Err(no_answer) => no_answer,
         };
         self.without(no_answer, request)
+    }
+
+    /// A refusal, with its body if all of that comes in the time that is left for the answer. It refuses without one too: what
+    /// becomes of the body must not open a way that is closed.
+    async fn whole(&self, refusal: Response<Body>, since: Instant) -> Answer {
+        let (head, body) = refusal.into_parts();
+        let left = self.timeout.saturating_sub(since.elapsed());
+        let body = body.at_most(limits::AUTHORIZATION_ANSWER_BYTES_MAX).collect();
+        let body = match tokio::time::timeout(left, body).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(_)) | Err(_) => Bytes::new(),
+        };
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+            trailers: HeaderMap::new(),
+        }
     }
 
     /// Asks in another language.
