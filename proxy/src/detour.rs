@@ -9,10 +9,12 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use crate::attempt::replay::Upload;
 use crate::body::Body;
 use crate::config::limits;
+use crate::connection::interim::Interim;
 use crate::connection::{Peer, Scheme};
 use crate::normalize;
 use crate::normalize::host::Host;
 use crate::normalize::path::Redirect;
+use crate::observe::record;
 use crate::route::policy::{FollowRedirects, Repeat, Schemes};
 use crate::route::{self, Chosen, Found};
 use crate::worker::Worker;
@@ -50,7 +52,11 @@ impl Kept {
         head.uri.clone_from(request.uri());
         head.version = request.version();
         head.headers.clone_from(request.headers());
-        head.extensions.clone_from(request.extensions());
+        // Nothing else goes along: what the route has left word of for its endpoints is no matter of the next one.
+        record::carry(request.extensions(), &mut head.extensions);
+        if let Some(interim) = Interim::of(request).cloned() {
+            head.extensions.insert(interim);
+        }
         Self {
             head,
             upload: upload.map(|(upload, _ended)| upload),
@@ -99,6 +105,10 @@ impl Kept {
             return None;
         }
         request.headers_mut().insert(HOST, authority);
+        let manners = peer.http().manners.as_deref();
+        if let Some(time_left) = manners.and_then(|manners| manners.time_left.as_ref()) {
+            request.headers_mut().remove(time_left);
+        }
         *request.uri_mut() = target;
         let normalized = normalize::normalize_path(&mut request, &peer.http().path);
         if !matches!(normalized, Ok(Redirect::No)) {

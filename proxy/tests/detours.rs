@@ -7,15 +7,22 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use support::{CLUSTER, Front, HOST, cluster, host};
-use tidegate_proxy::cluster::Protocol;
+use tidegate_proxy::cluster::{Endpoint, Protocol};
 use tidegate_proxy::config::Snapshot;
-use tidegate_proxy::route::{FollowRedirects, ForwardPolicy, PathMatch, Repeat, Route, Split};
+use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::config::manners::Manners;
+use tidegate_proxy::listener::Connections;
+use tidegate_proxy::route::{
+    Action, FollowRedirects, ForwardPolicy, HostRewrite, PathMatch, Repeat, RetryPolicy, Route, Split,
+};
 use tidegate_testkit::body::full;
 use tidegate_testkit::client::{Answer, Client, get_request, post_request};
 use tidegate_testkit::upstream::Upstream;
@@ -132,4 +139,50 @@ async fn what_is_not_followed_is_the_client_s() {
         ..FollowRedirects::default()
     };
     check("http://b.example/from/deep", once, "302").await;
+}
+
+/// Follows redirects, within a minute, and gives requests the host of their endpoint.
+fn to_named_endpoints() -> Route {
+    let mut route = Route::forward(Split::single(CLUSTER, [].into()));
+    let Action::Forward(forward) = &mut route.action else {
+        unreachable!("it forwards");
+    };
+    forward.host = HostRewrite::endpoint();
+    let mut policy = ForwardPolicy {
+        redirects: Some(Box::default()),
+        retry: Some(RetryPolicy::on([])),
+        ..ForwardPolicy::default()
+    };
+    policy.timeouts.request = Some(Duration::from_secs(60));
+    route.policy = Some(Arc::new(policy));
+    route
+}
+
+#[tokio::test]
+async fn what_a_route_says_to_its_endpoints_stays_with_that_route() {
+    let upstream = redirecting().await;
+    let mut from = to_named_endpoints();
+    from.matcher.path = PathMatch::prefix("/from");
+    let to = Route::forward(Split::single(CLUSTER, [].into()));
+    let cluster = cluster(Protocol::Http1, &[]);
+    let endpoint = Endpoint::new(upstream.address()).with_hostname("endpoint.example");
+    cluster.set_endpoints(vec![Arc::new(endpoint)]);
+    let manners = Manners {
+        time_left: Some("x-left".parse().unwrap()),
+        ..Manners::default()
+    };
+    let http = HttpSettings {
+        manners: Some(Arc::new(manners)),
+        ..HttpSettings::default()
+    };
+    let listener = support::listen(NonZeroUsize::MIN, Connections::default()).speaking(http);
+    let hosts = [host("*", vec![Arc::new(from), Arc::new(to)])];
+    let front = Front::behind(listener, Snapshot::new(hosts, [cluster]));
+    let request = with_fields(get_request(HOST, "/from"), &[("x-to", "http://b.example/to")]);
+    let answer = Client::http1(front.address).await.call(request).await;
+    assert_eq!(answer.text(), "GET /to b.example  ");
+    let [first, second] = upstream.seen().try_into().unwrap();
+    assert_eq!(first.headers["host"], "endpoint.example");
+    assert!(first.headers.contains_key("x-left"));
+    assert!(!second.headers.contains_key("x-left"));
 }
