@@ -40,6 +40,7 @@ use http::{Request, Response};
 
 use self::ext_authz::OfRoute;
 use crate::body::Body;
+use crate::config::limits;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::route::apply::ResponseEdits;
@@ -146,6 +147,7 @@ pub(crate) async fn run(
 ) -> Result<Option<Response<Body>>, Error> {
     let common = peer.http().filters.as_slice();
     let (mut common, mut own) = (common.iter(), None);
+    let mut routes_left = limits::ROUTE_REMATCHES_MAX;
     // By turns: what comes next is for the route to say that there is then.
     loop {
         let own_filter;
@@ -190,11 +192,23 @@ pub(crate) async fn run(
             Verdict::Pass(note) => passed.0.push((filter.clone(), note)),
             Verdict::PassAnew(note) => {
                 passed.0.push((filter.clone(), note));
+                let before = name.is_none().then(|| Arc::clone(&found.route));
                 found.again(&worker.config.load(), &peer.http().route_table, request);
+                // The filters of the route itself are those of the one that it is now, all of them.
+                if before.is_some_and(|before| !Arc::ptr_eq(&before, &found.route)) {
+                    own = None;
+                    routes_left = one_route_less(routes_left)?;
+                }
             }
             Verdict::Answer(response) => return Ok(Some(*response)),
         }
     }
+}
+
+/// Routes whose filters lead to each other would have a request go round for ever.
+fn one_route_less(left: usize) -> Result<usize, Error> {
+    let error = || Error::new(Kind::AuthorizationFailed).with_detail("its routes lead to each other");
+    left.checked_sub(1).ok_or_else(error)
 }
 
 impl Passed {

@@ -17,6 +17,7 @@ use support::{CLUSTER, Front, HOST, cluster, host, with_endpoints};
 use tidegate_proxy::cluster::{ClusterSettings, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::config::limits::ROUTE_REMATCHES_MAX;
 use tidegate_proxy::error::BoxError;
 use tidegate_proxy::filter::ext_authz::{
     About, Answer, AuthorizationOverride, Codec, Decision, OnFailure, Rematch,
@@ -209,4 +210,61 @@ async fn a_refusal_holds_whatever_becomes_of_its_body() {
         let told = (refused.header("grpc-status"), refused.header("x-realm"));
         assert_eq!(told, (Some("7"), Some("a")), "{leaves}");
     }
+}
+
+/// What comes of a request where the route of everybody asks a service that makes `x-tenant` b, or nothing of b, and a route
+/// for b that has these filters.
+async fn led_to_b(of_b: impl FnOnce(Filter) -> Vec<Filter>) -> (tidegate_testkit::client::Answer, usize) {
+    let service = Upstream::start(|asked: Request<Incoming>| async move {
+        let other = match asked.headers().get("x-tenant") {
+            Some(tenant) if tenant == "b" => "a",
+            _ => "b",
+        };
+        let answer = Response::builder().header("x-tenant", other);
+        answer.body(empty()).unwrap()
+    })
+    .await;
+    let mut ask = ExtAuthz::new("authz", "").expect("a path");
+    ask.upstream_fields = vec![TextMatch::exact("x-tenant")];
+    ask.request_fields = vec![TextMatch::exact("x-tenant")];
+    ask.rematch = Rematch::WhenChanged;
+    let ask = Filter::ExtAuthz(Arc::new(ask));
+    let mut b = Route::respond(StatusCode::OK, "b");
+    b.matcher.headers = vec![HeaderMatch::exact("x-tenant", "b").expect("a field")];
+    b.filters = of_b(ask.clone()).into_iter().collect();
+    let mut anybody = Route::respond(StatusCode::OK, "anybody");
+    anybody.filters = [ask, Filter::Missing].into();
+    let routes = [host("*", vec![Arc::new(b), Arc::new(anybody)])];
+    let authz = with_endpoints(ClusterSettings::new("authz"), &[service.address()]);
+    let front = Front::start(Snapshot::new(routes, [authz]));
+    (get(front.address, HOST, "/").await, service.seen().len())
+}
+
+#[tokio::test]
+async fn a_route_s_own_service_that_leads_to_another_route_leads_to_its_filters_too() {
+    let (marked, asked) = led_to_b(|_| vec![mark()]).await;
+    assert_eq!((marked.text(), asked), ("b".into(), 1));
+    assert_eq!(marked.header("x-mark"), Some("1"));
+    // It leads back, and that one here again.
+    let (refused, asked) = led_to_b(|ask| vec![ask]).await;
+    assert_eq!(
+        (refused.status, asked),
+        (StatusCode::FORBIDDEN, ROUTE_REMATCHES_MAX + 1)
+    );
+}
+
+#[tokio::test]
+async fn a_route_that_is_found_again_goes_on_behind_its_own_service() {
+    let answer =
+        |_: Request<Incoming>| async { Response::builder().header("x-tenant", "b").body(empty()).unwrap() };
+    let service = Upstream::start(answer).await;
+    let mut ask = ExtAuthz::new("authz", "").expect("a path");
+    ask.upstream_fields = vec![TextMatch::exact("x-tenant")];
+    ask.rematch = Rematch::WhenChanged;
+    let mut route = Route::respond(StatusCode::OK, "fine");
+    route.filters = [Filter::ExtAuthz(Arc::new(ask)), mark()].into();
+    let authz = with_endpoints(ClusterSettings::new("authz"), &[service.address()]);
+    let front = Front::start(Snapshot::new([host("*", vec![Arc::new(route)])], [authz]));
+    assert_eq!(get(front.address, HOST, "/").await.header("x-mark"), Some("1"));
+    assert_eq!(service.seen().len(), 1);
 }

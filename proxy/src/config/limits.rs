@@ -298,5 +298,7 @@ pub const HEADER_MUTATIONS_MAX: usize = 1024;
 pub const AUTHORIZATION_TIMEOUT: Duration = Duration::from_millis(200);
 /// The most bytes of an answer of an external authorization service that is read whole; a longer one is a failure of the service.
 pub const AUTHORIZATION_ANSWER_BYTES_MAX: u64 = 1024 * 1024;
+/// How often the filters of a route may lead a request to another route, whose filters it has to pass then; it is refused at the next time.
+pub const ROUTE_REMATCHES_MAX: usize = 4;
 /// The shortest response that is compressed by default, in bytes.
 pub const COMPRESSION_BYTES_MIN: u64 = 30;
