@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 use rustls::{ProtocolVersion, ServerConnection};
@@ -16,7 +16,6 @@ use crate::normalize::certificate::{self, Details};
 use crate::observe::counts::{HttpCounts, http::OpenHttp};
 use crate::proxy_protocol::Addresses;
 use crate::relay::Relay;
-use crate::tls::certificate::Facts;
 
 /// What the requests of one connection know about who sent them. There is one for each connection, also an idle one: what
 /// few have is boxed, what few ask for is made when they do.
@@ -50,14 +49,8 @@ pub(crate) struct TlsFacts {
     pub(crate) version: Option<ProtocolVersion>,
     /// What upstreams are told about its certificate, where they are.
     pub(crate) forwarded: Option<HeaderValue>,
-    certificate: Option<ClientCertificate>,
-}
-
-/// The certificate that a client showed, verified.
-#[derive(Debug)]
-struct ClientCertificate {
-    der: Box<[u8]>,
-    facts: OnceLock<Option<Facts>>,
+    /// The certificate that the client showed, verified; in DER.
+    certificate: Option<Box<[u8]>>,
 }
 
 impl Peer {
@@ -222,10 +215,7 @@ impl TlsFacts {
             alpn: session.alpn_protocol().map(Into::into),
             version: session.protocol_version(),
             forwarded: None,
-            certificate: certificate.map(|certificate| ClientCertificate {
-                der: certificate.as_ref().into(),
-                facts: OnceLock::new(),
-            }),
+            certificate: certificate.map(|certificate| certificate.as_ref().into()),
         }
     }
 
@@ -241,16 +231,6 @@ impl TlsFacts {
 
     /// The client's own certificate, in DER.
     pub(crate) fn certificate(&self) -> Option<&[u8]> {
-        self.certificate.as_ref().map(|certificate| &*certificate.der)
-    }
-
-    /// What the client's certificate says; read when it is first asked for.
-    #[allow(dead_code, reason = "for access logs and forwarding headers")]
-    pub(crate) fn certificate_facts(&self) -> Option<&Facts> {
-        let certificate = self.certificate.as_ref()?;
-        certificate
-            .facts
-            .get_or_init(|| Facts::read(&certificate.der))
-            .as_ref()
+        self.certificate.as_deref()
     }
 }
