@@ -120,7 +120,7 @@ fn body(mut rest: Bytes) -> Option<Saved> {
         let mut resources = Vec::new();
         for _ in 0..count {
             let (name, version) = (text(&mut rest)?, text(&mut rest)?);
-            resources.push(Raw::new(name, version, stored(&mut rest)?.body()));
+            resources.push(Raw::new(name, version, stored(&mut rest)?.body()?));
         }
         updates.push(Update {
             kind,

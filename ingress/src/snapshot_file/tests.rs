@@ -106,6 +106,29 @@ fn a_directory_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn what_cannot_be_unpacked_refuses_the_whole_file() {
+    let all = some();
+    let bytes = format::encode(&owner("n"), SystemTime::now(), &all);
+    let packed = all[2].resources[0].stored();
+    let at = bytes
+        .windows(packed.bytes.len())
+        .position(|part| part == packed.bytes);
+    let check = |at: usize, expected: Result<(), format::Corrupt>| {
+        // All but the checksum, which is made anew.
+        let mut bytes = bytes[..bytes.len() - 16].to_vec();
+        bytes[at] ^= 1;
+        let parsed = format::parse(&format::sealed(bytes).into());
+        assert_eq!(parsed.map(|_| ()), expected, "{at}");
+    };
+    let at = at.unwrap();
+    check(at, Err(format::Corrupt::Garbled));
+    // Another length: it stands before those of the packed bytes.
+    check(at - 8, Err(format::Corrupt::Garbled));
+    // A name may be any.
+    check(at - 14, Ok(()));
+}
+
+#[test]
 fn omitted_secrets_take_inline_keys_with_them() {
     let mut all = some();
     all.push(accepted(Kind::Listener, "l", "-----BEGIN EC PRIVATE KEY-----"));

@@ -77,7 +77,8 @@ impl Kept {
     /// The encoded message; unpacked for the caller alone where it was packed.
     #[must_use]
     pub fn body(&self) -> Bytes {
-        self.stored().body()
+        // It was packed here, from what it is unpacked to.
+        self.stored().body().unwrap_or_default()
     }
 
     /// The body as it is held.
@@ -118,15 +119,14 @@ impl Kept {
 }
 
 impl Stored {
-    /// The body.
+    /// The body; none where it is not what a body of that length was packed into.
     #[must_use]
-    pub fn body(&self) -> Bytes {
+    pub fn body(&self) -> Option<Bytes> {
         let Some(length) = self.unpacked else {
-            return self.bytes.clone();
+            return Some(self.bytes.clone());
         };
-        // What is read from disk has a checksum, so it is what was packed.
-        let body = zstd::bulk::decompress(&self.bytes, length).unwrap_or_default();
-        body.into()
+        let body = zstd::bulk::decompress(&self.bytes, length).ok()?;
+        (body.len() == length).then(|| body.into())
     }
 
     fn packed(&self) -> Option<Self> {
