@@ -30,7 +30,8 @@ use tidegate_proxy::route::{
 use tidegate_testkit::body::{empty, full};
 use tidegate_testkit::client::{Client, get, post_request};
 use tidegate_testkit::upstream::{Upstream, bind};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tidegate_testkit::wire::Wire;
+use tokio::net::TcpListener;
 
 /// Refuses what the route calls closed, and marks everything else.
 #[derive(Debug)]
@@ -176,39 +177,33 @@ async fn a_call_that_is_refused_learns_it_in_its_own_words() {
     assert_eq!(get(front.address, HOST, "/").await.text(), "who are you?");
 }
 
-/// A service at its own socket that reads a question, says `answer`, and leaves if it `leaves`.
-async fn saying(answer: &'static [u8], leaves: bool) -> SocketAddr {
-    let listener = bind().await;
-    let address = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((mut service, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut question = [0; 4096];
-                service.read(&mut question).await?;
-                service.write_all(answer).await?;
-                // Until the asker goes away.
-                while !leaves && service.read(&mut question).await? > 0 {}
-                std::io::Result::Ok(())
-            });
-        }
-    });
-    address
+/// Reads one question, says `answer`, and stays, unless it `leaves`.
+async fn say(listener: &TcpListener, answer: &str, leaves: bool) -> Option<Wire> {
+    let (service, _) = listener.accept().await.expect("somebody asks");
+    let mut service = Wire::new(service);
+    service.head().await;
+    // Whoever asks need not read all of it.
+    _ = service.try_send(answer).await;
+    (!leaves).then_some(service)
 }
 
 #[tokio::test]
 async fn a_refusal_holds_whatever_becomes_of_its_body() {
-    let cut = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 100\r\nx-realm: a\r\n\r\nwho are";
-    let long = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 9999999\r\nx-realm: a\r\n\r\nwho are";
-    for (answer, leaves) in [(&cut[..], true), (&cut[..], false), (&long[..], true)] {
-        let service = saying(answer, leaves).await;
+    let head =
+        |length| format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {length}\r\nx-realm: a\r\n\r\nwho are");
+    let long = head(2_000_000) + &"?".repeat(2_000_000);
+    for (answer, leaves) in [(head(100), true), (head(100), false), (long, false)] {
+        let service = bind().await;
         let routes = vec![Arc::new(Route::respond(StatusCode::OK, "fine"))];
-        let front = asking(service, routes, |ask| ask.on_failure = OnFailure::Allow);
+        let address = service.local_addr().expect("an address");
+        let front = asking(address, routes, |ask| ask.on_failure = OnFailure::Allow);
         let mut call = post_request(HOST, "/a.B/C", empty());
         let kind = http::HeaderValue::from_static("application/grpc");
         call.headers_mut().insert("content-type", kind);
-        let refused = Client::http2(front.address).await.call(call).await;
+        let mut client = Client::http2(front.address).await;
+        let (refused, _service) = tokio::join!(client.call(call), say(&service, &answer, leaves));
         let told = (refused.header("grpc-status"), refused.header("x-realm"));
-        assert_eq!(told, (Some("7"), Some("a")), "{leaves}");
+        assert_eq!(told, (Some("7"), Some("a")), "{} bytes", answer.len());
     }
 }
 
@@ -221,7 +216,7 @@ async fn led_to_b(of_b: impl FnOnce(Filter) -> Vec<Filter>) -> (tidegate_testkit
             _ => "b",
         };
         let answer = Response::builder().header("x-tenant", other);
-        answer.body(empty()).unwrap()
+        answer.body(empty()).expect("an answer")
     })
     .await;
     let mut ask = ExtAuthz::new("authz", "").expect("a path");

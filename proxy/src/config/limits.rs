@@ -296,7 +296,7 @@ pub const HEADER_VALUE_BYTES_MAX: usize = 16 * 1024;
 pub const HEADER_MUTATIONS_MAX: usize = 1024;
 /// How long an external authorization service may take to say whether a request may pass.
 pub const AUTHORIZATION_TIMEOUT: Duration = Duration::from_millis(200);
-/// The most bytes of an answer of an external authorization service that is read whole; a longer one is a failure of the service.
+/// The most bytes of an answer of an external authorization service that is read whole; a longer one is a failure of the service, and a longer refusal one without its body.
 pub const AUTHORIZATION_ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// How often the filters of a route may lead a request to another route, whose filters it has to pass then; it is refused at the next time.
 pub const ROUTE_REMATCHES_MAX: usize = 4;
