@@ -271,6 +271,11 @@ fn mutations(rng: &mut Rng, who: &str) -> HeaderMutations {
                     Write::OverwriteIfPresent,
                 ],
             );
+            // What is written twice, Envoy can only be told to add to: the encoder refuses the rest by name.
+            let again = list
+                .iter()
+                .any(|before: &Mutation| before.name().as_str() == name);
+            let how = if again { Write::Append } else { how };
             let value = match rng.usize(..4) {
                 0 => format!("{who} %REQ(x-h)%"),
                 1 => "%REQ(:method)% %REQ(x-none?x-h)% 5%%".to_owned(),
