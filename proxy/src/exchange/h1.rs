@@ -215,11 +215,11 @@ fn switch(
     if !asked.as_bytes().eq_ignore_ascii_case(switched.as_bytes()) {
         return Err(Error::new(Kind::UpstreamProtocol).with_source("a 101 to another protocol"));
     }
-    let (early, connection) = connection.switch();
+    let (early, stream, held) = connection.switch();
     normalize::drop_hop_by_hop(&mut head.headers);
     head.headers
         .insert(CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(UPGRADE, switched);
-    head.extensions.insert(upgrade::Half::rewound(early, connection));
-    Ok(Response::from_parts(head, Body::empty().hold(in_flight)))
+    head.extensions.insert(upgrade::Half::rewound(early, stream));
+    Ok(Response::from_parts(head, Body::empty().hold((held, in_flight))))
 }

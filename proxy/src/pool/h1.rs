@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
@@ -25,12 +25,6 @@ pub(crate) struct Connection {
     /// What a response's head may come to.
     pub(crate) limits: ResponseHeadLimits,
     held: Held,
-}
-
-/// A connection that has left HTTP.
-pub(crate) struct Switched {
-    stream: Stream,
-    _held: Held,
 }
 
 impl Connection {
@@ -98,13 +92,9 @@ impl Connection {
         Some(Box::new(Self { stream, ..self }))
     }
 
-    /// The connection without HTTP, and what has come of it already.
-    pub(crate) fn switch(self) -> (Bytes, Switched) {
-        let switched = Switched {
-            stream: self.stream,
-            _held: self.held,
-        };
-        (self.buffer.freeze(), switched)
+    /// The stream without HTTP, what has come of it already, and what it counts as until the end.
+    pub(crate) fn switch(self) -> (Bytes, Stream, Held) {
+        (self.buffer.freeze(), self.stream, self.held)
     }
 }
 
@@ -118,41 +108,5 @@ impl fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("unread", &self.buffer.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl AsyncRead for Switched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Switched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
