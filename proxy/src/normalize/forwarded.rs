@@ -42,6 +42,9 @@ pub enum Forwarding {
         /// How many proxies between this one and the edge have added an address.
         trusted_hops: u32,
     },
+    /// The fields stay as they came, whatever they say, and the client is who has the connection. For a hop that a layer
+    /// tells about by itself, see [`append_address`].
+    Untouched,
     /// The fields are removed: an upstream is not told who its clients are.
     Remove,
 }
@@ -63,7 +66,7 @@ pub(super) fn apply(
     policy: Forwarding,
     separator: Separator,
 ) -> Option<HeaderValue> {
-    if !matches!(policy, Forwarding::Keep { .. }) {
+    if !matches!(policy, Forwarding::Keep { .. } | Forwarding::Untouched) {
         remove_twins(headers);
     }
     match policy {
@@ -90,13 +93,16 @@ pub(super) fn apply(
                 headers.entry(X_FORWARDED_PROTO).or_insert_with(|| scheme(peer));
                 append_forwarded(headers, peer);
             }
-            append_address(headers, peer, separator);
+            if let Some(ip) = peer.ip_text() {
+                append(headers, ip, separator);
+            }
             client
         }
         Forwarding::Keep { trusted_hops } => {
             headers.entry(X_FORWARDED_PROTO).or_insert_with(|| scheme(peer));
             address_from_end(headers, trusted_hops.saturating_add(1))
         }
+        Forwarding::Untouched => None,
         Forwarding::Remove => {
             for name in [FORWARDED, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST] {
                 headers.remove(name);
@@ -137,9 +143,25 @@ fn address_from_end(headers: &HeaderMap, place: u32) -> Option<HeaderValue> {
     HeaderValue::try_from(address.to_canonical().to_string()).ok()
 }
 
-/// One line with all addresses, this connection's last.
-fn append_address(headers: &mut HeaderMap, peer: &Peer, separator: Separator) {
-    let Some(ip) = peer.ip_text() else { return };
+/// Leaves one line of `X-Forwarded-For` with all addresses, this one last.
+///
+/// ```
+/// use http::HeaderMap;
+/// use tidegate_proxy::normalize::forwarded::append_address;
+///
+/// let mut headers = HeaderMap::new();
+/// append_address(&mut headers, "192.0.2.1".parse()?);
+/// append_address(&mut headers, "::ffff:10.0.0.9".parse()?);
+/// assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 10.0.0.9");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+pub fn append_address(headers: &mut HeaderMap, address: IpAddr) {
+    if let Ok(ip) = HeaderValue::try_from(address.to_canonical().to_string()) {
+        append(headers, &ip, Separator::CommaBlank);
+    }
+}
+
+fn append(headers: &mut HeaderMap, ip: &HeaderValue, separator: Separator) {
     let joined = join(headers, &X_FORWARDED_FOR, ip.as_bytes(), separator);
     headers.insert(X_FORWARDED_FOR, joined.unwrap_or_else(|| ip.clone()));
 }
@@ -262,7 +284,14 @@ mod tests {
             Some("1.1.1.1"),
             ["1.1.1.1, 2.2.2.2", "https", "h", "for=1.1.1.1"],
         );
+        check(
+            Forwarding::Untouched,
+            None,
+            ["1.1.1.1, 2.2.2.2", "https", "h", "for=1.1.1.1"],
+        );
         check(Forwarding::Remove, None, ["", "", "", ""]);
+        let nothing: [&str; 4] = [""; 4];
+        assert_eq!(applied(Forwarding::Untouched, &[]).1, nothing);
     }
 
     #[test]
@@ -283,6 +312,7 @@ mod tests {
         check(Forwarding::Append { trusted_hops: 1 }, 1);
         check(Forwarding::Remove, 1);
         check(Forwarding::Keep { trusted_hops: 0 }, 4);
+        check(Forwarding::Untouched, 4);
     }
 
     #[test]
