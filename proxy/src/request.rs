@@ -221,7 +221,7 @@ async fn forward_on(
             .map(|_| Box::new(Kept::of(worker, request)));
     }
     let sent = manners.map(|_| Instant::now());
-    let sending = send(worker, found, hashed.hash, request).await;
+    let sending = send(worker, peer, (found, hashed.hash), request).await;
     let (mut response, edits) = match (sending, edits) {
         (Ok(response), edits) => {
             let detour = kept.and_then(|kept| kept.detour(worker, peer, found, &response, trail));
@@ -321,8 +321,8 @@ fn missing(found: &Found) -> Error {
 /// Sends the request to its cluster, through the route's layers.
 async fn send(
     worker: &Arc<Worker>,
-    found: &Found,
-    hash: Option<u64>,
+    peer: &Peer,
+    (found, hash): (&Found, Option<u64>),
     request: &mut Request<Body>,
 ) -> Result<Response<Body>, Error> {
     let Chosen::Cluster(cluster) = &found.chosen else {
@@ -350,6 +350,7 @@ async fn send(
         endpoint: None,
         hash,
         received: Instant::now(),
+        client: peer.client(),
     });
     let answer = stack.oneshot(mem::take(request)).await;
     answer.map_err(Error::from_boxed)

@@ -37,6 +37,7 @@
 //! ```
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -67,6 +68,18 @@ pub struct Target {
     pub hash: Option<u64>,
     /// When its head was complete.
     pub received: Instant,
+    /// Who sent it.
+    pub client: Client,
+}
+
+/// Who has the connection that a request came by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// The address: its own, or the one that a PROXY header gave. None for a unix socket, and for a request that did not come
+    /// by a listener.
+    pub address: Option<SocketAddr>,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
 }
 
 /// When a tunnel is cut at the latest; a layer may put it into the extensions of a 101.

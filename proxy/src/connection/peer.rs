@@ -16,6 +16,7 @@ use crate::normalize::certificate::{self, Details};
 use crate::observe::counts::{HttpCounts, http::OpenHttp};
 use crate::proxy_protocol::Addresses;
 use crate::relay::Relay;
+use crate::upstream::Client;
 
 /// What the requests of one connection know about who sent them. There is one for each connection, also an idle one: what
 /// few have is boxed, what few ask for is made when they do.
@@ -111,6 +112,14 @@ impl Peer {
     /// The client's address for `X-Forwarded-For`, made once for the connection.
     pub(crate) fn ip_text(&self) -> Option<&HeaderValue> {
         self.ip_text.as_ref()
+    }
+
+    /// What layers are told of it.
+    pub(crate) fn client(&self) -> Client {
+        Client {
+            address: self.remote,
+            is_tls: self.tls.is_some(),
+        }
     }
 
     /// The client's address: its own, or the one that a PROXY header gave. None for a unix socket.
