@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
 
 use crate::body::Body;
 use crate::cluster::affinity::{Affinity, Otherwise};
@@ -137,7 +137,9 @@ fn wanted(affinity: &Affinity, request: &Request<Body>) -> Option<Address> {
 /// Why the cluster's protocol cannot carry this request, and what to do about it.
 fn mismatch(cluster: &Cluster, endpoint: &Endpoint, request: &Request<Body>) -> Option<&'static str> {
     match cluster.transport_for(endpoint, request.version()).protocol() {
-        Protocol::Http1 => (Dialect::of(request.headers()) == Dialect::Grpc)
+        // A client that speaks HTTP/1.1 itself loses nothing.
+        Protocol::Http1 => (request.version() == Version::HTTP_2
+            && Dialect::of(request.headers()) == Dialect::Grpc)
             .then_some("gRPC needs HTTP/2, but this port is declared as HTTP/1.1: declare it as h2c"),
         // Whether WebSocket fits shows when the endpoint has said whether it understands extended CONNECT.
         Protocol::Http2 | Protocol::Auto => None,

@@ -6,7 +6,7 @@ use http_body::Body as _;
 
 use crate::body::Body;
 use crate::config::http::HttpSettings;
-use crate::config::manners::{LocalReplies, LocalReply};
+use crate::config::manners::{GrpcReplies, LocalReplies, LocalReply};
 use crate::error::Error;
 use crate::route::DirectResponse;
 use crate::upstream::Retried;
@@ -45,6 +45,10 @@ impl Dialect {
 pub(crate) fn from_error(error: &Error, dialect: Dialect, http: &HttpSettings) -> Response<Body> {
     let replies = http.manners.as_ref().and_then(|manners| manners.replies.as_ref());
     let own = replies.and_then(|replies| Some((replies, replies.get(error.kind())?)));
+    let dialect = match replies.map(|replies| replies.grpc) {
+        Some(GrpcReplies::AsHttp) => Dialect::Http,
+        Some(GrpcReplies::TrailersOnly) | None => dialect,
+    };
     let row = error.kind().row();
     let code = error.own_status().map_or(row.grpc, grpc_code);
     let mut response = match (dialect, own) {
@@ -223,6 +227,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::config::manners::Manners;
     use crate::error::Kind;
 
     #[tokio::test]
@@ -242,6 +247,23 @@ mod tests {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()[GRPC_STATUS], "4");
         assert_eq!(response.headers()[GRPC_MESSAGE], "100%25 ti%C3%A9");
+    }
+
+    #[test]
+    fn a_grpc_client_is_told_like_any_other_where_that_was_said() {
+        let mut replies = LocalReplies::default();
+        replies.grpc = GrpcReplies::AsHttp;
+        let manners = Manners {
+            replies: Some(replies),
+            ..Manners::default()
+        };
+        let http = HttpSettings {
+            manners: Some(manners.into()),
+            ..HttpSettings::default()
+        };
+        let response = from_error(&Error::new(Kind::QueueFull), Dialect::Grpc, &http);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[CONTENT_TYPE], TEXT);
     }
 
     #[test]

@@ -72,6 +72,18 @@ pub struct LocalReplies {
     rows: Box<[Option<Arc<LocalReply>>]>,
     /// The content type of texts. Default: `text/plain`.
     pub content_type: HeaderValue,
+    /// How gRPC clients are told. Default: as gRPC is.
+    pub grpc: GrpcReplies,
+}
+
+/// How gRPC clients are told of an error of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GrpcReplies {
+    /// By `grpc-status` and `grpc-message` on a 200 without a body.
+    #[default]
+    TrailersOnly,
+    /// As any other client, by a status of HTTP; a client of gRPC makes a status of its own of that.
+    AsHttp,
 }
 
 /// How one kind of error looks.
@@ -107,6 +119,7 @@ impl Default for LocalReplies {
         Self {
             rows: vec![None; Kind::ALL.len()].into(),
             content_type: HeaderValue::from_static("text/plain"),
+            grpc: GrpcReplies::default(),
         }
     }
 }
