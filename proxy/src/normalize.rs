@@ -33,6 +33,7 @@ use http::header::{
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 
+use crate::config::http::{HttpSettings, OtherUpgrades};
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::normalize::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
@@ -106,7 +107,7 @@ pub(crate) fn head<B>(request: &mut Request<B>, peer: &Peer) -> Result<Head, Err
         return Err(Error::new(Kind::Misdirected));
     }
     let redirect = normalize_path(request, &settings.path)?;
-    let upgrade = upgrade(request, &settings.upgrades)?;
+    let upgrade = upgrade(request, settings)?;
     drop_hop_by_hop(request.headers_mut());
     if let Some(upgrade) = upgrade {
         request.headers_mut().insert(CONNECTION, UPGRADE_TOKEN);
@@ -201,15 +202,19 @@ pub(crate) fn normalize_path<B>(
 }
 
 /// The `Upgrade` to forward: the first that HTTP/1.1, or an extended CONNECT, which has the same form here, offers and the
-/// listener allows. Any other offer, `h2c` first among them, is ignored, as RFC 9110 §7.8 allows.
-fn upgrade<B>(request: &Request<B>, allowed: &[Box<str>]) -> Result<Option<HeaderValue>, Error> {
+/// listener allows. Any other offer, `h2c` in any case, is ignored, as RFC 9110 §7.8 allows.
+fn upgrade<B>(request: &Request<B>, settings: &HttpSettings) -> Result<Option<HeaderValue>, Error> {
     let headers = request.headers();
     if request.version() < Version::HTTP_11 || !headers.contains_key(UPGRADE) {
         return Ok(None);
     }
     let offered = tokens(headers, &UPGRADE).find_map(|offer| {
-        let mut allowed = allowed.iter().map(|token| &**token);
-        allowed.find(|token| token.eq_ignore_ascii_case(offer) && !token.eq_ignore_ascii_case("h2c"))
+        if offer.eq_ignore_ascii_case("h2c") {
+            return None;
+        }
+        let mut allowed = settings.upgrades.iter().map(|token| &**token);
+        let listed = allowed.find(|token| token.eq_ignore_ascii_case(offer));
+        listed.or_else(|| (settings.other_upgrades == OtherUpgrades::Passed).then_some(offer))
     });
     let connection = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     let Some(token) = offered.filter(|_| connection) else {

@@ -69,6 +69,8 @@ pub struct HttpSettings {
     /// Which protocols an HTTP/1.1 `Upgrade`, or an extended CONNECT (RFC 8441), may switch to, in lower case. Other
     /// offers are ignored, as RFC 9110 §7.8 allows. `h2c` is never switched to. Default: `websocket`.
     pub upgrades: Vec<Box<str>>,
+    /// What becomes of offers to switch to anything else. Default: they are ignored.
+    pub other_upgrades: OtherUpgrades,
     /// What every request meets before its route's own filters. Default: nothing, which costs nothing.
     pub filters: NamedFilters,
     /// Those of [`HttpSettings::upgrades`] that a route has to allow by itself, see
@@ -183,6 +185,16 @@ pub enum HalfClose {
     Serve,
 }
 
+/// What becomes of an offer to switch to a protocol that [`HttpSettings::upgrades`] does not list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OtherUpgrades {
+    /// It is ignored: the request goes on without it.
+    #[default]
+    Ignored,
+    /// The first one is passed on, for the upstream to say; `h2c` never is.
+    Passed,
+}
+
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
@@ -202,6 +214,7 @@ impl Default for HttpSettings {
             http2: Http2Settings::default(),
             requests_per_connection_max: None,
             upgrades: vec!["websocket".into()],
+            other_upgrades: OtherUpgrades::default(),
             filters: NamedFilters::default(),
             upgrades_by_route: Vec::new(),
             half_close: HalfClose::default(),

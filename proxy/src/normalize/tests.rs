@@ -118,6 +118,22 @@ fn only_a_bodyless_websocket_upgrade_goes_through() {
 }
 
 #[test]
+fn other_upgrades_pass_where_that_was_said_but_never_h2c() {
+    let settings = HttpSettings {
+        other_upgrades: OtherUpgrades::Passed,
+        ..HttpSettings::default()
+    };
+    let check = |offer, expected: Option<&str>| {
+        let request = request("/", &[("connection", "upgrade"), ("upgrade", offer)]);
+        let upgrade = upgrade(&request, &settings).unwrap();
+        assert_eq!(upgrade.as_ref().map(|value| value.to_str().unwrap()), expected);
+    };
+    check("SPDY/3.1", Some("SPDY/3.1"));
+    check("h2c, foo/2", Some("foo/2"));
+    check("H2C", None);
+}
+
+#[test]
 fn listed_names_never_pass_however_they_are_spelt() {
     let edge = edge::EdgePolicy::removing([HeaderName::from_static("k-network-hash")]);
     let mut request = request(
