@@ -48,6 +48,8 @@ use crate::body::Body;
 use crate::error::BoxError;
 use crate::upstream::Upstream;
 
+pub mod timeout;
+
 /// A stack of layers, closed over its upstream. Cloned for each request: that, the boxed future and the
 /// boxed body are what a foreign layer costs.
 pub(crate) type Stack = BoxCloneService<Request<Body>, Response<Body>, BoxError>;

@@ -13,8 +13,6 @@ mod host;
 
 mod forwarded;
 
-pub mod timeout;
-
 pub mod probe;
 
 pub mod stats;
@@ -23,4 +21,4 @@ pub mod limits;
 
 pub use request::{QueueProxy, QueueProxyLayer};
 pub use sidecar::Sidecar;
-pub use timeout::Timeouts;
+pub use tidegate_proxy::layers::timeout::Timeouts;

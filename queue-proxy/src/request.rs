@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tidegate_proxy::Body;
 use tidegate_proxy::error::{BoxError, Error};
+use tidegate_proxy::layers::timeout::Timers;
 use tidegate_proxy::upstream::Target;
 use tower::{Layer, Service};
 
-use crate::timeout::Timers;
 use crate::{Sidecar, forwarded, host};
 
 /// Puts a [`QueueProxy`] before a service; the innermost of a route's layers.
@@ -68,7 +68,7 @@ where
                 Ok((response, permit))
             };
             let (response, permit) = timers.until_start(exchange).await?;
-            Ok(depart(response, &timers).map(|body| body.hold(permit)))
+            Ok(timers.finish(response).map(|body| body.hold(permit)))
         })
     }
 }
@@ -81,13 +81,4 @@ fn arrive(request: &Request<Body>) -> Option<(Arc<Sidecar>, Timers)> {
         Arc::clone(sidecar),
         Timers::start(&sidecar.timeouts(), target.received),
     ))
-}
-
-fn depart(mut response: Response<Body>, timers: &Timers) -> Response<Body> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // A tunnel has no body to watch, and may be silent; it lasts as long as the request may.
-        response.extensions_mut().insert(timers.tunnel_end());
-        return response;
-    }
-    response.map(|body| timers.watch(body))
 }
