@@ -39,6 +39,14 @@ pub mod registry;
 
 pub mod throttle;
 
+pub mod tracker;
+
+pub mod backends;
+
+pub mod slice;
+
+pub mod capacity;
+
 pub mod reporter;
 
 pub mod receipt;
@@ -53,3 +61,4 @@ pub mod names;
 pub use registry::Registry;
 pub use request::ActivatorLayer;
 pub use throttle::{Lease, Pod, Refusal, Revision, RevisionSettings, Timeline};
+pub use tracker::{Destinations, Tracker};

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 /// A ready replica of a revision.
 pub struct Pod {
     endpoint: Arc<Endpoint>,
-    in_flight_max: usize,
+    in_flight_max: AtomicUsize,
     timeline: Timeline,
     /// Requests in flight, and [`RETIRED`].
     state: AtomicUsize,
@@ -41,10 +41,7 @@ impl Pod {
     /// A replica that is ready; `container_concurrency` is how many requests it takes at a time, 0 for any number.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, container_concurrency: u32, timeline: Timeline) -> Arc<Self> {
-        let in_flight_max = match container_concurrency {
-            0 => RETIRED - 1,
-            limit => usize::try_from(limit).unwrap_or(usize::MAX).min(RETIRED - 1),
-        };
+        let in_flight_max = AtomicUsize::new(in_flight_max(container_concurrency));
         let (state, changed) = (AtomicUsize::new(0), Notify::new());
         Arc::new(Self {
             endpoint,
@@ -59,6 +56,12 @@ impl Pod {
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// Sets how many requests it takes at a time, 0 for any number. What is in flight above that goes on. Who waits for
+    /// a place learns of a new one by the next [`set_pods`](crate::Revision::set_pods).
+    pub fn set_limit(&self, limit: u32) {
+        self.in_flight_max.store(in_flight_max(limit), SeqCst);
     }
 
     /// How it came up.
@@ -103,7 +106,8 @@ impl Pod {
 
     /// Counts one more request in, if it may take one.
     pub(crate) fn reserve(&self) -> bool {
-        let raise = |state: usize| (state < self.in_flight_max).then(|| state + 1);
+        let max = self.in_flight_max.load(SeqCst);
+        let raise = |state: usize| (state < max).then(|| state + 1);
         self.state.fetch_update(SeqCst, SeqCst, raise).is_ok()
     }
 
@@ -122,6 +126,13 @@ impl Pod {
     pub(crate) fn retire(&self) {
         self.state.fetch_or(RETIRED, SeqCst);
         self.changed.notify_waiters();
+    }
+}
+
+fn in_flight_max(limit: u32) -> usize {
+    match limit {
+        0 => RETIRED - 1,
+        limit => usize::try_from(limit).unwrap_or(usize::MAX).min(RETIRED - 1),
     }
 }
 
