@@ -43,6 +43,12 @@ pub mod tracker;
 
 pub mod backends;
 
+pub mod wire;
+
+pub mod directory;
+
+pub mod health;
+
 pub mod slice;
 
 pub mod capacity;

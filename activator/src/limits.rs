@@ -19,3 +19,37 @@ pub const CONNECT_RETRIES_MAX: u32 = 8;
 /// How long to wait before the second retry on a replica that refuses connections and is not known to be gone; the
 /// pause doubles from there.
 pub const CONNECT_BACKOFF: Duration = Duration::from_millis(5);
+/// The largest head that a client of the program may send, in bytes (Go's `DefaultMaxHeaderBytes`); above it 431.
+pub const HEAD_BYTES_MAX: usize = 1024 * 1024;
+/// The most fields of such a head; above it 431. Go has no bound of its own.
+pub const HEAD_FIELDS_MAX: usize = 8_192;
+/// How long a client's connection may lie idle; then it is closed. Knative's activator has no bound.
+pub const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long a connection to a pod may lie idle; then it is closed (Go's `DefaultTransport`).
+pub const UPSTREAM_IDLE: Duration = Duration::from_secs(90);
+/// How long a connection to a pod is silent before the kernel asks whether the pod is still there, and between two such
+/// questions (Knative `pkg:network/transports.go`).
+pub const UPSTREAM_KEEPALIVE: Duration = Duration::from_secs(5);
+/// How many such questions go unanswered before the connection is cut.
+pub const UPSTREAM_KEEPALIVE_PROBES: u32 = 9;
+/// The receive window of an HTTP/2 stream and of its connection, on both sides, in bytes (Go's servers).
+pub const WINDOW_BYTES: u32 = 1024 * 1024;
+/// How many batches of reports wait to be sent to the autoscaler; more are dropped.
+pub const LINK_BATCHES_MAX: usize = 256;
+/// How long connecting to the autoscaler may take, the handshake included; then it is tried again (Knative
+/// `pkg:websocket/connection.go`, as what follows).
+pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The first pause before the next try.
+pub const LINK_BACKOFF: Duration = Duration::from_millis(100);
+/// How much longer each further pause is.
+pub const LINK_BACKOFF_FACTOR: f64 = 1.3;
+/// After how many pauses they begin anew.
+pub const LINK_BACKOFF_STEPS: u32 = 20;
+/// How often the autoscaler is pinged.
+pub const LINK_PING_INTERVAL: Duration = Duration::from_nanos(10_000_000_000 / 3);
+/// How long the autoscaler may leave pings unanswered; then it is connected to anew.
+pub const LINK_PONG_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a message to the autoscaler may take; then it is connected to anew.
+pub const LINK_SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest message that the autoscaler may send, in bytes; it has nothing to say.
+pub const LINK_MESSAGE_BYTES_MAX: usize = 64 * 1024;

@@ -41,11 +41,12 @@ pub struct ActivatorLayer {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    registry: Arc<Registry>,
-    reporter: Arc<Reporter>,
-    observer: Arc<dyn Observer>,
-    parked: Option<Budget>,
+/// What all requests use.
+pub(crate) struct Shared {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) reporter: Arc<Reporter>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) parked: Option<Budget>,
 }
 
 /// What [`ActivatorLayer`] makes of a service.
@@ -132,7 +133,7 @@ fn edit(head: &mut HeaderMap) {
 }
 
 /// One request at its revision.
-struct Visit {
+pub(crate) struct Visit {
     shared: Arc<Shared>,
     revision: Arc<Revision>,
     target: Target,
@@ -143,12 +144,17 @@ impl Visit {
     fn begin(shared: &Arc<Shared>, request: &Request<Body>) -> Option<Self> {
         let target = request.extensions().get::<Target>()?;
         let revision = shared.registry.get(target.cluster.name())?;
-        Some(Self {
+        Some(Self::of(shared, revision, target.clone()))
+    }
+
+    /// A request of `revision`, which counts as its load from now on.
+    pub(crate) fn of(shared: &Arc<Shared>, revision: Arc<Revision>, target: Target) -> Self {
+        Self {
             arrival: shared.reporter.arrive(&revision, target.received),
             shared: Arc::clone(shared),
             revision,
-            target: target.clone(),
-        })
+            target,
+        }
     }
 
     /// From the arrival to the head of the response, whose body then holds the lease.
@@ -156,7 +162,7 @@ impl Visit {
         clippy::manual_async_fn,
         reason = "an async fn keeps its arguments twice, and thousands of requests wait in this future"
     )]
-    fn run<S>(
+    pub(crate) fn run<S>(
         self,
         mut inner: S,
         mut request: Request<Body>,

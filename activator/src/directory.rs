@@ -1,0 +1,91 @@
+//! Which revisions does the program know, and what does it know of each?
+//!
+//! Requests look them up by namespace and name without a lock. What is learned of a revision anew does not touch the
+//! requests that wait for it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use tidegate_proxy::{cluster::Cluster, layers::timeout::Timeouts};
+
+use crate::{registry::Registry, throttle::Revision};
+
+/// A revision, and how its requests are treated.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its pods, and who waits for them.
+    pub revision: Arc<Revision>,
+    /// How long its requests may take.
+    pub timeouts: Timeouts,
+    /// How its pods are connected to.
+    pub cluster: Arc<Cluster>,
+    /// The Host that its pods are addressed by, where a mesh passes requests to single ones.
+    pub passthrough_host: Option<HeaderValue>,
+}
+
+type Names = HashMap<Box<str>, Arc<Entry>>;
+
+/// All revisions that the program knows.
+#[derive(Debug)]
+pub struct Directory {
+    registry: Arc<Registry>,
+    namespaces: ArcSwap<HashMap<Box<str>, Arc<Names>>>,
+}
+
+impl Directory {
+    /// One without revisions; those that it gets are in `registry` too, as long as they are here.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>) -> Arc<Self> {
+        Arc::new(Self {
+            registry,
+            namespaces: ArcSwap::default(),
+        })
+    }
+
+    /// The revision of this name. Takes no lock.
+    #[must_use]
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Entry>> {
+        let namespaces = self.namespaces.load();
+        namespaces.get(namespace)?.get(name).map(Arc::clone)
+    }
+
+    /// Adds a revision, or replaces what is known of it.
+    pub fn insert(&self, entry: Entry) {
+        let entry = Arc::new(entry);
+        let settings = entry.revision.settings();
+        self.registry.insert(&entry.revision);
+        self.change(&settings.namespace, |names| {
+            names.insert(settings.name.as_str().into(), Arc::clone(&entry));
+        });
+    }
+
+    /// Takes a revision out, and refuses what waits for it.
+    pub fn remove(&self, namespace: &str, name: &str) {
+        self.change(namespace, |names| {
+            names.remove(name);
+        });
+        self.registry.remove(&format!("{namespace}/{name}"));
+    }
+
+    /// What its revisions are in as well.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Only the namespace that changes is copied.
+    fn change(&self, namespace: &str, change: impl Fn(&mut Names)) {
+        self.namespaces.rcu(|namespaces| {
+            let mut namespaces = HashMap::clone(namespaces);
+            let names = namespaces.get(namespace).map(|names| Names::clone(names));
+            let mut names = names.unwrap_or_default();
+            change(&mut names);
+            match names.is_empty() {
+                true => _ = namespaces.remove(namespace),
+                false => _ = namespaces.insert(namespace.into(), Arc::new(names)),
+            }
+            namespaces
+        });
+    }
+}

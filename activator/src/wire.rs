@@ -1,0 +1,185 @@
+//! The life of one request in the program, top to bottom: what Knative's activator does, in its order and its words.
+//!
+//! Probes are answered first. Everything else is a request of a revision, whose timers run from here on, so that they
+//! count a cold start too; it is given a pod, at once or after a wait, edited, and sent there.
+
+mod edit;
+mod probes;
+mod revision_of;
+mod settings;
+mod words;
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tidegate_proxy::{
+    Body, Error,
+    error::{BoxError, Kind},
+    layers::timeout::Timers,
+    upstream::Target,
+};
+use tower::{Layer, Service};
+
+pub use settings::{http_settings, plain_cluster, snapshot, transport};
+
+use crate::{
+    directory::{Directory, Entry},
+    health::Health,
+    observe::Observer,
+    reporter::Reporter,
+    request::{Shared, Visit},
+};
+
+/// Puts Knative's activator in front of the upstream of every request. Clones share their state.
+#[derive(Clone)]
+pub struct WireLayer {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    directory: Arc<Directory>,
+    shared: Arc<Shared>,
+    health: Health,
+    cluster_domain: Box<str>,
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+/// What [`WireLayer`] makes of a service.
+#[derive(Debug, Clone)]
+pub struct Wire<S> {
+    layer: WireLayer,
+    inner: S,
+}
+
+impl WireLayer {
+    /// Sends requests to the revisions in `directory`; `cluster_domain` is how Hosts end that name one.
+    #[must_use]
+    pub fn new(
+        directory: Arc<Directory>,
+        reporter: Arc<Reporter>,
+        health: Health,
+        cluster_domain: &str,
+        observer: impl Observer + 'static,
+    ) -> Self {
+        let shared = Shared {
+            registry: Arc::clone(directory.registry()),
+            reporter,
+            observer: Arc::new(observer),
+            parked: None,
+        };
+        Self {
+            parts: Arc::new(Parts {
+                directory,
+                shared: Arc::new(shared),
+                health,
+                cluster_domain: cluster_domain.into(),
+            }),
+        }
+    }
+}
+
+impl<S> Layer<S> for WireLayer {
+    type Service = Wire<S>;
+
+    fn layer(&self, inner: S) -> Wire<S> {
+        Wire {
+            layer: self.clone(),
+            inner,
+        }
+    }
+}
+
+impl<S> Service<Request<Body>> for Wire<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
+    S: Clone + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let parts = &self.layer.parts;
+        if let Some(response) = probes::answer(request.headers_mut(), &parts.health) {
+            return answered(response);
+        }
+        let Some(mut target) = request.extensions().get::<Target>().cloned() else {
+            return Box::pin(async { Err(Error::new(Kind::LayerFailed).into()) });
+        };
+        let (namespace, name) = revision_of::names(request.headers(), &parts.cluster_domain);
+        let Some(entry) = parts.directory.get(namespace, name) else {
+            return answered(words::unknown_revision(name));
+        };
+        target.cluster = Arc::clone(&entry.cluster);
+        let timers = Timers::start(&entry.timeouts, target.received);
+        let client = target.client.address;
+        let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target);
+        let headers = request.headers_mut();
+        edit::request(headers, client, entry.passthrough_host.as_ref());
+        let addressed = Addressed {
+            entry,
+            inner: self.inner.clone(),
+        };
+        Box::pin(async move {
+            let answer = async { visit.run(addressed, request).await.map_err(Error::from_boxed) };
+            match timers.until_start(answer).await {
+                Ok(response) => Ok(timers.finish(response)),
+                Err(error) => words::of(error),
+            }
+        })
+    }
+}
+
+fn answered(response: Response<Body>) -> Answer {
+    Box::pin(async { Ok(response) })
+}
+
+/// Sends a request to the pod that it was given, in that pod's name.
+struct Addressed<S> {
+    entry: Arc<Entry>,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Addressed<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> S::Future {
+        let pod = request
+            .extensions()
+            .get::<Target>()
+            .and_then(|target| target.endpoint.clone());
+        if let Some(pod) = pod.filter(|_| self.entry.passthrough_host.is_none()) {
+            edit::name_pod(request.headers_mut(), pod.address());
+        }
+        self.inner.call(request)
+    }
+}
+
+impl fmt::Debug for WireLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WireLayer")
+            .field("directory", &self.parts.directory)
+            .field("health", &self.parts.health)
+            .finish_non_exhaustive()
+    }
+}
