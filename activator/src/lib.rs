@@ -49,6 +49,8 @@ pub mod directory;
 
 pub mod health;
 
+pub mod link;
+
 pub mod slice;
 
 pub mod capacity;

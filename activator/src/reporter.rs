@@ -16,6 +16,13 @@ use crate::{limits::REPORT_INTERVAL, registry::Registry, reporter::load::Period,
 pub trait StatSink: Send + Sync {
     /// A report about `revision`.
     fn stat(&self, revision: &Arc<Revision>, stat: Stat);
+
+    /// The reports of one period about all revisions that have, or just had, load.
+    fn batch(&self, stats: Vec<(Arc<Revision>, Stat)>) {
+        for (revision, stat) in stats {
+            self.stat(&revision, stat);
+        }
+    }
 }
 
 impl<F: Fn(&Arc<Revision>, Stat) + Send + Sync> StatSink for F {
@@ -62,10 +69,17 @@ impl Reporter {
 
     /// Ends the period and reports it, for each revision that has, or just had, load.
     pub fn tick(&self, now: Instant) {
-        for revision in self.registry.revisions() {
-            if let Some(period) = revision.load().report(now) {
-                self.report(&revision, period);
-            }
+        let stats: Vec<_> = self
+            .registry
+            .revisions()
+            .into_iter()
+            .filter_map(|revision| {
+                let period = revision.load().report(now)?;
+                Some((revision, self.stat(period)))
+            })
+            .collect();
+        if !stats.is_empty() {
+            self.sink.batch(stats);
         }
     }
 
@@ -73,19 +87,18 @@ impl Reporter {
         let poke = revision.load().arrive(now);
         let arrival = Arrival(Arc::clone(revision));
         if let Some(period) = poke {
-            self.report(revision, period);
+            self.sink.stat(revision, self.stat(period));
         }
         arrival
     }
 
-    fn report(&self, revision: &Arc<Revision>, period: Period) {
-        let stat = Stat {
+    fn stat(&self, period: Period) -> Stat {
+        Stat {
             pod_name: self.pod_name.clone(),
             average_concurrent_requests: period.average,
             request_count: period.count,
             ..Stat::default()
-        };
-        self.sink.stat(revision, stat);
+        }
     }
 }
 
