@@ -1,7 +1,8 @@
 //! How long may a request take that a layer answers for, and what happens then?
 //!
 //! Before the response has started, the client gets 504. After that the body breaks off: its end must not look
-//! like the end that the application meant.
+//! like the end that the application meant. Knative lets it look so all the same; who has to do as it does uses
+//! [`Timers::wire`].
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ use crate::upstream::TunnelEnd;
 #[cfg(test)]
 mod tests;
 
-/// The text that a client sees, whichever period was over.
+/// The text that a client sees, whichever period was over, where nothing else was said.
 const TEXT: &str = "request timeout";
 
 /// What there is a limit for.
@@ -71,21 +72,49 @@ pub struct Timers {
     /// The earliest end of all that runs until the response has started.
     start_end: (Instant, Kind),
     idle: Option<Duration>,
+    policy: Policy,
+    text: &'static str,
+}
+
+/// What becomes of a response that has started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    /// It breaks off, and a tunnel lasts as long as the request may.
+    Strict,
+    /// The text is appended and the body ends in order, where its length was not told before. A tunnel never counts as a
+    /// response that has started.
+    Wire,
 }
 
 impl Timers {
     /// Starts them for a request whose head was complete at `received`, and which now has somebody to answer it.
     #[must_use]
     pub fn start(timeouts: &Timeouts, received: std::time::Instant) -> Self {
-        let now = Instant::now();
+        let (received, now) = (Instant::from_std(received), Instant::now());
+        Self::running(timeouts, (received, now), (Policy::Strict, TEXT))
+    }
+
+    /// Starts all of them at `received`, and lets a client see what it sees of Knative: `text` alone on a 504, `text` at the
+    /// end of a response that had started, and the end of a tunnel at the first period that is over, since nothing of it
+    /// counts as a response (Knative `pkg/http/handler/timeout.go`).
+    #[must_use]
+    pub fn wire(timeouts: &Timeouts, received: std::time::Instant, text: &'static str) -> Self {
+        let received = Instant::from_std(received);
+        Self::running(timeouts, (received, received), (Policy::Wire, text))
+    }
+
+    fn running(
+        timeouts: &Timeouts,
+        (received, found): (Instant, Instant),
+        (policy, text): (Policy, &'static str),
+    ) -> Self {
         let after =
             |start: Instant, period: Option<Duration>| period.and_then(|period| start.checked_add(period));
-        let request_end =
-            after(Instant::from_std(received), Some(timeouts.request)).unwrap_or_else(|| far(now));
+        let request_end = after(received, Some(timeouts.request)).unwrap_or_else(|| far(received));
         let ends = [
             (Some(request_end), Kind::RequestTimeout),
-            (after(now, timeouts.response_start), Kind::ResponseStartTimeout),
-            (after(now, timeouts.idle), Kind::IdleTimeout),
+            (after(found, timeouts.response_start), Kind::ResponseStartTimeout),
+            (after(found, timeouts.idle), Kind::IdleTimeout),
         ];
         let running = ends.into_iter().filter_map(|(end, kind)| Some((end?, kind)));
         let start_end = running
@@ -95,6 +124,8 @@ impl Timers {
             request_end,
             start_end,
             idle: timeouts.idle,
+            policy,
+            text,
         }
     }
 
@@ -105,19 +136,26 @@ impl Timers {
     pub async fn until_start<T>(&self, response: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let (end, kind) = self.start_end;
         if end <= Instant::now() {
-            return Err(over(kind));
+            return Err(self.over(kind));
         }
         timeout_at(end, response)
             .await
-            .unwrap_or_else(|_elapsed| Err(over(kind)))
+            .unwrap_or_else(|_elapsed| Err(self.over(kind)))
     }
 
-    /// The response under the timeouts that are left. A tunnel has no body to watch, and may be silent: it lasts as long as
-    /// the request may.
+    fn over(&self, kind: Kind) -> Error {
+        Error::new(kind).with_detail(self.text)
+    }
+
+    /// The response under the timeouts that are left. A tunnel has no body to watch, and may be silent.
     #[must_use]
     pub fn finish(&self, mut response: Response<Body>) -> Response<Body> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let end = TunnelEnd(self.request_end.into_std());
+            let end = match self.policy {
+                Policy::Strict => self.request_end,
+                Policy::Wire => self.start_end.0,
+            };
+            let end = TunnelEnd(end.into_std());
             response.extensions_mut().insert(end);
             return response;
         }
@@ -128,8 +166,10 @@ impl Timers {
         if body.is_end_stream() {
             return body;
         }
+        let is_counted = body.size_hint().exact().is_some();
         Body::new(TimedBody {
             body,
+            last_words: (self.policy == Policy::Wire && !is_counted).then_some(self.text),
             timers: *self,
             end: (self.request_end, Kind::RequestTimeout),
             alarm: Box::pin(sleep_until(self.request_end)),
@@ -138,9 +178,11 @@ impl Timers {
     }
 }
 
-/// A body that breaks off with an error when its time is over.
+/// A body that breaks off when its time is over.
 struct TimedBody {
     body: Body,
+    /// What it ends with then; without, it breaks off with an error.
+    last_words: Option<&'static str>,
     timers: Timers,
     /// When the alarm goes, and what that means.
     end: (Instant, Kind),
@@ -165,9 +207,12 @@ impl TimedBody {
     }
 
     /// Lets go of the exchange, so that the application sees at once that nobody reads on.
-    fn break_off(&mut self, kind: Kind) -> Error {
+    fn break_off(&mut self, kind: Kind) -> Result<Frame<Bytes>, Error> {
         self.body = Body::empty();
-        over(kind)
+        match self.last_words {
+            Some(text) => Ok(Frame::data(Bytes::from_static(text.as_bytes()))),
+            None => Err(self.timers.over(kind)),
+        }
     }
 }
 
@@ -183,7 +228,7 @@ impl HttpBody for TimedBody {
         match Pin::new(&mut this.body).poll_frame(cx) {
             // A body that never makes anybody wait never meets the alarm.
             Poll::Ready(Some(Ok(_))) if Instant::now() >= this.timers.request_end => {
-                Poll::Ready(Some(Err(this.break_off(Kind::RequestTimeout))))
+                Poll::Ready(Some(this.break_off(Kind::RequestTimeout)))
             }
             Poll::Ready(frame) => {
                 this.is_waiting = false;
@@ -194,10 +239,7 @@ impl HttpBody for TimedBody {
                     this.begin_to_wait();
                 }
                 let kind = this.end.1;
-                this.alarm
-                    .as_mut()
-                    .poll(cx)
-                    .map(|()| Some(Err(this.break_off(kind))))
+                this.alarm.as_mut().poll(cx).map(|()| Some(this.break_off(kind)))
             }
         }
     }
@@ -209,10 +251,6 @@ impl HttpBody for TimedBody {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-fn over(kind: Kind) -> Error {
-    Error::new(kind).with_detail(TEXT)
 }
 
 /// An end that no request lives to see.

@@ -169,3 +169,68 @@ async fn a_length_stays_known() {
     let watched = timers(5, 0, 0).watch(Body::full("twelve bytes"));
     assert_eq!(watched.size_hint().exact(), Some(12));
 }
+
+fn wire(request: u32, response_start: u32, idle: u32) -> Timers {
+    let timeouts = Timeouts::from_seconds(request, response_start, idle);
+    Timers::wire(&timeouts, Instant::now().into_std(), "over")
+}
+
+/// The whole text of a body that is fed after each of `pauses`, and then stays silent.
+async fn read_all(timers: Timers, pauses: &[u32]) -> String {
+    let (feed, body) = body::fed();
+    let watched = timers.watch(Body::new(body));
+    let send = async {
+        for pause in pauses {
+            tokio::time::sleep(SECOND * *pause).await;
+            feed.data("foo").await;
+        }
+        feed.dropped().await;
+    };
+    let collected = tokio::join!(send, watched.collect()).1.unwrap();
+    String::from_utf8(collected.to_bytes().into()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn qp_53_qp_57_on_the_wire_a_started_response_ends_with_the_text_once() {
+    assert_eq!(read_all(wire(60, 0, 3), &[2, 2]).await, "foofooover");
+    assert_eq!(read_all(wire(5, 1, 3), &[2, 2]).await, "foofooover");
+}
+
+/// A body of a told length that never comes.
+struct Told;
+
+impl HttpBody for Told {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(9)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_the_wire_a_response_whose_length_was_told_breaks_off() {
+    let mut watched = wire(5, 0, 0).watch(Body::new(Told));
+    let error = watched.frame().await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.detail()), (Kind::RequestTimeout, "over"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_the_wire_all_periods_run_from_the_arrival_and_end_a_tunnel_too() {
+    let received = Instant::now();
+    tokio::time::advance(SECOND * 8).await;
+    let check = |timeouts: Timeouts, seconds: u32| {
+        let timers = Timers::wire(&timeouts, received.into_std(), "over");
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let end = timers.finish(response).extensions().get::<TunnelEnd>().copied();
+        assert_eq!(end, Some(TunnelEnd((received + SECOND * seconds).into_std())));
+    };
+    check(Timeouts::from_seconds(30, 20, 10), 10);
+    check(Timeouts::from_seconds(30, 20, 0), 20);
+    check(Timeouts::from_seconds(30, 0, 0), 30);
+}
