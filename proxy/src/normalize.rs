@@ -229,6 +229,29 @@ fn upgrade<B>(request: &Request<B>, settings: &HttpSettings) -> Result<Option<He
 
 /// Removes what ends at this hop, in requests and in responses. `te: trailers` stays: trailers go through.
 pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none of these fields, and looking at each name once is cheaper than looking for each of them.
+    if headers.keys().any(ends_here) {
+        drop_each_hop_by_hop(headers);
+    }
+}
+
+/// Whether [`drop_hop_by_hop`] is about this field.
+fn ends_here(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "te"
+            | "upgrade"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "transfer-encoding"
+    )
+}
+
+fn drop_each_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         // A nomination must not take away what proxies on the way have set, or framing relies on.
         let nominated: Vec<HeaderName> = tokens(headers, &CONNECTION)

@@ -255,3 +255,15 @@ fn fields_with_underscores_pass_or_go_or_refuse_the_request() {
     check(Underscores::Remove, Some(1));
     check(Underscores::Refuse, None);
 }
+
+#[test]
+fn each_field_that_ends_at_this_hop_is_dropped_where_it_is_alone() {
+    let others = [CONNECTION, TE, UPGRADE, HTTP2_SETTINGS];
+    for name in HOP_BY_HOP.iter().chain(&others) {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static("x-other"));
+        headers.insert(HOST, HeaderValue::from_static("a.example"));
+        drop_hop_by_hop(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), [HOST], "{name}");
+    }
+}
