@@ -13,10 +13,9 @@
 //! assert!(FilterChains::one(FilterChain::plain(external)).is_ok());
 //! ```
 
-use std::collections::HashSet;
-
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::hash::HashSet;
 use crate::route::TextMatch;
 
 /// What becomes of fields with `_` in their names, which many an application reads as `-`.
@@ -52,7 +51,7 @@ impl Underscores {
 /// case and whether written with `-` or `_`. Empty by default; prefixes are never removed wholesale.
 #[derive(Clone, Debug, Default)]
 pub struct EdgePolicy {
-    removed: HashSet<HeaderName>,
+    removed: Names,
     set: Vec<(HeaderName, HeaderValue)>,
     conditions: Vec<Conditional>,
 }
@@ -79,10 +78,7 @@ impl EdgePolicy {
     #[must_use]
     pub fn removing(names: impl IntoIterator<Item = HeaderName>) -> Self {
         Self {
-            removed: names
-                .into_iter()
-                .map(|name| dashed(&name).unwrap_or(name))
-                .collect(),
+            removed: names.into_iter().collect(),
             set: Vec::new(),
             conditions: Vec::new(),
         }
@@ -91,7 +87,7 @@ impl EdgePolicy {
     /// The same, with this field set to this value in every request, whatever the client sent under its name.
     #[must_use]
     pub fn overwriting(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.removed.insert(dashed(&name).unwrap_or_else(|| name.clone()));
+        self.removed.insert(&name);
         self.set.push((name, value));
         self
     }
@@ -129,7 +125,7 @@ impl EdgePolicy {
         let listed: Vec<HeaderName> = headers
             .iter()
             .filter(|(name, value)| {
-                self.lists(name) || self.conditions.iter().any(|one| one.holds(name, value))
+                self.removed.lists(name) || self.conditions.iter().any(|one| one.holds(name, value))
             })
             .map(|(name, _)| name.clone())
             .collect();
@@ -137,15 +133,62 @@ impl EdgePolicy {
             headers.remove(name);
         }
     }
+}
 
-    fn lists(&self, name: &HeaderName) -> bool {
-        self.removed.contains(name) || dashed(name).is_some_and(|name| self.removed.contains(&name))
+/// Names as they are with `-` in the place of each `_`. Nearly every field of a request is in no such list, so that is what is
+/// found out first.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    names: HashSet<HeaderName>,
+    /// A bit for each length and last byte that there is, of which several share one.
+    seen: u64,
+}
+
+impl Names {
+    fn insert(&mut self, name: &HeaderName) {
+        let name = dashed(name).unwrap_or_else(|| name.clone());
+        self.seen |= mark(&name);
+        self.names.insert(name);
     }
+
+    fn extend(&mut self, other: Self) {
+        self.seen |= other.seen;
+        self.names.extend(other.names);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Whether this name is here, with `_` for `-` or without.
+    fn lists(&self, name: &HeaderName) -> bool {
+        self.seen & mark(name) != 0
+            && (self.names.contains(name) || dashed(name).is_some_and(|name| self.names.contains(&name)))
+    }
+}
+
+impl FromIterator<HeaderName> for Names {
+    fn from_iter<I: IntoIterator<Item = HeaderName>>(names: I) -> Self {
+        let mut all = Self::default();
+        names.into_iter().for_each(|name| all.insert(&name));
+        all
+    }
+}
+
+/// The bit of a name, the same for `_` as for `-`.
+fn mark(name: &HeaderName) -> u64 {
+    let name = name.as_str().as_bytes();
+    let last = name
+        .last()
+        .map_or(0, |last| if *last == b'_' { b'-' } else { *last });
+    1 << ((name.len() * 7 + usize::from(last)) % 64)
 }
 
 impl Conditional {
     fn holds(&self, name: &HeaderName, value: &HeaderValue) -> bool {
-        let named = self.name == *name || dashed(name).is_some_and(|name| name == self.name);
+        // Nearly all fields have names of another length, with which a name of either form is told.
+        let named = self.name.as_str().len() == name.as_str().len()
+            && (self.name == *name || dashed(name).is_some_and(|name| name == self.name));
         named && self.value.matches(value.as_bytes()) == (self.sense == Sense::Where)
     }
 }
