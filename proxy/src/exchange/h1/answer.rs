@@ -94,7 +94,8 @@ impl Answers {
 fn parse(mut block: Bytes, lines: usize, method: &Method) -> Result<Answer, &'static str> {
     let first = next_line(&mut block).ok_or("a response without a status line")?;
     let (version, status, reason) = status_line(&first)?;
-    let mut headers = HeaderMap::try_with_capacity(lines).map_err(|_| "a response with too many fields")?;
+    let mut headers =
+        HeaderMap::try_with_capacity(lines + FIELDS_ADDED).map_err(|_| "a response with too many fields")?;
     while let Some(line) = next_line(&mut block).filter(|line| !line.is_empty()) {
         let (name, value) = fields::field(&line)?;
         headers
@@ -118,6 +119,9 @@ fn parse(mut block: Bytes, lines: usize, method: &Method) -> Result<Answer, &'st
         rest,
     })
 }
+
+/// Room for what is added on the way to the client, so that the map does not grow for it.
+const FIELDS_ADDED: usize = 3;
 
 /// Takes a line off a block whose lines are complete, without its end.
 fn next_line(block: &mut Bytes) -> Option<Bytes> {
