@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use http::{Request, Response, Version};
 
 use crate::body::Body;
+use crate::clock;
 use crate::cluster::affinity::{Affinity, Otherwise};
 use crate::cluster::{Address, Cluster, Endpoint, Preference, Protocol, breaker};
 use crate::error::{Error, Kind};
@@ -54,7 +55,7 @@ pub(crate) fn run<'a>(
     request: &'a mut Request<Body>,
 ) -> impl Future<Output = Result<(Response<Body>, Timing), Error>> + Send + 'a {
     async move {
-        let (started, counts) = (Instant::now(), errand.cluster.counts());
+        let (started, counts) = (clock::now_std(), errand.cluster.counts());
         let Some(endpoint) = errand.first_endpoint(request) else {
             let error = Error::new(Kind::NoHealthyUpstream);
             counts.ended(Err(&error));
@@ -88,7 +89,7 @@ pub(crate) fn run<'a>(
             let clock = Clock::of(Arc::clone(counts), started);
             response.map(|body| body.hold((permit, clock)))
         } else {
-            counts.request_took(started.elapsed());
+            counts.request_took(clock::now_std().saturating_duration_since(started));
             response
         };
         Ok((response, timing))

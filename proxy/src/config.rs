@@ -15,12 +15,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
 use crate::cluster::Cluster;
+use crate::hash::HashMap;
 use crate::observe::counts::Counts;
 use crate::overload::Overload;
 use crate::route::{RouteTable, TableSettings, VirtualHost, VirtualHosts};

@@ -100,6 +100,8 @@ pub mod rehearsal;
 pub mod admin;
 pub mod drain;
 pub mod process;
+mod clock;
+mod hash;
 mod worker;
 
 /// What the README shows compiles, too.

@@ -35,6 +35,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 
 use crate::body::Body;
+use crate::clock;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::observe::counts::one;
@@ -83,7 +84,8 @@ pub(crate) struct Moment {
 impl Moment {
     /// Now, counted from `epoch`.
     pub(crate) fn since(epoch: Instant) -> Self {
-        let nanos = u64::try_from(epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let nanos =
+            u64::try_from(clock::now_std().saturating_duration_since(epoch).as_nanos()).unwrap_or(u64::MAX);
         Self { nanos }
     }
 

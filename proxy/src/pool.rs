@@ -1,6 +1,5 @@
 //! Which upstream connection a request takes: one that waits in this worker's pool, or a new one.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +9,14 @@ use http::Request;
 use tokio::sync::watch;
 
 use crate::body::Body;
+use crate::clock;
 use crate::cluster::breaker::{self, Permit, RequestPriority};
 use crate::cluster::transport::Protocol;
 use crate::cluster::{Cluster, Endpoint};
 use crate::config::limits;
 use crate::drain::{Guard, Watch};
 use crate::error::Error;
+use crate::hash::HashMap;
 use crate::observe::counts::one;
 use crate::process;
 use crate::proxy_protocol::Addresses;
@@ -358,7 +359,7 @@ impl WayBack {
     pub(crate) fn check_in(self, mut connection: Box<Connection>) {
         let Self { pool, key, tenure } = self;
         let settings = key.transport.settings();
-        let now = Instant::now();
+        let now = clock::now_std();
         if pool.shared.drain.is_draining() || !connection.is_usable() || !tenure.goes_on(settings, now) {
             return connection.say_goodbye();
         }

@@ -30,6 +30,7 @@ use tokio::runtime;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
+use crate::clock;
 use crate::drain::Guard;
 
 /// Starts a task that has a name, an owner (whoever keeps the handle or the guard's drain) and a drain guard.
@@ -61,6 +62,7 @@ impl<F: Future> Future for Task<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let _turn = clock::turn();
         let this = self.project();
         let output = ready!(this.future.poll(cx));
         drop(this.guard.take());

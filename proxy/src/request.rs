@@ -3,7 +3,6 @@
 use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
@@ -11,6 +10,7 @@ use tower::ServiceExt;
 
 use crate::attempt::{self, Errand};
 use crate::body::Body;
+use crate::clock;
 use crate::config::manners::Before;
 use crate::connection::{Patience, Peer};
 use crate::detour::{Detour, Kept, Trail};
@@ -220,7 +220,7 @@ async fn forward_on(
             .as_ref()
             .map(|_| Box::new(Kept::of(worker, request)));
     }
-    let sent = manners.map(|_| Instant::now());
+    let sent = manners.map(|_| clock::now_std());
     let sending = send(worker, peer, (found, hashed.hash), request).await;
     let (mut response, edits) = match (sending, edits) {
         (Ok(response), edits) => {
@@ -238,7 +238,10 @@ async fn forward_on(
         }
     };
     if let (Some(manners), Some(sent)) = (manners, sent) {
-        manners.on_answer(response.headers_mut(), sent.elapsed());
+        manners.on_answer(
+            response.headers_mut(),
+            clock::now_std().saturating_duration_since(sent),
+        );
     }
     if let Some(edits) = edits {
         edits.apply(&mut response);
@@ -349,7 +352,7 @@ async fn send(
         cluster: Arc::clone(cluster),
         endpoint: None,
         hash,
-        received: Instant::now(),
+        received: clock::now_std(),
         client: peer.client(),
     });
     let answer = stack.oneshot(mem::take(request)).await;

@@ -1,13 +1,13 @@
 //! One try at one endpoint, and the second one that needs no policy.
 
 use std::mem;
-use std::time::Instant;
 
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body as _;
 
 use crate::body::Body;
+use crate::clock;
 use crate::cluster::breaker::RequestPriority;
 use crate::cluster::outlier::Outcome;
 use crate::cluster::{Cluster, Endpoint};
@@ -49,7 +49,7 @@ pub(super) fn send<'a>(
         let (mut freshness, mut again) = (Freshness::Any, false);
         loop {
             let open = OpenTry::begin(request, cluster.name(), endpoint.address());
-            let started = Instant::now();
+            let started = clock::now_std();
             let wanted = Wanted {
                 cluster,
                 endpoint,
@@ -67,7 +67,7 @@ pub(super) fn send<'a>(
                     return Err(Failed { error, unsent: true });
                 }
             };
-            let connected = Instant::now();
+            let connected = clock::now_std();
             one(&cluster.counts().cells().requests);
             one(&endpoint.state().counts.requests);
             let repeatable = !again && resend == Resend::Idempotent && connection.is_reused();
@@ -78,8 +78,8 @@ pub(super) fn send<'a>(
                     cluster.note(endpoint, Outcome::of_status(response.status().as_u16()));
                     endpoint.state().counts.ended(Ok(response.status().as_u16()));
                     let timing = Timing {
-                        connect: connected - started,
-                        first_byte: connected.elapsed(),
+                        connect: connected.saturating_duration_since(started),
+                        first_byte: clock::now_std().saturating_duration_since(connected),
                     };
                     return Ok((response, timing));
                 }

@@ -15,6 +15,7 @@ use super::alarm::Alarm;
 use super::interim::Interim;
 use super::socket::Socket;
 use super::stream::Presence;
+use crate::clock;
 use crate::config::http::HttpSettings;
 use crate::error::{Error, Kind};
 use crate::observe::counts::one;
@@ -104,7 +105,7 @@ impl<'a> Connection<'a> {
             proxy,
             interim: Interim::default(),
             alarm: Alarm::default(),
-            opened: Instant::now(),
+            opened: clock::now(),
             begun: None,
             served: 0,
         }
@@ -131,11 +132,11 @@ impl<'a> Connection<'a> {
                 .with(|wire| (heads.next(&mut wire.buffer, &rules), wire.buffer.is_empty()));
             match found {
                 Ok(Some(head)) => {
-                    self.begun.get_or_insert_with(Instant::now);
+                    self.begun.get_or_insert_with(clock::now);
                     return Next::Request(Box::new(head));
                 }
                 Ok(None) if waits => self.begun = None,
-                Ok(None) => _ = self.begun.get_or_insert_with(Instant::now),
+                Ok(None) => _ = self.begun.get_or_insert_with(clock::now),
                 Err(error) => return Next::Refused(error),
             }
             let deadline = match self.begun {
@@ -168,7 +169,7 @@ impl<'a> Connection<'a> {
     /// How long it may stay without a request.
     fn idle_deadline(&self) -> Instant {
         let timeouts = &self.settings().timeouts;
-        let idle = Instant::now() + timeouts.idle;
+        let idle = clock::now() + timeouts.idle;
         match timeouts.connection_max {
             Some(max) => idle.min(self.opened + max),
             None => idle,
@@ -228,7 +229,7 @@ impl<'a> Connection<'a> {
     /// Whether it has lasted as long as one may.
     fn is_old(&self) -> bool {
         let longest = self.settings().timeouts.connection_max;
-        longest.is_some_and(|max| self.opened.elapsed() >= max)
+        longest.is_some_and(|max| clock::now().duration_since(self.opened) >= max)
     }
 
     /// Whether the connection may be used after the response that is about to be sent.
@@ -260,7 +261,7 @@ impl<'a> Connection<'a> {
         }
         let patience = self.settings().timeouts.stream_idle;
         loop {
-            let idle = patience.map(|patience| Instant::now() + patience);
+            let idle = patience.map(|patience| clock::now() + patience);
             let cut = self.cut();
             let deadline = idle.into_iter().chain(cut).min();
             let received = self.line.with(|wire| wire.received());
@@ -280,7 +281,7 @@ impl<'a> Connection<'a> {
                     return linger::skip_body(&mut self.line, &mut self.alarm, linger).await;
                 }
                 Some(Settled::Unwanted | Settled::Broken) => return Persistence::Close,
-                None if cut.is_some_and(|cut| cut <= Instant::now()) => return Persistence::Close,
+                None if cut.is_some_and(|cut| cut <= clock::now()) => return Persistence::Close,
                 None if self.line.with(|wire| wire.received()) > received => {}
                 None => return Persistence::Close,
             }

@@ -12,6 +12,7 @@ use super::h1::Connection;
 use super::h2::{Farewell, Link};
 use super::key::Key;
 use super::turn::Line;
+use crate::clock;
 use crate::cluster::transport::TransportSettings;
 use crate::drain::{Guard, Watch};
 use crate::error::{Error, Kind};
@@ -82,7 +83,7 @@ pub(super) struct Refusal {
 impl Place {
     /// An idle connection: the one that was used last, so that the others grow old together.
     pub(super) fn take_idle(&mut self) -> Option<(Box<Connection>, Tenure)> {
-        let now = Instant::now();
+        let now = clock::now_std();
         while let Some(idle) = self.idle.pop() {
             let Idle {
                 mut connection,
@@ -153,7 +154,7 @@ impl Used {
     fn begin() -> Self {
         Self {
             requests: 0,
-            since: Instant::now(),
+            since: clock::now_std(),
         }
     }
 
@@ -170,7 +171,7 @@ impl Used {
 
 impl Multiplexed {
     pub(super) fn new(key: Key, link: Link, drain: Watch) -> Arc<Self> {
-        let now = Instant::now();
+        let now = clock::now_std();
         Arc::new(Self {
             key,
             sender: link.sender,
@@ -189,7 +190,7 @@ impl Multiplexed {
             requests: self.requests.load(Ordering::Relaxed),
             since: self.since,
         };
-        !self.farewell.said() && used.goes_on(self.settings(), Instant::now())
+        !self.farewell.said() && used.goes_on(self.settings(), clock::now_std())
     }
 
     /// Whether another stream may be opened now, by our bound and by the endpoint's.
@@ -249,7 +250,7 @@ impl StreamSlot {
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
-        *self.connection.last_used() = Instant::now();
+        *self.connection.last_used() = clock::now_std();
         self.connection.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -18,12 +18,12 @@
 //! ```
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Domain, HeaderMutations, MutationOrder, VirtualHost};
 use crate::filter::FilterOverrides;
+use crate::hash::HashSet;
 use crate::normalize::host::Host;
 
 /// A set of virtual hosts under a name; a filter chain names the one that its requests are looked up in.

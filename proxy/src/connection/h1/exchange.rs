@@ -21,6 +21,7 @@ use super::incoming::Incoming;
 use super::outgoing::{Outgoing, Progress};
 use super::wire::Wire;
 use crate::body::Body;
+use crate::clock;
 use crate::config::http::HalfClose;
 use crate::connection::socket::Socket;
 use crate::connection::stream::Presence;
@@ -120,7 +121,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
             None => Incoming::empty(interim),
             Some(decoder) => {
                 let settings = connection.settings();
-                let begun = connection.begun.unwrap_or_else(Instant::now);
+                let begun = connection.begun.unwrap_or_else(clock::now);
                 let whole = settings.timeouts.request.map(|whole| begun + whole);
                 let wire = connection.line.share(decoder);
                 Incoming::flowing(wire, interim, settings.clone(), whole)
@@ -161,7 +162,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
     async fn client_gone(&mut self, patience: &Patience) {
         let half_close = self.connection.settings().half_close;
         let mut gone = pin!(gone(self.connection.presence, half_close));
-        let (mut moved, mut received) = (Instant::now(), 0);
+        let (mut moved, mut received) = (clock::now(), 0);
         poll_fn(|cx| {
             if self.poll_interim(cx).is_ready() || gone.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -181,7 +182,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                     patience.end(Kind::IdleTimeout, cx);
                     return Poll::Pending;
                 }
-                (received, moved) = (now, Instant::now());
+                (received, moved) = (now, clock::now());
             }
             Poll::Pending
         })
@@ -285,7 +286,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
     async fn send(&mut self, mut body: Body, mut framing: Framing) -> Result<(), Broken> {
         let half_close = self.connection.settings().half_close;
         let mut gone = pin!(gone(self.connection.presence, half_close));
-        let (mut moved, mut received) = (Instant::now(), 0);
+        let (mut moved, mut received) = (clock::now(), 0);
         let mut ended = framing == Framing::Empty;
         let (mut failure, mut unread) = (None, 0);
         let sent = poll_fn(|cx| {
@@ -304,7 +305,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                         return self.poll_stalled(cx, &mut moved, &mut unread).map(Err);
                     };
                     written.map_err(Broken::Write)?;
-                    moved = Instant::now();
+                    moved = clock::now();
                     continue;
                 }
                 if let Some(broken) = failure.take() {
@@ -328,7 +329,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                 if now == received {
                     return Poll::Ready(Err(Broken::Idle));
                 }
-                (received, moved) = (now, Instant::now());
+                (received, moved) = (now, clock::now());
             }
         })
         .await;
@@ -348,7 +349,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
     ) -> Poll<Broken> {
         let left = self.out.len();
         if std::mem::replace(unread, left) != left {
-            *moved = Instant::now();
+            *moved = clock::now();
         }
         let Some(due) = earliest(self.idle.map(|idle| *moved + idle), self.cut) else {
             return Poll::Pending;
@@ -362,7 +363,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
     }
 
     fn is_cut(&self) -> bool {
-        self.cut.is_some_and(|cut| cut <= Instant::now())
+        self.cut.is_some_and(|cut| cut <= clock::now())
     }
 
     fn poll_frame(

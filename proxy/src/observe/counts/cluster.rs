@@ -15,6 +15,7 @@ use super::codes::Codes;
 use super::striped::Striped;
 use super::times::{Bin, Times};
 use super::{numbers, one};
+use crate::clock;
 use crate::error::{Error, Kind};
 
 numbers! {
@@ -231,6 +232,7 @@ impl Clock {
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        self.counts.request_took(self.started.elapsed());
+        self.counts
+            .request_took(clock::now_std().saturating_duration_since(self.started));
     }
 }
