@@ -10,5 +10,9 @@ pub mod endpoints;
 
 pub mod state;
 
+pub mod ask;
+
+pub mod watch;
+
 pub use endpoints::Sets;
 pub use state::{Asked, Mesh, Rules, State, Step};

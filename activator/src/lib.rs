@@ -51,6 +51,10 @@ pub mod health;
 
 pub mod link;
 
+pub mod world;
+
+pub mod steering;
+
 pub mod slice;
 
 pub mod capacity;

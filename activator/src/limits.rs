@@ -53,3 +53,20 @@ pub const LINK_PONG_TIMEOUT: Duration = Duration::from_secs(10);
 pub const LINK_SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest message that the autoscaler may send, in bytes; it has nothing to say.
 pub const LINK_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// The longest answer that a pod may give when it is asked whether it is ready, in bytes; a longer one counts as none.
+pub const PROBE_ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// How often pods are asked whether they are ready (`PROBE_FREQUENCY`).
+pub const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+/// How long all pods of a revision that are asked at once may take together (`PROBE_TIMEOUT`).
+pub const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
+/// How many events of the cluster wait to be taken; then the API server is read no faster than they are.
+pub const EVENTS_WAITING_MAX: usize = 1024;
+/// How long the Kubernetes API server may take to answer at the start; then the program ends (Knative
+/// `pkg:version/check.go`).
+pub const API_START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pause between two tries to reach it.
+pub const API_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it may take to answer a question about one object; then the object counts as not there.
+pub const API_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the program serves on, unhealthy, after it was told to end (Knative `cmd/activator/main.go`).
+pub const STOP_DELAY: Duration = Duration::from_secs(45);

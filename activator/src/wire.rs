@@ -122,7 +122,7 @@ where
             return answered(words::unknown_revision(name));
         };
         target.cluster = Arc::clone(&entry.cluster);
-        let timers = Timers::start(&entry.timeouts, target.received);
+        let timers = Timers::wire(&entry.timeouts, target.received, words::TIMEOUT);
         let client = target.client.address;
         let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target);
         let headers = request.headers_mut();

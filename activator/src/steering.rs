@@ -1,0 +1,267 @@
+//! What follows for requests from what happens in the cluster?
+//!
+//! One task takes [`Event`]s in their order. It keeps the directory of revisions, and for each revision whose pods are
+//! listed a watcher that asks them. What comes in an odd order, such as pods before their revision, is kept until it
+//! makes sense.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use http::HeaderValue;
+use tidegate_knative::names::child_name;
+use tidegate_proxy::{cluster::Cluster, drain::Watch, process};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    backends::{
+        Mesh, Rules, Sets, State,
+        ask::Ask,
+        endpoints::{Endpoints, backends, senders},
+        watch::{Pace, Watcher},
+    },
+    directory::{Directory, Entry},
+    limits::WAIT_MAX,
+    slice::infer_index,
+    throttle::{Revision, RevisionSettings},
+    tracker::{Destinations, Ports, Tracker},
+    wire,
+    world::{Event, Key, RevisionFacts, World},
+};
+
+/// What holds for all revisions.
+pub struct Settings {
+    /// This activator's own address (`POD_IP`).
+    pub own: IpAddr,
+    /// Whether pods can be addressed one by one.
+    pub mesh: Mesh,
+    /// Whether a mesh passes requests to single pods.
+    pub passthrough: bool,
+    /// When pods are asked.
+    pub pace: Pace,
+    /// Who asks them.
+    pub ask: Arc<dyn Ask>,
+    /// Where services are found.
+    pub world: Arc<dyn World>,
+}
+
+/// Follows the cluster.
+pub struct Steering {
+    settings: Settings,
+    directory: Arc<Directory>,
+    /// How pods are connected to.
+    cluster: Arc<Cluster>,
+    known: HashMap<Key, Known>,
+    watch: Watch,
+}
+
+/// What is known under one name; never nothing.
+#[derive(Default)]
+struct Known {
+    revision: Option<Steered>,
+    private: Option<Endpoints>,
+    public: Option<Endpoints>,
+}
+
+struct Steered {
+    facts: RevisionFacts,
+    tracker: Arc<Tracker>,
+    /// Tells the watcher of the pods, where they are listed. Dropping it ends the watcher.
+    watcher: Option<watch::Sender<Sets>>,
+}
+
+impl Steering {
+    /// Keeps `directory`; what it starts ends with `watch`.
+    #[must_use]
+    pub fn new(settings: Settings, directory: Arc<Directory>, watch: Watch) -> Self {
+        Self {
+            settings,
+            directory,
+            cluster: wire::plain_cluster(),
+            known: HashMap::new(),
+            watch,
+        }
+    }
+
+    /// Follows events until nobody tells of any. `synced` learns when the first picture is complete.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, synced: watch::Sender<bool>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Synced => _ = synced.send_replace(true),
+                event => self.take(event),
+            }
+        }
+    }
+
+    /// Takes one event.
+    pub fn take(&mut self, event: Event) {
+        match event {
+            Event::Revision(facts) => self.revision(*facts),
+            Event::RevisionGone(key) => self.revision_gone(&key),
+            Event::Private(key, endpoints) => {
+                self.known.entry(key.clone()).or_default().private = Some(endpoints);
+                self.tell_watcher(&key);
+            }
+            Event::PrivateGone(key) => self.private_gone(&key),
+            Event::Public(key, endpoints) => {
+                self.known.entry(key.clone()).or_default().public = Some(endpoints);
+                self.share(&key);
+            }
+            // Whoever sent to it goes on as it did.
+            Event::PublicGone(key) => self.forget(&key, |known| known.public = None),
+            Event::Synced => {}
+        }
+    }
+
+    fn revision(&mut self, facts: RevisionFacts) {
+        let key = facts.key.clone();
+        let known = self.known.entry(key.clone()).or_default();
+        let tracker = match known.revision.take() {
+            // What cannot change of a revision has not; one that was made anew under its name has another limit.
+            Some(steered) if steered.facts.is_same_revision(&facts) => {
+                let tracker = Arc::clone(&steered.tracker);
+                known.revision = Some(Steered { facts, ..steered });
+                tracker
+            }
+            _ => {
+                let revision = Revision::new(settings(&facts));
+                let tracker = Arc::new(Tracker::new(revision, Ports::Same));
+                known.revision = Some(Steered {
+                    facts,
+                    tracker: Arc::clone(&tracker),
+                    watcher: None,
+                });
+                tracker
+            }
+        };
+        let Some(steered) = &known.revision else { return };
+        self.directory.insert(Entry {
+            revision: Arc::clone(tracker.revision()),
+            timeouts: steered.facts.timeouts,
+            cluster: Arc::clone(&self.cluster),
+            passthrough_host: self.settings.passthrough_host(&key),
+        });
+        self.share(&key);
+        self.tell_watcher(&key);
+    }
+
+    fn revision_gone(&mut self, key: &Key) {
+        self.directory.remove(&key.namespace, &key.name);
+        self.forget(key, |known| known.revision = None);
+    }
+
+    /// Its pods are not listed any more: nobody asks them, and nothing can be reached.
+    fn private_gone(&mut self, key: &Key) {
+        self.forget(key, |known| {
+            known.private = None;
+            if let Some(steered) = &mut known.revision {
+                steered.watcher = None;
+                steered.tracker.update(&Destinations::None);
+            }
+        });
+    }
+
+    fn forget(&mut self, key: &Key, forget: impl FnOnce(&mut Known)) {
+        let Some(known) = self.known.get_mut(key) else {
+            return;
+        };
+        forget(known);
+        if known.revision.is_none() && known.private.is_none() && known.public.is_none() {
+            self.known.remove(key);
+        }
+    }
+
+    /// Finds this activator among those who send to the revision. One that is not among them keeps what it had.
+    fn share(&self, key: &Key) {
+        let Some(known) = self.known.get(key) else { return };
+        let (Some(steered), Some(public)) = (&known.revision, &known.public) else {
+            return;
+        };
+        let senders = senders(public, steered.facts.port_name);
+        if let Some(index) = infer_index(&senders, self.settings.own) {
+            steered.tracker.share(Some(index), senders.len());
+        }
+    }
+
+    fn tell_watcher(&mut self, key: &Key) {
+        let Some(known) = self.known.get_mut(key) else {
+            return;
+        };
+        let (Some(steered), Some(private)) = (&mut known.revision, &known.private) else {
+            return;
+        };
+        let sets = backends(private, steered.facts.port_name);
+        let watcher = match &steered.watcher {
+            Some(watcher) => watcher,
+            None => {
+                let (sender, receiver) = watch::channel(Sets::default());
+                let (watcher, state) = self.settings.watcher(steered);
+                let forced = self.watch.forced();
+                process::spawn("pods", self.watch.unguarded(), async move {
+                    tokio::select! {
+                        () = forced => {}
+                        () = watcher.run(state, receiver) => {}
+                    }
+                });
+                steered.watcher.insert(sender)
+            }
+        };
+        watcher.send_if_modified(|before| {
+            let changed = *before != sets;
+            *before = sets;
+            changed
+        });
+    }
+}
+
+impl Settings {
+    fn watcher(&self, steered: &Steered) -> (Watcher, State) {
+        let facts = &steered.facts;
+        let watcher = Watcher {
+            tracker: Arc::clone(&steered.tracker),
+            ask: Arc::clone(&self.ask),
+            world: Arc::clone(&self.world),
+            pace: self.pace,
+            service: child_name(&facts.key.name, PRIVATE),
+            port_name: facts.port_name,
+            passthrough_host: self.passthrough_host(&facts.key),
+        };
+        let state = State::new(Rules {
+            mesh: self.mesh,
+            passthrough: self.passthrough,
+            believe_pods: facts.believe_pods,
+        });
+        (watcher, state)
+    }
+
+    fn passthrough_host(&self, key: &Key) -> Option<HeaderValue> {
+        if !self.passthrough {
+            return None;
+        }
+        let host = format!("{}.{}", child_name(&key.name, PRIVATE), key.namespace);
+        HeaderValue::try_from(host).ok()
+    }
+}
+
+/// How the name of the service ends whose endpoints are a revision's pods.
+const PRIVATE: &str = "-private";
+
+fn settings(facts: &RevisionFacts) -> RevisionSettings {
+    RevisionSettings {
+        namespace: facts.key.namespace.clone(),
+        name: facts.key.name.clone(),
+        service: facts.service.clone(),
+        configuration: facts.configuration.clone(),
+        container_concurrency: facts.container_concurrency,
+        // The timers of a request run from its arrival and end its wait.
+        timeout: WAIT_MAX,
+    }
+}
+
+impl RevisionFacts {
+    fn is_same_revision(&self, other: &Self) -> bool {
+        (self.container_concurrency, self.port_name, self.believe_pods)
+            == (other.container_concurrency, other.port_name, other.believe_pods)
+    }
+}
+
+#[cfg(test)]
+mod tests;
