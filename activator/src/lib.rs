@@ -55,6 +55,8 @@ pub mod world;
 
 pub mod steering;
 
+pub mod program;
+
 pub mod slice;
 
 pub mod capacity;

@@ -70,3 +70,10 @@ pub const API_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub const API_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the program serves on, unhealthy, after it was told to end (Knative `cmd/activator/main.go`).
 pub const STOP_DELAY: Duration = Duration::from_secs(45);
+/// How long what is under way may take to finish after that; then it is cut (the grace period of Knative's manifest).
+pub const STOP_GRACE: Duration = Duration::from_secs(600);
+/// How long a client's connection is silent before the kernel asks whether the client is still there, and between two such
+/// questions (Go's `net.ListenConfig`).
+pub const CLIENT_KEEPALIVE: Duration = Duration::from_secs(15);
+/// How many such questions go unanswered before the connection is cut.
+pub const CLIENT_KEEPALIVE_PROBES: u32 = 9;

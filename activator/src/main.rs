@@ -2,8 +2,21 @@
 
 use std::process::ExitCode;
 
-#[expect(clippy::print_stderr, reason = "nothing else is there to say it")]
+use tidegate_activator::program::run::run;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    eprintln!("tidegate-activator: the program is not built yet");
-    ExitCode::FAILURE
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    match run(|key| std::env::var(key).ok()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the activator ends");
+            ExitCode::FAILURE
+        }
+    }
 }

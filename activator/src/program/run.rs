@@ -1,0 +1,152 @@
+//! How does the program run as a process in a cluster?
+
+use std::{fs, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use http::Uri;
+use tidegate_knative::go_duration;
+use tidegate_proxy::{drain::Drain, process};
+use tokio::{
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{
+    limits::STOP_DELAY,
+    link,
+    program::{Program, Settings, StartError, cluster_domain, env::Env, network::Network},
+    world::kube::{Kubernetes, KubernetesError},
+};
+
+/// Why the process ends with a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its environment is not as it has to be.
+    #[error("failed to process environment variables: {0}")]
+    Env(#[from] crate::program::env::EnvError),
+    /// The cluster does not answer.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+    /// The cluster is set up in a way that it cannot use.
+    #[error(transparent)]
+    Network(#[from] crate::program::network::NetworkError),
+    /// The cluster asks for encryption.
+    #[error(
+        "config-network: system-internal-tls is enabled, and this activator cannot serve TLS yet: disable it, or use \
+         Knative's activator"
+    )]
+    Encrypted,
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system refused something that every process has.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The autoscaler's name makes no address.
+    #[error("the autoscaler's address: {0}")]
+    Address(#[from] http::uri::InvalidUri),
+    /// It was told twice to end.
+    #[error("a second signal: ending at once")]
+    Impatient,
+}
+
+/// The ports for the two protocols; each speaks both.
+const PORTS: [u16; 2] = [8012, 8013];
+
+/// Runs until it is told to end, with the environment that `get` reads.
+///
+/// For tests there are `TIDEGATE_TEST_PORTS` (two ports), `TIDEGATE_TEST_AUTOSCALER` (a URL) and
+/// `TIDEGATE_TEST_STOP_DELAY`, which no deployment sets.
+///
+/// # Errors
+/// Why it could not start, or did not end in peace.
+pub fn run(get: impl Fn(&str) -> Option<String>) -> Result<(), RunError> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = runtime.block_on(serve(&get));
+    // What is left waits for nothing any more.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(get: &impl Fn(&str) -> Option<String>) -> Result<(), RunError> {
+    let mut signals = Signals::listen()?;
+    let env = Env::read(get)?;
+    let starting = start(&env, get);
+    let program = tokio::select! {
+        started = starting => started?,
+        // Nothing is served yet that could be let finish.
+        () = signals.next() => return Ok(()),
+    };
+    for address in program.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    signals.next().await;
+    let delay = get("TIDEGATE_TEST_STOP_DELAY").and_then(|delay| go_duration::parse(&delay).ok());
+    let delay: Duration = delay.unwrap_or(STOP_DELAY);
+    tracing::info!(
+        delay_s = delay.as_secs(),
+        "told to end: unhealthy from now on, serving on for a while"
+    );
+    tokio::select! {
+        outcome = program.stop(delay) => {
+            tracing::info!(cut = outcome.forced, "ended");
+            Ok(())
+        }
+        () = signals.next() => Err(RunError::Impatient),
+    }
+}
+
+async fn start(env: &Env, get: &impl Fn(&str) -> Option<String>) -> Result<Program, RunError> {
+    let kubernetes = Kubernetes::connect().await?;
+    let network = kubernetes
+        .config_map(&env.system_namespace, "config-network")
+        .await?;
+    let network = Network::read(&network)?;
+    if network.is_encrypted {
+        return Err(RunError::Encrypted);
+    }
+    let resolv_conf = fs::read_to_string("/etc/resolv.conf").ok();
+    let cluster_domain = cluster_domain(resolv_conf.as_deref(), get("CLUSTER_DOMAIN"));
+    let autoscaler: Uri = match get("TIDEGATE_TEST_AUTOSCALER") {
+        Some(url) => url.parse()?,
+        None => link::autoscaler(&env.system_namespace, &cluster_domain)?,
+    };
+    let ports = get("TIDEGATE_TEST_PORTS");
+    let ports: Option<Vec<u16>> =
+        ports.map(|ports| ports.split(',').filter_map(|port| port.parse().ok()).collect());
+    let workers: NonZeroUsize = process::default_workers();
+    let settings = Settings {
+        pod_name: env.pod_name.clone(),
+        own: env.pod_ip,
+        ports: ports.unwrap_or_else(|| PORTS.to_vec()),
+        autoscaler,
+        cluster_domain,
+        network,
+        pace: env.pace,
+        workers,
+    };
+    let (drain, watch) = Drain::new();
+    let events = kubernetes.watch(&watch);
+    Ok(Program::start(settings, Arc::new(kubernetes), events, (drain, watch)).await?)
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

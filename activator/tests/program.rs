@@ -1,0 +1,214 @@
+//! Does the whole program work: from what the cluster tells, over pods that are asked, to requests and reports?
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails there")]
+
+mod support;
+
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use http::{Response, StatusCode};
+use serde_json::json;
+use support::autoscaler::Autoscaler;
+use tidegate_activator::{
+    backends::{
+        endpoints::{Endpoints, Service},
+        watch::Pace,
+    },
+    program::{Program, Settings, network::Network},
+    world::{Event, Found, Key, RevisionFacts, World},
+};
+use tidegate_proxy::{drain::Drain, layers::timeout::Timeouts};
+use tidegate_testkit::{
+    body, client,
+    client::Client,
+    gate::Gate,
+    upstream::Upstream,
+    wait::{eventually, soon},
+};
+use tokio::sync::mpsc;
+
+struct NoServices;
+
+impl World for NoServices {
+    fn service<'a>(&'a self, _namespace: &'a str, _name: &'a str) -> Found<'a, Service> {
+        Box::pin(async { None })
+    }
+}
+
+/// The program in a cluster with the one revision `default/hello-00001`.
+struct Stage {
+    program: Program,
+    autoscaler: Autoscaler,
+    events: mpsc::Sender<Event>,
+}
+
+const HOST: &str = "hello-00001.default.svc.cluster.local";
+
+fn key() -> Key {
+    Key {
+        namespace: "default".to_owned(),
+        name: "hello-00001".to_owned(),
+    }
+}
+
+fn facts() -> RevisionFacts {
+    RevisionFacts {
+        key: key(),
+        service: "hello".to_owned(),
+        configuration: "hello".to_owned(),
+        container_concurrency: 1,
+        timeouts: Timeouts::from_seconds(300, 0, 0),
+        port_name: "http",
+        believe_pods: true,
+    }
+}
+
+fn endpoints(pods: &[SocketAddr]) -> Endpoints {
+    let subset = |pod: &SocketAddr| json!({"notReadyAddresses": [{"ip": pod.ip()}], "ports": [{"name": "http", "port": pod.port()}]});
+    let subsets: Vec<_> = pods.iter().map(subset).collect();
+    serde_json::from_value(json!({ "subsets": subsets })).unwrap()
+}
+
+/// A pod: its sidecar says that it is ready, and its application answers `hello` behind the gate.
+async fn pod(gate: &Gate) -> Upstream {
+    let gate = gate.clone();
+    Upstream::start(move |request| {
+        let gate = gate.clone();
+        async move {
+            if request.headers().contains_key("k-network-probe") {
+                return Response::new(body::full("queue"));
+            }
+            gate.pass().await;
+            Response::new(body::full("hello"))
+        }
+    })
+    .await
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let autoscaler = Autoscaler::start().await;
+        let settings = Settings {
+            pod_name: "activator-1".to_owned(),
+            own: "10.0.0.1".parse().unwrap(),
+            ports: vec![0, 0],
+            autoscaler: autoscaler.url(),
+            cluster_domain: "cluster.local".to_owned(),
+            network: Network::default(),
+            pace: Pace {
+                interval: Duration::from_millis(5),
+                timeout: Duration::from_secs(5),
+            },
+            workers: NonZeroUsize::new(2).unwrap(),
+        };
+        let (events, receiver) = mpsc::channel(16);
+        events.send(Event::Revision(Box::new(facts()))).await.unwrap();
+        events.send(Event::Synced).await.unwrap();
+        let program = Program::start(settings, Arc::new(NoServices), receiver, Drain::new());
+        let program = soon("the start", program).await.unwrap();
+        let stage = Self {
+            program,
+            autoscaler,
+            events,
+        };
+        eventually("health", async || stage.program.health().check()).await;
+        stage
+    }
+
+    fn address(&self) -> SocketAddr {
+        let port = self.program.addresses()[0].port();
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+}
+
+#[tokio::test]
+async fn a_request_from_zero_pokes_the_autoscaler_and_is_served_by_the_pod_that_comes() {
+    let stage = Stage::start().await;
+    let address = stage.address();
+    let request = tokio::spawn(async move { client::get(address, HOST, "/").await });
+    let poke = stage
+        .autoscaler
+        .frame("the poke", |frame| !frame.messages.is_empty())
+        .await;
+    let [message] = &poke.messages[..] else {
+        panic!("{poke:?}")
+    };
+    let stat = message.stat.clone().unwrap();
+    assert_eq!((&*message.namespace, &*message.name), ("default", "hello-00001"));
+    assert_eq!(
+        (
+            &*stat.pod_name,
+            stat.average_concurrent_requests,
+            stat.request_count
+        ),
+        ("activator-1", 1.0, 1.0)
+    );
+    let gate = Gate::closed();
+    gate.open();
+    let pod = pod(&gate).await;
+    stage
+        .events
+        .send(Event::Private(key(), endpoints(&[pod.address()])))
+        .await
+        .unwrap();
+    let answer = soon("the answer", request).await.unwrap();
+    assert_eq!((answer.status, &*answer.text()), (StatusCode::OK, "hello"));
+    let is_final = |stat: &tidegate_knative::stat::Stat| {
+        (stat.average_concurrent_requests, stat.request_count) == (0.0, 0.0)
+    };
+    stage
+        .autoscaler
+        .frame("the end of the load", |frame| {
+            frame
+                .messages
+                .iter()
+                .filter_map(|message| message.stat.as_ref())
+                .any(is_final)
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn both_ports_speak_both_protocols() {
+    let stage = Stage::start().await;
+    let gate = Gate::closed();
+    gate.open();
+    let pod = pod(&gate).await;
+    stage
+        .events
+        .send(Event::Private(key(), endpoints(&[pod.address()])))
+        .await
+        .unwrap();
+    for address in stage.program.addresses() {
+        let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
+        assert_eq!(Client::http1(address).await.get(HOST, "/").await.text(), "hello");
+        assert_eq!(Client::http2(address).await.get(HOST, "/").await.text(), "hello");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_to_end_is_unhealthy_and_finishes_what_it_has() {
+    let stage = Stage::start().await;
+    let gate = Gate::closed();
+    let pod = pod(&gate).await;
+    stage
+        .events
+        .send(Event::Private(key(), endpoints(&[pod.address()])))
+        .await
+        .unwrap();
+    let address = stage.address();
+    let request = tokio::spawn(async move { client::get(address, HOST, "/").await });
+    eventually("the request at the pod", async || {
+        pod.seen()
+            .iter()
+            .any(|seen| seen.header("k-proxy-request").is_some())
+    })
+    .await;
+    let health = stage.program.health().clone();
+    let stopping = tokio::spawn(stage.program.stop(Duration::ZERO));
+    eventually("it to be unhealthy", async || health.check().is_err()).await;
+    gate.open();
+    assert_eq!(soon("the answer", request).await.unwrap().text(), "hello");
+    let outcome = soon("the end", stopping).await.unwrap();
+    assert_eq!(outcome.forced, 0);
+}
