@@ -7,13 +7,18 @@ use tidegate_knative::headers::{ORIGINAL_HOST, SERVING_NAMESPACE, SERVING_REVISI
 /// Restores the host that the client asked for, and removes what only the data plane needs (Knative
 /// `pkg/queue/handler.go`, `pkg/http/proxy.go`).
 pub(crate) fn restore(headers: &mut HeaderMap) {
-    headers.remove(HeaderName::from_static(SERVING_REVISION));
-    headers.remove(HeaderName::from_static(SERVING_NAMESPACE));
+    strip_revision(headers);
     if let Some(host) = headers.remove(HeaderName::from_static(ORIGINAL_HOST))
         && !host.is_empty()
     {
         headers.insert(HOST, host);
     }
+}
+
+/// Removes what tells the data plane which revision a request is for.
+pub(crate) fn strip_revision(headers: &mut HeaderMap) {
+    headers.remove(HeaderName::from_static(SERVING_REVISION));
+    headers.remove(HeaderName::from_static(SERVING_NAMESPACE));
 }
 
 #[cfg(test)]

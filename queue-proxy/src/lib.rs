@@ -4,8 +4,13 @@
 //! given to, admits as many requests as the replica takes, edits headers, and keeps the revision's timeouts. The
 //! modules stand in the order in which a request meets them; [`request`] tells its life top to bottom. [`probe`]
 //! tells when a replica is ready, and [`stats`] what it carries.
+//!
+//! As a [`program`] it is the sidecar container of a pod, in the place of Knative's own: then [`wire`] tells the life of a
+//! request, which is answered word for word as there.
 
 pub mod request;
+
+pub mod wire;
 
 mod sidecar;
 
@@ -15,7 +20,15 @@ mod forwarded;
 
 pub mod probe;
 
+pub mod readiness;
+
 pub mod stats;
+
+pub mod drainer;
+
+pub mod in_flight;
+
+pub mod program;
 
 pub mod limits;
 

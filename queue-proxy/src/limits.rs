@@ -28,3 +28,42 @@ pub const PROBE_HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// The most bytes of a gRPC health response that are read.
 pub const HEALTH_RESPONSE_BYTES_MAX: usize = 4 * 1024;
+
+/// How long a poll of an aggressive probe may take, all attempts together (Knative `pkg/queue/readiness`).
+pub const AGGRESSIVE_POLL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long no request must have come before a drain ends.
+pub const QUIET_PERIOD: Duration = Duration::from_secs(30);
+
+/// How long after a container's end was announced the pod's own must be, for it to be more than a restart.
+pub const TERMINATION_NOTICE: Duration = Duration::from_secs(1);
+
+/// How long tunnels and HTTP/2 streams are waited for at the end; then they are cut.
+pub const STREAMS_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long connections without a request are left to close at the end.
+pub const CONNECTIONS_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often the load is reported; what is reported is an average over this.
+pub const REPORT_PERIOD: Duration = Duration::from_secs(1);
+
+/// The most bytes of a request's head, its target among them (Go's default): above these, 431.
+pub const HEAD_BYTES_MAX: usize = 1024 * 1024;
+
+/// The most fields of a request: above these, 431. Go has no such bound; this one is what fits into a head.
+pub const FIELDS_MAX: usize = 16 * 1024;
+
+/// The receive windows of an HTTP/2 connection and of each of its streams (Go's default).
+pub const H2_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// How long the application may take to accept a connection; then 502. Knative tries for about as long.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a connection to the application lies idle before it is closed (Go's default).
+pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// What no connection lives to see: Go's server has no such timeout.
+pub const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// The most threads that carry traffic, however many cores there are.
+pub const WORKERS_MAX: usize = 4;

@@ -4,6 +4,12 @@ use std::time::{Duration, Instant};
 
 use tidegate_knative::stat::Stat;
 
+mod loads;
+mod page;
+
+pub use loads::{Arrived, Load, Loads};
+pub use page::Page;
+
 /// Where a request came from. The autoscaler counts those of an activator there, not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {

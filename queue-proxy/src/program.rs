@@ -1,0 +1,219 @@
+//! The running sidecar, top to bottom: what it is told, its state, its listeners, its workers, until it is told to end.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::config::{Handle, Snapshot};
+use tidegate_proxy::drain::{Drain, Watch};
+use tidegate_proxy::layers::Layers;
+use tidegate_proxy::listener::chain::FilterChain;
+use tidegate_proxy::process::{self, Workers};
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::Sidecar;
+use crate::drainer::Drainer;
+use crate::in_flight::{Awaited, InFlight};
+use crate::limits::{CONNECTIONS_DRAIN_TIMEOUT, STREAMS_DRAIN_TIMEOUT, WORKERS_MAX};
+use crate::readiness::Readiness;
+use crate::stats::{Loads, Page};
+use crate::wire::{Wire, WireLayer, settings};
+
+pub mod env;
+mod listeners;
+pub mod log;
+mod side;
+mod tls;
+
+use env::{Env, EnvError};
+use listeners::{Listeners, OpenError};
+use log::Log;
+use side::{Admin, Side};
+
+const ADMIN: &str = "admin";
+const STATS: &str = "stats";
+
+/// Why the sidecar cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What it is told is wrong.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// A port is taken.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The system refused threads or signals.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// There is a certificate that cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsStartError),
+}
+
+/// Serves by the variables of the process until it is told to end.
+#[must_use]
+pub fn run() -> ExitCode {
+    let ended = Env::read(|name| std::env::var(name).ok())
+        .map_err(StartError::from)
+        .and_then(|env| {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let ended = runtime.block_on(serve(env));
+            // What is left waits for nothing any more.
+            runtime.shutdown_background();
+            ended
+        });
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "there may be no log yet")]
+fn complain(error: &StartError) {
+    eprintln!("{error}");
+}
+
+/// The sidecar once it serves.
+struct Running {
+    wire: Arc<Wire>,
+    admin: Admin,
+    drain: Drain,
+    workers: Workers,
+    log: Log,
+}
+
+async fn serve(env: Env) -> Result<ExitCode, StartError> {
+    let mut signals = Signals::listen()?;
+    let running = start(env)?;
+    signals.next().await;
+    running.log.info("told to end: draining");
+    tokio::select! {
+        () = running.end() => Ok(ExitCode::SUCCESS),
+        // Who asks twice does not want to wait.
+        () = signals.next() => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn start(env: Env) -> Result<Running, StartError> {
+    let identity = &env.identity;
+    let revision = format!("{}/{}", identity.namespace, identity.revision);
+    let log = Log::new(&revision, &identity.pod, env.log_level);
+    let (drain, watch) = Drain::new();
+    let workers = workers(env.threads);
+    let app = SocketAddr::from((Ipv4Addr::LOCALHOST, env.user_port));
+    let loads = Arc::new(Loads::new(&identity.pod, workers.get(), Instant::now()));
+    let wire = Arc::new(Wire {
+        app,
+        sidecar: Sidecar::new(env.container_concurrency, env.timeouts),
+        readiness: Readiness::new(app, env.probes, watch.clone(), log.clone()),
+        drainer: Drainer::new(env.quiet),
+        loads: Arc::clone(&loads),
+        in_flight: InFlight::default(),
+    });
+    let admin = Admin::new(Arc::clone(&wire.drainer), watch.clone());
+    let page = Page::new(&loads);
+    let config = Handle::new(snapshot(&wire, &admin, &page));
+
+    let mut listeners = Listeners::new(workers, log.clone());
+    let http = settings::http();
+    listeners.open("main", env.ports.main, FilterChain::plain(http.clone()))?;
+    listeners.open(ADMIN, env.ports.admin, FilterChain::plain(of_table(ADMIN)))?;
+    listeners.open(STATS, env.ports.stats, FilterChain::plain(of_table(STATS)))?;
+    if let Some((certificate, chain)) = tls::find(&env.certificates, &env.tls_versions, &http, &log)? {
+        let listener = listeners.open("tls", env.ports.tls, chain)?;
+        certificate.follow(listener, &watch, log.clone());
+    }
+    let workers = listeners.serve(&config, &watch)?;
+    report(page, loads, &watch);
+    Ok(Running {
+        wire,
+        admin,
+        drain,
+        workers,
+        log,
+    })
+}
+
+fn snapshot(wire: &Arc<Wire>, admin: &Admin, page: &Page) -> Snapshot {
+    let tables = [
+        (ADMIN, Side::Admin(admin.clone())),
+        (STATS, Side::Stats(page.clone())),
+    ];
+    let tables = tables.map(|(name, side)| (name.into(), Layers::new(side)));
+    settings::snapshot(wire.app, Layers::new(WireLayer::new(Arc::clone(wire))), tables)
+}
+
+fn of_table(name: &str) -> HttpSettings {
+    HttpSettings {
+        route_table: name.into(),
+        ..settings::http()
+    }
+}
+
+/// One worker for each core that the pod may use, up to a bound.
+fn workers(asked: Option<usize>) -> NonZeroUsize {
+    let count = asked
+        .and_then(NonZeroUsize::new)
+        .unwrap_or_else(process::default_workers);
+    NonZeroUsize::new(WORKERS_MAX).map_or(count, |max| count.min(max))
+}
+
+fn report(page: Page, loads: Arc<Loads>, watch: &Watch) {
+    process::spawn(
+        "report",
+        watch.unguarded(),
+        async move { page.keep(&loads).await },
+    );
+}
+
+impl Running {
+    /// Ends in order, as Knative does: first until nobody sends any more, then until what is under way has ended.
+    async fn end(self) {
+        self.admin.terminate();
+        self.wire.drainer.drain().await;
+        self.log.info("drained: no request comes any more");
+        self.drain.start();
+        self.wire.in_flight.none_left(Awaited::Always).await;
+        let streams = self.wire.in_flight.none_left(Awaited::ForAWhile);
+        if timeout(STREAMS_DRAIN_TIMEOUT, streams).await.is_err() {
+            self.log.error("tunnels or streams are still open: they are cut");
+        }
+        self.drain.finish(CONNECTIONS_DRAIN_TIMEOUT).await;
+        let panicked = self.workers.join();
+        if panicked > 0 {
+            self.log
+                .error(format_args!("{panicked} workers ended by a panic"));
+        }
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! How do sockets come to the threads that carry traffic?
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tidegate_proxy::Proxy;
+use tidegate_proxy::config::Handle;
+use tidegate_proxy::drain::Watch;
+use tidegate_proxy::listener::chain::{ChainError, FilterChain, FilterChains};
+use tidegate_proxy::listener::{
+    Acceptor, BindError, Connections, ListenAddress, Listener, ListenerHandle, ListenerSettings, settings,
+};
+use tidegate_proxy::process::{self, Workers};
+
+use super::log::Log;
+
+/// Listeners that are open, and not served yet.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    connections: Connections,
+    /// Each worker's.
+    acceptors: Vec<Vec<Acceptor>>,
+    log: Log,
+}
+
+/// Why a listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its port is taken.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// It takes no connections this way.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+impl Listeners {
+    /// For so many workers.
+    #[must_use]
+    pub(super) fn new(workers: NonZeroUsize, log: Log) -> Self {
+        Self {
+            connections: Connections::default(),
+            acceptors: (0..workers.get()).map(|_| Vec::new()).collect(),
+            log,
+        }
+    }
+
+    /// Listens on `port` of all addresses, of both versions where the machine has both.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub(super) fn open(
+        &mut self,
+        name: &'static str,
+        port: u16,
+        chain: FilterChain,
+    ) -> Result<ListenerHandle, OpenError> {
+        let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let listener = match self.bind(name, both, chain.clone()) {
+            Err(OpenError::Bind(error)) if has_no_ipv6(&error) => {
+                self.bind(name, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), chain)
+            }
+            opened => opened,
+        }?;
+        self.log
+            .info(format_args!("listening on {name} {}", listener.address()));
+        let handle = listener.handle();
+        for (worker, acceptor) in self.acceptors.iter_mut().zip(listener.into_acceptors()) {
+            worker.push(acceptor);
+        }
+        Ok(handle)
+    }
+
+    fn bind(
+        &self,
+        name: &'static str,
+        address: SocketAddr,
+        chain: FilterChain,
+    ) -> Result<Listener, OpenError> {
+        let workers = NonZeroUsize::new(self.acceptors.len()).unwrap_or(NonZeroUsize::MIN);
+        let settings = ListenerSettings {
+            versions: settings::IpVersions::Both,
+            connections: self.connections.clone(),
+            ..ListenerSettings::new(name, ListenAddress::Tcp(address), FilterChains::one(chain)?)
+        };
+        Ok(Listener::open(settings, workers)?)
+    }
+
+    /// Starts the workers, each with a proxy of its own that follows `config`. They end with the drain.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub(super) fn serve(self, config: &Handle, drain: &Watch) -> io::Result<Workers> {
+        let count = NonZeroUsize::new(self.acceptors.len()).unwrap_or(NonZeroUsize::MIN);
+        let acceptors = Arc::new(Mutex::new(self.acceptors));
+        let (config, drain, log) = (config.clone(), drain.clone(), self.log);
+        Workers::start(count, move |_index| {
+            let acceptors = acceptors.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            work(
+                acceptors.unwrap_or_default(),
+                Proxy::new(config.clone(), drain.clone()),
+                drain.clone(),
+                log.clone(),
+            )
+        })
+    }
+}
+
+/// Whether an address is refused because of its version, and not because somebody has the port.
+fn has_no_ipv6(error: &BindError) -> bool {
+    use io::ErrorKind::{AddrInUse, PermissionDenied};
+    !matches!(error.source.kind(), AddrInUse | PermissionDenied)
+}
+
+/// One worker: serves its sockets, and stays until the last connection is done or cut.
+async fn work(acceptors: Vec<Acceptor>, proxy: Proxy, drain: Watch, log: Log) {
+    for acceptor in acceptors {
+        let (serving, log) = (acceptor.serve(proxy.clone()), log.clone());
+        process::spawn("acceptor", drain.unguarded(), async move {
+            if let Err(error) = serving.await {
+                log.error(format_args!("a socket cannot be served: {error}"));
+            }
+        });
+    }
+    drain.forced().await;
+}

@@ -1,0 +1,77 @@
+//! What are kubelet, activator, autoscaler and ingress told?
+
+use tidegate_testkit::client::Client;
+use tidegate_testkit::upstream::{self, Upstream};
+
+use crate::rig::{PROBER, Sidecar, request, told};
+
+#[tokio::test]
+async fn qp_30_probes_are_answered_by_user_agent_and_value() {
+    let app = Upstream::echo().await;
+    let sidecar = Sidecar::start(app.address(), &[]).await;
+    let check = async |headers: &[(&'static str, &str)], expected: (u16, &str)| {
+        let answer = sidecar.get(headers).await;
+        let (status, text, _) = told(&answer);
+        assert_eq!((status, text.as_str()), expected, "{headers:?}");
+        answer
+    };
+    let queue = ("k-network-probe", "queue");
+    let ready = check(&[("user-agent", PROBER), queue], (200, "queue")).await;
+    assert_eq!(ready.header("content-type"), Some("text/plain; charset=utf-8"));
+    check(&[("user-agent", "kube-probe/1.30"), queue], (200, "queue")).await;
+    let activator = [
+        ("user-agent", "Knative-Autoscaling-Probe"),
+        ("k-network-probe", "activator"),
+    ];
+    let unexpected = "unexpected probe header value: activator\n";
+    assert!(told(&check(&activator, (400, unexpected)).await).2);
+    let ingress = [("k-network-probe", "probe"), ("k-network-hash", "abc")];
+    assert_eq!(
+        check(&ingress, (200, "")).await.header("k-network-hash"),
+        Some("abc")
+    );
+    let no_hash = "a probe request must contain a non-empty \"K-Network-Hash\" header\n";
+    check(&ingress[..1], (400, no_hash)).await;
+    assert!(app.seen().is_empty());
+    // Without one of these user agents it is traffic.
+    sidecar.get(&[queue]).await;
+    assert_eq!(app.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn qp_30_probes_come_by_http_2_too() {
+    let sidecar = Sidecar::start(upstream::nobody().await, &[]).await;
+    let probe = request(&[("user-agent", PROBER), ("k-network-probe", "queue")]);
+    let answer = Client::http2(sidecar.main).await.call(probe).await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "queue"));
+}
+
+#[tokio::test]
+async fn qp_30_qp_43_an_application_that_is_not_ready_is_an_empty_503() {
+    let app = Upstream::echo().await;
+    let nobody = upstream::nobody().await.port();
+    let probes = format!(
+        r#"[{{"httpGet":{{"port":0}},"periodSeconds":1}},{{"tcpSocket":{{"port":{nobody}}},"periodSeconds":1}}]"#
+    );
+    let several = ("ENABLE_MULTI_CONTAINER_PROBES", "true");
+    let sidecar = Sidecar::start(app.address(), &[("SERVING_READINESS_PROBE", &probes), several]).await;
+    assert_eq!(sidecar.probe().await, (503, String::new()));
+    let seen = app.seen().remove(0);
+    assert_eq!(seen.header("user-agent"), Some("kube-probe//"));
+}
+
+#[tokio::test]
+async fn qp_38_an_application_is_polled_until_it_listens() {
+    let listener = upstream::bind().await;
+    let address = listener.local_addr().expect("it is bound");
+    drop(listener);
+    let probe = r#"{"tcpSocket":{"port":0},"successThreshold":1}"#;
+    let sidecar = Sidecar::start(address, &[("SERVING_READINESS_PROBE", probe)]).await;
+    let (answer, _app) = tokio::join!(sidecar.probe(), async {
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .expect("the port is free");
+        Upstream::start_on(listener, async |_| upstream::answer(http::StatusCode::OK, ""))
+    });
+    assert_eq!(answer, (200, "queue".to_owned()));
+}
