@@ -132,11 +132,13 @@ impl Pool {
         // A request is not to be held over an await by reference: its body is no `Sync`.
         let key = Key::of(wanted.cluster, wanted.endpoint, request);
         async move {
-            if wanted.freshness == Freshness::Any
-                && let Some(pooled) = self.pooled(&key)
-            {
-                return Ok(pooled);
-            }
+            let key = match wanted.freshness {
+                Freshness::New => key,
+                Freshness::Any => match self.pooled(key) {
+                    Ok(pooled) => return Ok(pooled),
+                    Err(key) => key,
+                },
+            };
             // Boxed: dialling is rare, and every request has room for what is not.
             match key.transport.protocol() {
                 Protocol::Http1 => Box::pin(self.dial(wanted, key)).await,
@@ -145,10 +147,17 @@ impl Pool {
         }
     }
 
-    fn pooled(&self, key: &Key) -> Option<Checkout> {
+    /// A connection that waits, or the key again.
+    fn pooled(&self, key: Key) -> Result<Checkout, Key> {
         let mut places = self.places();
-        let place = places.by_key.get_mut(key)?;
-        self.take(key, place)
+        let Some(place) = places.by_key.get_mut(&key) else {
+            return Err(key);
+        };
+        if let Some((connection, tenure)) = place.take_idle() {
+            return Ok(self.h1(key, connection, tenure, true));
+        }
+        let stream = place.take_stream().ok_or(key)?;
+        Ok(Checkout::H2 { stream, reused: true })
     }
 
     fn take(&self, key: &Key, place: &mut Place) -> Option<Checkout> {

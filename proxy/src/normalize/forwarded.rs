@@ -162,7 +162,10 @@ pub fn append_address(headers: &mut HeaderMap, address: IpAddr) {
 }
 
 fn append(headers: &mut HeaderMap, ip: &HeaderValue, separator: Separator) {
-    let joined = join(headers, &X_FORWARDED_FOR, ip.as_bytes(), separator);
+    let joined = headers
+        .contains_key(X_FORWARDED_FOR)
+        .then(|| join(headers, &X_FORWARDED_FOR, ip.as_bytes(), separator))
+        .flatten();
     headers.insert(X_FORWARDED_FOR, joined.unwrap_or_else(|| ip.clone()));
 }
 
