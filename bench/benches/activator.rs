@@ -15,7 +15,7 @@ use http::{Request, Response};
 use tidegate_bench::fixture::Activated;
 use tidegate_proxy::Body;
 use tidegate_proxy::route::{Route, Split};
-use tidegate_proxy::upstream::Target;
+use tidegate_proxy::upstream::{Client, Target};
 use tower::{Layer, Service, service_fn};
 
 /// First available, round robin and power of two choices, as Knative chooses them by containerConcurrency.
@@ -55,6 +55,7 @@ fn request(activated: &Activated) -> Request<Body> {
         endpoint: None,
         hash: None,
         received: Instant::now(),
+        client: Client::default(),
     });
     request
 }
