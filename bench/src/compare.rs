@@ -16,7 +16,6 @@ use crate::load::Class;
 mod bars;
 mod chart;
 mod sample;
-mod statistics;
 mod subject;
 mod table;
 

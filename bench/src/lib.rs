@@ -25,3 +25,5 @@ pub mod relay;
 
 #[cfg(target_os = "linux")]
 pub mod scale;
+#[cfg(target_os = "linux")]
+mod statistics;

@@ -32,6 +32,8 @@ mod linux {
         Idle(idle::Options),
         /// Many services: memory, time to load, time until a change is seen; beside Envoy, by our own control plane.
         Scale(scale::Options),
+        /// The tail of the latency while configuration is pushed, beside the tail without.
+        Push(scale::push::Options),
         /// The proxy that `compare` and `idle` measure.
         #[command(hide = true)]
         ServeTidegate {
@@ -88,6 +90,7 @@ mod linux {
             }
             Command::Park(options) => runtime()?.block_on(park::run(options)),
             Command::Idle(options) => runtime()?.block_on(idle::run(options)),
+            Command::Push(options) => runtime()?.block_on(scale::push::run(options)),
             Command::Scale(options) => runtime()?.block_on(scale::run(options)),
             Command::ParkClient { target } => runtime()?.block_on(park::client::run(target)),
             Command::Backend => runtime()?.block_on(serve_backend()),

@@ -24,6 +24,7 @@ use crate::peers::Peer;
 use crate::proc;
 
 mod client;
+pub mod push;
 mod report;
 mod subject;
 

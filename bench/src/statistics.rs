@@ -11,14 +11,14 @@ const TAIL: f64 = 0.025;
 
 /// A figure with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Estimate {
-    pub(super) middle: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Estimate {
+    pub(crate) middle: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 /// The middle value; of an even number the mean of the two in the middle; 0 of none.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let upper = values.len() / 2;
     let lower = values.len().saturating_sub(1) / 2;
@@ -27,7 +27,7 @@ pub(super) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// The median with its bootstrap interval; nothing of nothing.
-pub(super) fn estimate(values: &[f64]) -> Option<Estimate> {
+pub(crate) fn estimate(values: &[f64]) -> Option<Estimate> {
     if values.is_empty() {
         return None;
     }
@@ -49,7 +49,7 @@ pub(super) fn estimate(values: &[f64]) -> Option<Estimate> {
 }
 
 /// One subject's figures by another's, round by round: what slows a round slows both. Rounds that either lacks do not count.
-pub(super) fn ratio(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Estimate> {
+pub(crate) fn ratio(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Option<Estimate> {
     let rounds = ours.iter().zip(theirs);
     let ratios = rounds.filter_map(|(ours, theirs)| {
         let theirs = theirs.filter(|theirs| *theirs > 0.0)?;

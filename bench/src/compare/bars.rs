@@ -7,10 +7,10 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Outcome;
-use super::statistics::{Estimate, estimate, ratio};
 use super::subject::DIRECT;
 use crate::load::Class;
 use crate::peers::Peer;
+use crate::statistics::{Estimate, estimate, ratio};
 
 /// Fewer repeats are a first impression.
 pub(super) const REPEATS_MIN: usize = 10;

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::bars::{REPEATS_MIN, Verdict, judge};
-use super::statistics::{Estimate, median};
 use super::subject::Subject;
 use super::{Outcome, sample::Sample};
 use crate::peers::Peer;
+use crate::statistics::{Estimate, median};
 
 /// A figure whose interval reaches further from its middle than this tells no small differences.
 const HALF_WIDTH_MAX: f64 = 0.05;

@@ -1,0 +1,244 @@
+//! Do requests feel that configuration comes? The same load with changes that are pushed all the time and without, in turn.
+//!
+//! The ingress knows many services, and one change of one of them comes each tenth of a second, over ADS. Its worker and its
+//! control threads share a core, the load, the backend and the control plane the other. Rounds alternate, so that what else the
+//! machine does hits both kinds alike.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tidegate_proxy::drain::Drain;
+use tidegate_testkit::kourier::{Ports, Service};
+use tidegate_xds::resource::Kind;
+use tidegate_xds::server::{Resources, Server};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::subject::{Program, Subject, Transport};
+use super::{DEADLINE, Plane, client};
+use crate::child::{Process, free_address};
+use crate::fixture;
+use crate::load::{Class, MEASURING, Report};
+use crate::proc;
+use crate::statistics::{Estimate, estimate};
+
+const PROXY_CORE: usize = 0;
+const OTHER_CORE: usize = 1;
+const WARM_UP_MS: u64 = 500;
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Knative Services, each with one revision of one pod.
+    #[arg(long, default_value_t = 10_000)]
+    services: usize,
+    /// The time between two changes, in milliseconds.
+    #[arg(long, default_value_t = 100)]
+    every_ms: u64,
+    /// The load.
+    #[arg(long, value_enum, default_value_t = Class::H1Paced)]
+    class: Class,
+    /// How many rounds of each kind.
+    #[arg(long, default_value_t = 10)]
+    repeats: usize,
+    /// How long each round counts, in milliseconds.
+    #[arg(long, default_value_t = 3_000)]
+    milliseconds: u64,
+    /// Our program. Default: `tidegate-ingress` beside this one.
+    #[arg(long)]
+    ingress: Option<PathBuf>,
+}
+
+/// One kind of round.
+#[derive(Default)]
+struct Rounds {
+    reports: Vec<Report>,
+    changes: usize,
+}
+
+/// Measures, and prints both kinds and whether the tail with changes is within that without.
+///
+/// # Errors
+/// When the ingress does not come up, does not show what it was given, or loses a request.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let path = match options.ingress.clone() {
+        Some(path) => path,
+        None => std::env::current_exe()?.with_file_name("tidegate-ingress"),
+    };
+    for transport in [Transport::Delta, Transport::StateOfTheWorld] {
+        let (quiet, pushed) = measure(&options, path.clone(), transport).await?;
+        let mut out = std::io::stdout();
+        writeln!(
+            out,
+            "\n{} services, {transport}, load {}",
+            options.services, options.class
+        )?;
+        quiet.print(&mut out, "no changes")?;
+        pushed.print(&mut out, &format!("a change each {} ms", options.every_ms))?;
+        let (quiet, pushed) = (quiet.estimate(p99)?, pushed.estimate(p99)?);
+        let verdict = if pushed.low <= quiet.high { "met" } else { "MISSED" };
+        writeln!(out, "p99 with changes within the interval without: {verdict}")?;
+    }
+    Ok(())
+}
+
+async fn measure(options: &Options, path: PathBuf, transport: Transport) -> anyhow::Result<(Rounds, Rounds)> {
+    let mut backend = Process::own(["backend"], Some(OTHER_CORE))?;
+    // The second port stands for another pod of a service that nobody asks.
+    let backends = [backend.address().await?, backend.address().await?];
+    let ports = Ports {
+        external: free_address()?.port(),
+        internal: free_address()?.port(),
+        probe: free_address()?.port(),
+    };
+    let (publish, resources) = watch::channel(Arc::new(Resources::default()));
+    let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let mut subject = Subject::new(Program::Tidegate, path, transport, control.local_addr()?)?;
+    let (_drain, watching) = Drain::new();
+    let server = Server::new(resources);
+    let mut tasks = JoinSet::new();
+    let serving = Arc::clone(&server);
+    tasks.spawn(async move { _ = serving.serve(control, watching).await });
+    let mut plane = Plane {
+        services: services(options.services, backends[0])?,
+        ports,
+        publish,
+        backends,
+    };
+    plane.publish_all();
+    proc::pin_to(PROXY_CORE)?;
+    subject.start()?;
+    proc::pin_to(OTHER_CORE)?;
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.external));
+    client::seen(target, &fixture::host(fixture::ASKED), "", DEADLINE).await?;
+    proc::settled_resident_bytes(subject.id()?).await?;
+
+    let (mut quiet, mut pushed) = (Rounds::default(), Rounds::default());
+    for _ in 0..options.repeats {
+        quiet.add(round(options, target, None).await?)?;
+        pushed.add(round(options, target, Some(&mut plane)).await?)?;
+    }
+    let clients = server.clients();
+    let clusters = clients
+        .iter()
+        .filter_map(|client| client.kinds.get(&Kind::Cluster));
+    let sent: u64 = clusters.clone().map(|status| status.sent).sum();
+    anyhow::ensure!(
+        clusters.clone().all(|status| status.error.is_none()),
+        "the ingress refused a change"
+    );
+    // Changes that come while one is on its way are told together.
+    anyhow::ensure!(
+        sent as usize > options.services + pushed.changes / 2,
+        "the ingress was not told of the changes"
+    );
+    subject.kill().await?;
+    Ok((quiet, pushed))
+}
+
+/// Services of which one has the host that the load asks for.
+fn services(count: usize, pod: SocketAddr) -> anyhow::Result<Vec<Service>> {
+    let mut services: Vec<Service> = (0..count)
+        .map(|number| Service::numbered(number, vec![pod]))
+        .collect();
+    let asked = services.get_mut(fixture::ASKED);
+    let asked = asked.with_context(|| format!("at least {} services are needed", fixture::ASKED + 1))?;
+    let host = fixture::host(fixture::ASKED);
+    host.split('.')
+        .next()
+        .unwrap_or_default()
+        .clone_into(&mut asked.name);
+    Ok(services)
+}
+
+/// What one round of load saw, and how many changes came meanwhile.
+async fn round(
+    options: &Options,
+    target: SocketAddr,
+    plane: Option<&mut Plane>,
+) -> anyhow::Result<(Report, usize)> {
+    let arguments = [
+        "load".to_owned(),
+        format!("--class={}", options.class),
+        format!("--target={target}"),
+        format!("--warm-up-ms={WARM_UP_MS}"),
+        format!("--count-ms={}", options.milliseconds),
+    ];
+    let mut generator = Process::own(arguments, Some(OTHER_CORE))?;
+    let line = generator.line().await?;
+    anyhow::ensure!(line == MEASURING, "the load generator says '{line}'");
+    let mut changes = 0;
+    let line = match plane {
+        None => generator.line().await?,
+        Some(plane) => {
+            let changing = change_over_and_over(plane, Duration::from_millis(options.every_ms), &mut changes);
+            tokio::select! {
+                line = generator.line() => line?,
+                failed = changing => return Err(failed),
+            }
+        }
+    };
+    let report = line.parse()?;
+    generator.tell("done").await?;
+    Ok((report, changes))
+}
+
+/// Moves the pods of one service after the other, of none that is asked; goes on until it is dropped.
+async fn change_over_and_over(plane: &mut Plane, every: Duration, changes: &mut usize) -> anyhow::Error {
+    let mut ticks = tokio::time::interval(every);
+    loop {
+        ticks.tick().await;
+        let service = (fixture::ASKED + 1 + *changes) % plane.services.len();
+        if service != fixture::ASKED
+            && let Err(error) = plane.move_pods(service)
+        {
+            return error;
+        }
+        *changes += 1;
+    }
+}
+
+impl Rounds {
+    fn add(&mut self, (report, changes): (Report, usize)) -> anyhow::Result<()> {
+        anyhow::ensure!(report.errors == 0, "{} requests failed", report.errors);
+        self.reports.push(report);
+        self.changes += changes;
+        Ok(())
+    }
+
+    fn estimate(&self, of: impl Fn(&Report) -> u64) -> anyhow::Result<Estimate> {
+        let values: Vec<f64> = self
+            .reports
+            .iter()
+            .map(|report| of(report) as f64 / 1_000.0)
+            .collect();
+        estimate(&values).context("at least one round is needed")
+    }
+
+    fn print(&self, out: &mut impl Write, name: &str) -> anyhow::Result<()> {
+        write!(out, "{name:<24} {:>5} changes", self.changes)?;
+        self.print_figure(out, "p50", |report| report.p50_ns)?;
+        self.print_figure(out, "p99", p99)?;
+        self.print_figure(out, "p99.9", |report| report.p999_ns)?;
+        Ok(writeln!(out)?)
+    }
+
+    fn print_figure(
+        &self,
+        out: &mut impl Write,
+        name: &str,
+        of: impl Fn(&Report) -> u64,
+    ) -> anyhow::Result<()> {
+        let Estimate { middle, low, high } = self.estimate(of)?;
+        Ok(write!(out, "  {name} {middle:.1} [{low:.1}, {high:.1}] µs")?)
+    }
+}
+
+fn p99(report: &Report) -> u64 {
+    report.p99_ns
+}
