@@ -16,6 +16,7 @@ mod report;
 mod source;
 pub mod stat;
 mod suggest;
+pub mod template;
 mod yaml;
 
 pub use defaults::{Defaults, ImageRule};
