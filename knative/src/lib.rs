@@ -11,6 +11,7 @@ pub mod limits;
 mod load;
 pub mod names;
 pub mod object;
+pub mod observability;
 mod problem;
 mod report;
 mod source;

@@ -24,6 +24,8 @@ pub mod readiness;
 
 pub mod stats;
 
+pub mod request_log;
+
 pub mod drainer;
 
 pub mod in_flight;

@@ -67,3 +67,9 @@ pub const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The most threads that carry traffic, however many cores there are.
 pub const WORKERS_MAX: usize = 4;
+
+/// Lines of the request log that wait to be written; beyond these, lines are lost.
+pub const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
+
+/// How long the last lines of the request log may take at the end.
+pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tidegate_knative::observability::Observability;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::config::{Handle, Snapshot};
 use tidegate_proxy::drain::{Drain, Watch};
@@ -20,8 +21,9 @@ use tokio::time::timeout;
 use crate::Sidecar;
 use crate::drainer::Drainer;
 use crate::in_flight::{Awaited, InFlight};
-use crate::limits::{CONNECTIONS_DRAIN_TIMEOUT, STREAMS_DRAIN_TIMEOUT, WORKERS_MAX};
+use crate::limits::{CONNECTIONS_DRAIN_TIMEOUT, LOG_FLUSH_TIMEOUT, STREAMS_DRAIN_TIMEOUT, WORKERS_MAX};
 use crate::readiness::Readiness;
+use crate::request_log::RequestLog;
 use crate::stats::{Loads, Page};
 use crate::wire::{Wire, WireLayer, settings};
 
@@ -31,7 +33,7 @@ pub mod log;
 mod side;
 mod tls;
 
-use env::{Env, EnvError};
+use env::{Env, EnvError, Identity};
 use listeners::{Listeners, OpenError};
 use log::Log;
 use side::{Admin, Side};
@@ -118,6 +120,7 @@ fn start(env: Env) -> Result<Running, StartError> {
         drainer: Drainer::new(env.quiet),
         loads: Arc::clone(&loads),
         in_flight: InFlight::default(),
+        request_log: request_log(&env.observability, identity, &log),
     });
     let admin = Admin::new(Arc::clone(&wire.drainer), watch.clone());
     let page = Page::new(&loads);
@@ -140,6 +143,15 @@ fn start(env: Env) -> Result<Running, StartError> {
         drain,
         workers,
         log,
+    })
+}
+
+/// The request log, where there is to be one. Requests are served whatever its template is.
+fn request_log(observability: &Observability, identity: &Identity, log: &Log) -> Option<Arc<RequestLog>> {
+    let (template, logs_probes) = (&observability.request_log, observability.logs_probes);
+    RequestLog::new(template, logs_probes, identity).unwrap_or_else(|error| {
+        log.error(format_args!("requests are not logged: {error}"));
+        None
     })
 }
 
@@ -189,6 +201,9 @@ impl Running {
         }
         self.drain.finish(CONNECTIONS_DRAIN_TIMEOUT).await;
         let panicked = self.workers.join();
+        if let Some(log) = &self.wire.request_log {
+            log.flush(LOG_FLUSH_TIMEOUT);
+        }
         if panicked > 0 {
             self.log
                 .error(format_args!("{panicked} workers ended by a panic"));

@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 use crate::drainer::Drainer;
 use crate::in_flight::{Awaited, InFlight};
 use crate::readiness::Readiness;
+use crate::request_log::RequestLog;
 use crate::stats::{Arrived, Load, Loads, Origin};
 use crate::{Sidecar, forwarded, host};
 
@@ -47,6 +48,8 @@ pub struct Wire {
     pub loads: Arc<Loads>,
     /// What is still under way.
     pub in_flight: InFlight,
+    /// What is written about requests, where anything is.
+    pub request_log: Option<Arc<RequestLog>>,
 }
 
 /// Puts the sidecar before its application; the only layer of its route.
@@ -100,7 +103,10 @@ where
         // The one that was asked whether it is ready is the one that is called.
         let next = self.clone();
         let this = std::mem::replace(self, next);
-        Box::pin(this.serve(request))
+        match this.wire.request_log.clone() {
+            None => Box::pin(this.serve(request)),
+            Some(log) => Box::pin(this.serve_and_log(log, request)),
+        }
     }
 }
 
@@ -115,6 +121,27 @@ impl<S> WireService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
 {
+    async fn serve_and_log(
+        self,
+        log: Arc<RequestLog>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, BoxError> {
+        let Some(Target { received, client, .. }) = request.extensions().get() else {
+            return self.serve(request).await;
+        };
+        let is_probe = health::is_probe(request.headers());
+        let entry = log.begin(&request, *client, (*received, is_probe));
+        match (self.serve(request).await, entry) {
+            (Ok(response), Some(entry)) => Ok(entry.finish(response)),
+            (Err(error), Some(entry)) => {
+                let failure = Error::from_boxed(error);
+                entry.fail(&failure);
+                Err(failure.into())
+            }
+            (result, None) => result,
+        }
+    }
+
     async fn serve(mut self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (wire, load) = (&*self.wire, self.load.as_ref());
         match health::asked(request.headers(), wire.drainer.is_draining()) {

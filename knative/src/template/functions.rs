@@ -28,7 +28,7 @@ pub(super) fn call<'a>(name: &str, arguments: Vec<Value<'a>>) -> Result<Value<'a
             let [value] = <[Value<'_>; 1]>::try_from(arguments).map_err(|_| too_few())?;
             let length = match &value {
                 Value::Text(text) => Some(text.len()),
-                other => other.object().and_then(Object::len),
+                other => other.object().and_then(Object::entries),
             };
             let length = length.and_then(|length| i64::try_from(length).ok());
             length
@@ -149,10 +149,10 @@ fn printf(arguments: &[Value<'_>]) -> Result<String, TemplateError> {
                 printed.push_str(&format!("{value:.digits$}"));
             }
             (Some('q'), value, None) if directive.is_empty() => {
-                printed.push_str(&format!("{:?}", value.printed()))
+                printed.push_str(&format!("{:?}", value.printed()));
             }
             (Some('v' | 's' | 'd' | 't' | 'g'), value, None) if directive.is_empty() => {
-                value.print(&mut printed)
+                value.print(&mut printed);
             }
             _ => {
                 return Err(failed(format!(
@@ -173,7 +173,7 @@ trait TakeWhileInclusive: Iterator<Item = char> {
 impl<I: Iterator<Item = char>> TakeWhileInclusive for I {
     fn take_while_inclusive(mut self, holds: impl Fn(&char) -> bool) -> String {
         let mut taken = String::new();
-        while let Some(character) = self.next() {
+        for character in self.by_ref() {
             taken.push(character);
             if !holds(&character) {
                 break;

@@ -12,7 +12,7 @@ pub(super) enum Node {
     /// What a pipeline comes to.
     Print(Pipeline),
     /// The first of these whose pipeline is true, or else the rest.
-    If(Vec<(Pipeline, Vec<Node>)>, Vec<Node>),
+    If(Vec<(Pipeline, Vec<Self>)>, Vec<Self>),
 }
 
 /// Commands, each of which gets what the one before came to as its last argument.

@@ -46,7 +46,7 @@ impl Object for Header {
         matches!(key, Value::Text(name) if name == "A").then(|| Value::from("[1 2]"))
     }
 
-    fn len(&self) -> Option<usize> {
+    fn entries(&self) -> Option<usize> {
         Some(1)
     }
 

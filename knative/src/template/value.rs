@@ -14,7 +14,7 @@ pub trait Object {
     }
 
     /// How many entries it has, where it is a map or a list.
-    fn len(&self) -> Option<usize> {
+    fn entries(&self) -> Option<usize> {
         None
     }
 
@@ -74,7 +74,7 @@ impl Value<'_> {
             Self::Text(text) => !text.is_empty(),
             Self::Object(_) | Self::Made(_) => self
                 .object()
-                .and_then(Object::len)
+                .and_then(Object::entries)
                 .is_none_or(|entries| entries > 0),
         }
     }

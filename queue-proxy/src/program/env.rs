@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidegate_knative::observability::Observability;
 use tidegate_proxy::layers::timeout::Timeouts;
 
 use super::log::Level;
@@ -28,6 +29,8 @@ pub struct Env {
     pub probes: Vec<Declared>,
     /// Whose sidecar it is.
     pub identity: Identity,
+    /// What it writes and measures about requests.
+    pub observability: Observability,
     /// From which level on it logs.
     pub log_level: Level,
     /// Where its certificate may be.
@@ -86,6 +89,9 @@ pub enum EnvError {
         /// What it has to be.
         wanted: &'static str,
     },
+    /// What is to be logged and measured cannot be understood.
+    #[error("OBSERVABILITY_CONFIG: {0}")]
+    Observability(String),
     /// The readiness probe cannot be understood.
     #[error("SERVING_READINESS_PROBE: {0}")]
     Probe(String),
@@ -118,6 +124,9 @@ impl Env {
         for without_effect in ["ENABLE_HTTP_FULL_DUPLEX", "ENABLE_HTTP2_AUTO_DETECTION"] {
             vars.bool(without_effect)?;
         }
+        let observability = vars.get("OBSERVABILITY_CONFIG").unwrap_or_default();
+        let observability = Observability::parse(&observability)
+            .map_err(|error| EnvError::Observability(error.to_string()))?;
         let probe = vars.get("SERVING_READINESS_PROBE").unwrap_or_default();
         let probes = Declared::parse(&probe, is_list, user_port);
         Ok(Self {
@@ -131,6 +140,7 @@ impl Env {
             user_port,
             probes: probes.map_err(|error: InvalidProbes| EnvError::Probe(error.to_string()))?,
             identity,
+            observability,
             log_level: Level::parse(&level).unwrap_or(Level::Info),
             certificates: vars
                 .get("TIDEGATE_CERTIFICATES")
@@ -294,6 +304,7 @@ mod tests {
         check("USER_PORT", "http", "a port");
         check("ENABLE_MULTI_CONTAINER_PROBES", "yes", "true or false");
         check("SERVING_READINESS_PROBE", "{", "failed to parse");
+        check("OBSERVABILITY_CONFIG", "{", "EOF");
         assert_eq!(
             read(&[("CONTAINER_CONCURRENCY", Some("-1"))])
                 .unwrap()

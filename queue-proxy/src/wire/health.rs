@@ -4,7 +4,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Response, StatusCode};
 use tidegate_knative::headers::{
     ACTIVATOR_USER_AGENT, AUTOSCALER_USER_AGENT, KUBE_PROBE_USER_AGENT_PREFIX, KUBELET_PROBE, NETWORK_HASH,
-    NETWORK_PROBE, NetworkProbe,
+    NETWORK_PROBE, NetworkProbe, is_kube_probe_user_agent,
 };
 use tidegate_proxy::Body;
 
@@ -60,6 +60,15 @@ pub(super) fn readiness(is_ready: bool) -> Response<Body> {
 /// Whether a request that is traffic is a kubelet's all the same: it passes by the limit and is not counted.
 pub(super) fn is_kubelet_probe(headers: &HeaderMap) -> bool {
     !value(headers, KUBELET_PROBE).is_empty()
+}
+
+/// Whether a request is anybody's probe: the log and the numbers leave those out.
+pub(super) fn is_probe(headers: &HeaderMap) -> bool {
+    let agent = headers
+        .get(USER_AGENT)
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    is_kube_probe_user_agent(agent) || is_kubelet_probe(headers) || !value(headers, NETWORK_PROBE).is_empty()
 }
 
 /// Whether the user agent is one that only asks for health: a kubelet, an activator or the autoscaler.

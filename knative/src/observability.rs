@@ -1,0 +1,190 @@
+//! What is a sidecar told to log and measure? The form of `OBSERVABILITY_CONFIG` (Knative Serving `pkg/observability`).
+
+use serde_json::{Map, Value};
+
+/// The request log's template unless another is set.
+pub const REQUEST_LOG_TEMPLATE: &str = r#"{"httpRequest": {"requestMethod": "{{.Request.Method}}", "requestUrl": "{{js .Request.RequestURI}}", "requestSize": "{{.Request.ContentLength}}", "status": {{.Response.Code}}, "responseSize": "{{.Response.Size}}", "userAgent": "{{js .Request.UserAgent}}", "remoteIp": "{{js .Request.RemoteAddr}}", "serverIp": "{{.Revision.PodIP}}", "referer": "{{js .Request.Referer}}", "latency": "{{.Response.Latency}}s", "protocol": "{{.Request.Proto}}"}, "traceId": "{{.TraceID}}"}"#;
+
+/// What a sidecar is told. By default it writes, measures and traces nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observability {
+    /// The template of the request log; empty where there is none.
+    pub request_log: String,
+    /// Whether probes are logged too.
+    pub logs_probes: bool,
+    /// How what requests took is measured.
+    pub request_metrics: Export,
+    /// How spans are exported.
+    pub tracing: Export,
+}
+
+/// Where numbers or spans go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Export {
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// To whom, or where a listener listens; empty is the protocol's usual one.
+    pub endpoint: String,
+}
+
+/// How numbers or spans are exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Not at all.
+    #[default]
+    None,
+    /// As text that Prometheus scrapes; numbers alone.
+    Prometheus,
+    /// On standard output; spans alone.
+    Stdout,
+    /// By OTLP over gRPC.
+    Grpc,
+    /// By OTLP over HTTP.
+    Http,
+}
+
+/// A configuration that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum ObservabilityError {
+    /// It is no JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A field is not what it should be.
+    #[error("{field} has to be {wanted}")]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What it has to be.
+        wanted: &'static str,
+    },
+}
+
+impl Observability {
+    /// Reads the JSON; an empty text is the default: nothing is logged, measured or traced.
+    ///
+    /// # Errors
+    /// A text that cannot be understood.
+    pub fn parse(text: &str) -> Result<Self, ObservabilityError> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let Value::Object(fields) = serde_json::from_str(text)? else {
+            return Err(wrong("it", "an object"));
+        };
+        let template = string(&fields, "requestLogTemplate")?;
+        let template = template.unwrap_or(REQUEST_LOG_TEMPLATE);
+        let request_log = if boolean(&fields, "enableRequestLog")? {
+            template
+        } else {
+            ""
+        };
+        Ok(Self {
+            request_log: request_log.to_owned(),
+            logs_probes: boolean(&fields, "enableProbeRequestLog")?,
+            request_metrics: export(&fields, "requestMetrics")?,
+            tracing: export(&fields, "tracing")?,
+        })
+    }
+}
+
+/// The field of this name in any case, as Go finds it; null is not there.
+fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let found = fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value).filter(|value| !value.is_null())
+}
+
+fn boolean(fields: &Map<String, Value>, name: &'static str) -> Result<bool, ObservabilityError> {
+    match field(fields, name) {
+        None => Ok(false),
+        Some(value) => value.as_bool().ok_or(wrong(name, "true or false")),
+    }
+}
+
+fn string<'a>(
+    fields: &'a Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<&'a str>, ObservabilityError> {
+    match field(fields, name) {
+        None => Ok(None),
+        Some(value) => value.as_str().map(Some).ok_or(wrong(name, "a text")),
+    }
+}
+
+fn export(fields: &Map<String, Value>, name: &'static str) -> Result<Export, ObservabilityError> {
+    let fields = match field(fields, name) {
+        None => return Ok(Export::default()),
+        Some(Value::Object(fields)) => fields,
+        Some(_) => return Err(wrong(name, "an object")),
+    };
+    let protocol = match string(fields, "protocol")? {
+        None | Some("" | "none") => Protocol::None,
+        Some("prometheus") => Protocol::Prometheus,
+        Some("stdout") => Protocol::Stdout,
+        Some("grpc") => Protocol::Grpc,
+        Some("http/protobuf") => Protocol::Http,
+        Some(_) => return Err(wrong(name, "of a protocol that is known")),
+    };
+    let endpoint = string(fields, "endpoint")?.unwrap_or_default().to_owned();
+    Ok(Export { protocol, endpoint })
+}
+
+fn wrong(field: &'static str, wanted: &'static str) -> ObservabilityError {
+    ObservabilityError::Field { field, wanted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Observability {
+        Observability::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_said_is_off() {
+        assert_eq!(parse(""), Observability::default());
+        assert_eq!(
+            parse(r#"{"tracing":{},"metrics":{},"runtime":{}}"#),
+            Observability::default()
+        );
+        assert_eq!(parse(r#"{"requestLogTemplate":"a"}"#).request_log, "");
+    }
+
+    #[test]
+    fn what_is_said_is_read_in_any_case() {
+        let said = r#"{"tracing":{},"RequestMetrics":{"protocol":"http/protobuf","endpoint":"otel:55678"},
+            "ENABLEREQUESTLOG":true,"enableProbeRequestLog":true}"#;
+        let read = parse(said);
+        let endpoint = "otel:55678".to_owned();
+        assert_eq!(
+            read.request_metrics,
+            Export {
+                protocol: Protocol::Http,
+                endpoint
+            }
+        );
+        assert_eq!(
+            (read.request_log.as_str(), read.logs_probes),
+            (REQUEST_LOG_TEMPLATE, true)
+        );
+        let own = parse(r#"{"enableRequestLog":true,"requestLogTemplate":"{{.TraceID}}"}"#);
+        assert_eq!(own.request_log, "{{.TraceID}}");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named() {
+        for text in [
+            "{",
+            "7",
+            r#"{"tracing":7}"#,
+            r#"{"requestMetrics":{"protocol":"carrier pigeon"}}"#,
+        ] {
+            assert!(Observability::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_usual_template_is_one_that_is_known_here() {
+        assert!(crate::template::Template::parse(REQUEST_LOG_TEMPLATE).is_ok());
+    }
+}

@@ -1,0 +1,275 @@
+//! What can a template of the request log ask for? What Go's request and response have, by their names there.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, REFERER, TRANSFER_ENCODING, USER_AGENT};
+use http::{Method, Request, Uri, Version};
+use http_body::Body as _;
+use tidegate_knative::template::{Object, Value};
+use tidegate_proxy::Body;
+use tidegate_proxy::upstream::Client;
+
+use crate::program::env::Identity;
+
+/// A request as it came.
+#[derive(Debug)]
+pub(super) struct Asked {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    /// -1 where it is not known before the end.
+    content_length: i64,
+    client: Client,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) status: u16,
+    pub(super) bytes: u64,
+    pub(super) latency: Duration,
+}
+
+/// All of it, the root of a template.
+pub(super) struct Exchange<'a> {
+    pub(super) asked: &'a Asked,
+    pub(super) told: Told,
+    pub(super) identity: &'a Identity,
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+/// The values of one header.
+struct Values<'a>(Vec<&'a HeaderValue>);
+
+impl Asked {
+    pub(super) fn of(request: &Request<Body>, client: Client) -> Self {
+        let headers = request.headers();
+        let length = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
+        let is_open = headers.contains_key(TRANSFER_ENCODING) || !request.body().is_end_stream();
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            headers: headers.clone(),
+            content_length: length.unwrap_or(if is_open { -1 } else { 0 }),
+            client,
+        }
+    }
+
+    fn text(&self, name: impl http::header::AsHeaderName) -> &str {
+        text(self.headers.get(name))
+    }
+
+    /// The trace that the request is a part of, as its headers say (Knative `pkg/http/request_log.go`).
+    fn trace_id(&self) -> &str {
+        let mut parent = self.text("traceparent").split('-');
+        match (parent.next(), parent.next()) {
+            (Some(_version), Some(trace)) => trace,
+            _ => self.text("x-b3-traceid"),
+        }
+    }
+
+    fn address(&self) -> String {
+        self.client
+            .address
+            .as_ref()
+            .map(SocketAddr::to_string)
+            .unwrap_or_default()
+    }
+
+    fn protocol(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_2 => "HTTP/2.0",
+            Version::HTTP_10 => "HTTP/1.0",
+            _ => "HTTP/1.1",
+        }
+    }
+}
+
+fn text(value: Option<&HeaderValue>) -> &str {
+    value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+impl Exchange<'_> {
+    /// What is written where the template asks for what is not there.
+    pub(super) fn of_invalid_template(&self) -> String {
+        let Told { status, latency, .. } = self.told;
+        let (method, uri, latency) = (&self.asked.method, &self.asked.uri, latency.as_secs_f64());
+        format!(
+            "Invalid request log template: method: {method}, response code: {status}, latency: {latency}, url: {uri}\n"
+        )
+    }
+}
+
+impl Object for Exchange<'_> {
+    fn get(&self, name: &str, _: &[Value<'_>]) -> Option<Value<'_>> {
+        Some(match name {
+            "Request" => Value::Object(self.asked),
+            "Response" => Value::Object(&self.told),
+            "Revision" => Value::Made(Box::new(Revision(self.identity))),
+            "TraceID" => Value::from(self.asked.trace_id()),
+            _ => return None,
+        })
+    }
+}
+
+impl Object for Asked {
+    fn get(&self, name: &str, _: &[Value<'_>]) -> Option<Value<'_>> {
+        Some(match name {
+            "Method" => Value::from(self.method.as_str()),
+            "RequestURI" | "URL" => Value::from(self.uri.to_string()),
+            "Proto" => Value::from(self.protocol()),
+            "ProtoMajor" => Value::Int(if self.version == Version::HTTP_2 { 2 } else { 1 }),
+            "ProtoMinor" => Value::Int(i64::from(self.version == Version::HTTP_11)),
+            "Host" => Value::from(self.text(HOST)),
+            "Header" => Value::Made(Box::new(Headers(&self.headers))),
+            "ContentLength" => Value::Int(self.content_length),
+            "RemoteAddr" => Value::from(self.address()),
+            "UserAgent" => Value::from(self.text(USER_AGENT)),
+            "Referer" => Value::from(self.text(REFERER)),
+            "TLS" if !self.client.is_tls => Value::Nil,
+            "TLS" => Value::from("{}"),
+            _ => return None,
+        })
+    }
+}
+
+impl Object for Told {
+    fn get(&self, name: &str, _: &[Value<'_>]) -> Option<Value<'_>> {
+        Some(match name {
+            "Code" => Value::Int(self.status.into()),
+            "Size" => Value::Int(i64::try_from(self.bytes).unwrap_or(i64::MAX)),
+            "Latency" => Value::Float(self.latency.as_secs_f64()),
+            _ => return None,
+        })
+    }
+}
+
+struct Revision<'a>(&'a Identity);
+
+impl Object for Revision<'_> {
+    fn get(&self, name: &str, _: &[Value<'_>]) -> Option<Value<'_>> {
+        let identity = self.0;
+        Some(Value::from(match name {
+            "Name" => identity.revision.as_str(),
+            "Namespace" => &identity.namespace,
+            "Service" => &identity.service,
+            "Configuration" => &identity.configuration,
+            "PodName" => &identity.pod,
+            "PodIP" => &identity.pod_ip,
+            _ => return None,
+        }))
+    }
+}
+
+impl Object for Headers<'_> {
+    fn get(&self, name: &str, arguments: &[Value<'_>]) -> Option<Value<'_>> {
+        match (name, arguments) {
+            ("Get", [Value::Text(name)]) => Some(Value::from(text(self.0.get(name.as_ref())))),
+            _ => None,
+        }
+    }
+
+    fn index(&self, key: &Value<'_>) -> Option<Value<'_>> {
+        let Value::Text(name) = key else { return None };
+        Some(Value::Made(Box::new(Values(
+            self.0.get_all(name.as_ref()).iter().collect(),
+        ))))
+    }
+
+    fn entries(&self) -> Option<usize> {
+        Some(self.0.keys_len())
+    }
+
+    /// In the order of the names, as Go prints a map.
+    fn print(&self) -> String {
+        let mut names: Vec<_> = self
+            .0
+            .keys()
+            .map(|name| (canonical(name.as_str()), name))
+            .collect();
+        names.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let entries = names.into_iter().map(|(canonical, name)| {
+            let values = Values(self.0.get_all(name).iter().collect());
+            format!("{canonical}:{}", values.print())
+        });
+        format!("map[{}]", entries.collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Object for Values<'_> {
+    fn get(&self, _: &str, _: &[Value<'_>]) -> Option<Value<'_>> {
+        None
+    }
+
+    fn index(&self, key: &Value<'_>) -> Option<Value<'_>> {
+        let Value::Int(place) = key else { return None };
+        let value = self.0.get(usize::try_from(*place).ok()?)?;
+        Some(Value::from(text(Some(value))))
+    }
+
+    fn entries(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+
+    fn print(&self) -> String {
+        let values: Vec<_> = self.0.iter().map(|value| text(Some(value))).collect();
+        format!("[{}]", values.join(" "))
+    }
+}
+
+/// A header's name as Go writes it: `X-Forwarded-For`.
+fn canonical(name: &str) -> String {
+    let mut begins = true;
+    let letters = name.chars().map(|letter| {
+        let written = if begins {
+            letter.to_ascii_uppercase()
+        } else {
+            letter
+        };
+        begins = letter == '-';
+        written
+    });
+    letters.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qp_64_the_trace_is_the_one_that_the_headers_tell() {
+        let check = |fields: &[(&'static str, &'static str)], expected: &str| {
+            let mut request = Request::new(Body::empty());
+            for (name, value) in fields {
+                request
+                    .headers_mut()
+                    .insert(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(
+                Asked::of(&request, Client::default()).trace_id(),
+                expected,
+                "{fields:?}"
+            );
+        };
+        check(&[], "");
+        check(&[("traceparent", "00-abc-def-01"), ("x-b3-traceid", "b3")], "abc");
+        check(&[("x-b3-traceid", "b3")], "b3");
+        check(&[("traceparent", "invalid")], "");
+        check(&[("traceparent", "00")], "");
+    }
+
+    #[test]
+    fn names_and_maps_are_written_as_go_writes_them() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-b", HeaderValue::from_static("1"));
+        headers.append("x-b", HeaderValue::from_static("2"));
+        headers.append("accept", HeaderValue::from_static("*/*"));
+        assert_eq!(Headers(&headers).print(), "map[Accept:[*/*] X-B:[1 2]]");
+    }
+}
