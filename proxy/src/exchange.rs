@@ -51,8 +51,9 @@ pub(crate) async fn send(
         }
         Checkout::H2 { stream, reused } => {
             let farewell = Arc::clone(stream.farewell());
-            // Boxed, as the future of every request, HTTP/1.1's too, would have room for it.
-            let sent = Box::pin(h2::send(stream, in_flight, request)).await;
+            // Boxed, as the future of every request, HTTP/1.1's too, would have room for it; made where it stays.
+            let sending = Box::write(Box::new_uninit(), h2::send(stream, in_flight, request));
+            let sent = Box::into_pin(sending).await;
             sent.map_err(|(error, unsent)| Failure {
                 died: reused && !is_reset(&error),
                 retired: farewell.said(),

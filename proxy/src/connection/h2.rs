@@ -3,7 +3,7 @@
 //! Each stream is a task of its own: it is woken by its own upstream, and the connection is not polled for it.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::config::http::HttpSettings;
 use crate::config::limits;
 use crate::drain::Guard;
@@ -169,10 +170,9 @@ impl<'a> Life<'a> {
     fn start(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         let (proxy, open) = (self.proxy.clone(), Open::of(&self.streams));
         self.requests_left = self.requests_left.map(|left| left.saturating_sub(1));
-        process::spawn("h2-stream", self.guard.clone(), async move {
-            stream::serve(request, respond, &proxy).await;
-            drop(open);
-        });
+        // Made where it stays: a task's future is moved again and again on its way into the runtime, and out of it.
+        let served = Box::write(Box::new_uninit(), stream::serve(request, respond, proxy, open));
+        process::spawn("h2-stream", self.guard.clone(), Box::into_pin(served));
     }
 
     /// Tells the client to open no more streams, and lets those that are open finish.
@@ -263,24 +263,41 @@ async fn exceeded(verdict: &Verdict) {
 #[derive(Debug)]
 struct Streams {
     began: Instant,
-    open: AtomicUsize,
-    /// When the last of them ended, in milliseconds after the connection began.
-    ended_ms: AtomicU64,
+    /// How many are open, in the lowest [`OPEN_BITS`]; above them when the last of them ended, in milliseconds after
+    /// the connection began.
+    state: AtomicU64,
 }
+
+/// Room for more streams than one connection can have.
+const OPEN_BITS: u32 = 24;
+const OPEN: u64 = (1 << OPEN_BITS) - 1;
 
 impl Streams {
     fn new() -> Self {
         Self {
             began: Instant::now(),
-            open: AtomicUsize::new(0),
-            ended_ms: AtomicU64::new(0),
+            state: AtomicU64::new(0),
         }
     }
 
     /// Since when no stream is open.
     fn idle_since(&self) -> Option<Instant> {
-        let ended = Duration::from_millis(self.ended_ms.load(Ordering::Acquire));
-        (self.open.load(Ordering::Acquire) == 0).then(|| self.began + ended)
+        let state = self.state.load(Ordering::Acquire);
+        let ended = Duration::from_millis(state >> OPEN_BITS);
+        (state & OPEN == 0).then(|| self.began + ended)
+    }
+
+    /// Counts one less. Only the last of them looks at the clock.
+    fn end_one(&self) {
+        let next = |state: u64| {
+            let left = (state & OPEN).saturating_sub(1);
+            if left > 0 {
+                return Some(state - 1);
+            }
+            let now = u64::try_from(clock::now().duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
+            Some(now << OPEN_BITS)
+        };
+        _ = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
     }
 }
 
@@ -289,16 +306,14 @@ struct Open(Arc<Streams>);
 
 impl Open {
     fn of(streams: &Arc<Streams>) -> Self {
-        streams.open.fetch_add(1, Ordering::AcqRel);
+        streams.state.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(streams))
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.ended_ms.store(now, Ordering::Release);
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.0.end_one();
     }
 }
 

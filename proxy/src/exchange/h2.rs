@@ -134,7 +134,8 @@ impl Exchange {
         {
             match sent {
                 // Kept where nothing was taken from it: a stream that is refused leaves it for another.
-                Ok(()) => self.upload = self.upload.take().filter(|upload| !upload.is_touched()),
+                Ok(()) if upload.is_touched() => self.upload = None,
+                Ok(()) => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }

@@ -1,62 +1,96 @@
 //! How a response's body is sent at the pace of its client, and when that is too slow.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::{Body as _, Frame};
-use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::link::Link;
 use crate::body::Body;
 use crate::config::limits;
 use crate::connection::alarm::Alarm;
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use crate::normalize;
 
 /// Sends a body at the pace of the stream's window; drops it when the client resets the stream.
-pub(super) async fn body(mut stream: SendStream<Bytes>, mut body: Body, link: &Link, alarm: &mut Alarm) {
-    let mut pace = Pace::default();
-    loop {
-        let frame = tokio::select! {
-            biased;
-            frame = body.frame() => frame,
-            _reason = poll_fn(|cx| stream.poll_reset(cx)) => return,
-            () = poll_fn(|cx| link.poll_idle(cx, alarm)) => {
-                // The response is cut short: say so, rather than end it as if it were complete.
-                body.break_off(Kind::IdleTimeout);
-                return stream.send_reset(Reason::CANCEL);
-            }
-        };
-        let sent = match frame {
-            None => stream
-                .send_data(Bytes::new(), true)
-                .map(|()| Progress::Ended)
-                .map_err(Unsent::from),
-            Some(Ok(frame)) => {
-                link.moved();
-                send_frame(&mut stream, frame, body.is_end_stream(), &mut pace).await
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "response body failed");
-                // A reset overtakes what waits to be sent: the head, and what came of the body, go first.
-                tokio::task::yield_now().await;
-                return stream.send_reset(Reason::INTERNAL_ERROR);
-            }
-        };
-        match sent {
-            Ok(Progress::More) => {}
-            Ok(Progress::Ended) => return,
-            Err(Unsent::TooSlow) => {
-                body.break_off(Kind::ClientStalled);
-                return stream.send_reset(Reason::CANCEL);
-            }
-            Err(Unsent::Stream(error)) => {
-                return tracing::debug!(%error, "response body could not be sent");
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, and there is a task for each stream"
+)]
+pub(super) fn body(
+    mut stream: SendStream<Bytes>,
+    mut body: Body,
+    link: &Link,
+    alarm: &mut Alarm,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let mut pace = Pace::default();
+        loop {
+            let next = poll_fn(|cx| poll_next(cx, (&mut stream, &mut body), link, alarm)).await;
+            let sent = match next {
+                Next::Frame(Some(Ok(frame))) => {
+                    link.moved();
+                    send_frame(&mut stream, frame, body.is_end_stream(), &mut pace).await
+                }
+                Next::Frame(None) => stream
+                    .send_data(Bytes::new(), true)
+                    .map(|()| Progress::Ended)
+                    .map_err(Unsent::from),
+                Next::Frame(Some(Err(error))) => {
+                    tracing::debug!(%error, "response body failed");
+                    // A reset overtakes what waits to be sent: the head, and what came of the body, go first.
+                    tokio::task::yield_now().await;
+                    return stream.send_reset(Reason::INTERNAL_ERROR);
+                }
+                Next::Reset => return,
+                Next::Idle => {
+                    // The response is cut short: say so, rather than end it as if it were complete.
+                    body.break_off(Kind::IdleTimeout);
+                    return stream.send_reset(Reason::CANCEL);
+                }
+            };
+            match sent {
+                Ok(Progress::More) => {}
+                Ok(Progress::Ended) => return,
+                Err(Unsent::TooSlow) => {
+                    body.break_off(Kind::ClientStalled);
+                    return stream.send_reset(Reason::CANCEL);
+                }
+                Err(Unsent::Stream(error)) => {
+                    return tracing::debug!(%error, "response body could not be sent");
+                }
             }
         }
     }
+}
+
+/// What comes next of a response.
+enum Next {
+    /// A frame of its body, its end, or why there is none.
+    Frame(Option<Result<Frame<Bytes>, Error>>),
+    /// The client wants no more.
+    Reset,
+    /// Nothing has moved for too long.
+    Idle,
+}
+
+fn poll_next(
+    cx: &mut Context<'_>,
+    (stream, body): (&mut SendStream<Bytes>, &mut Body),
+    link: &Link,
+    alarm: &mut Alarm,
+) -> Poll<Next> {
+    if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+        return Poll::Ready(Next::Frame(frame));
+    }
+    if stream.poll_reset(cx).is_ready() {
+        return Poll::Ready(Next::Reset);
+    }
+    link.poll_idle(cx, alarm).map(|()| Next::Idle)
 }
 
 /// Why no more of a response is sent.
@@ -90,10 +124,8 @@ async fn send_frame(
         Err(frame) => match frame.into_trailers() {
             Ok(mut trailers) => {
                 normalize::drop_from_trailers(&mut trailers);
-                {
-                    stream.send_trailers(trailers)?;
-                    Ok(Progress::Ended)
-                }
+                stream.send_trailers(trailers)?;
+                Ok(Progress::Ended)
             }
             Err(_unknown_kind) => Ok(Progress::More),
         },

@@ -1,19 +1,20 @@
 //! One HTTP/2 stream: its request as it comes, its response as the client takes it.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::mem;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::header::UPGRADE;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, request};
 use http_body::Body as _;
 use tokio::time::Instant;
 
+use super::Open;
 use super::duplex::Bytestream;
 use super::head::{self, Flaw, Switch};
 use super::link::Link;
@@ -29,42 +30,51 @@ use crate::upgrade::{Half, Tunnel};
 use crate::upstream::TunnelEnd;
 use crate::worker::Proxy;
 
-/// Serves one stream to its end.
-pub(super) async fn serve(request: Request<RecvStream>, respond: SendResponse<Bytes>, proxy: &Proxy) {
-    let (mut head, body) = request.into_parts();
-    let settings = proxy.peer().http();
-    let mut stream = Stream::new(respond, settings.timeouts.stream_idle);
-    if stream.is_reset().await {
-        // Nothing was done for it yet, and nothing will be (rapid reset).
-        return;
-    }
-    let checked = head::check(&head, settings).and_then(|()| Switch::of(&mut head, settings));
-    match checked {
-        Ok(Some(switch)) => {
-            // It travels with the body as a rule; here the body is the tunnel's.
-            head.extensions.insert(stream.interim.clone());
-            let request = Request::from_parts(head, Body::empty());
-            if let Some(response) = stream.handle(request, proxy).await {
-                stream.switch(&switch, response, body, proxy).await;
+/// Serves one stream to its end; `open` counts it until then.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, and there is a task for each stream"
+)]
+pub(super) fn serve(
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    proxy: Proxy,
+    open: Open,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let (mut head, body) = request.into_parts();
+        let settings = proxy.peer().http();
+        let link = Arc::new(Link::new(settings.timeouts.stream_idle));
+        let mut stream = Stream::new(respond, Arc::clone(&link));
+        if stream.is_reset().await {
+            // Nothing was done for it yet, and nothing will be (rapid reset).
+            return;
+        }
+        let checked = head::check(&head, settings).and_then(|()| Switch::of(&mut head, settings));
+        match checked {
+            Ok(None) => {
+                stream.interim.reset(expects_continue(&head.headers));
+                let (interim, settings) = (stream.interim.clone(), Arc::clone(settings));
+                let body = StreamBody::new(body, &head.headers, Arc::clone(&link), interim, settings);
+                let request = Request::from_parts(head, Body::downstream(RequestBody::H2(body)));
+                let answered = stream.outcome(pin!(proxy.handle(link.patience(), request))).await;
+                if let Some(response) = answered {
+                    stream.answer(response, &proxy).await;
+                }
+            }
+            // Boxed, as the task of every other stream would have room for it.
+            Ok(Some(switch)) => Box::pin(stream.tunnel(switch, head, body, &proxy)).await,
+            Err(Flaw::Malformed(flaw)) => {
+                tracing::debug!(flaw, "malformed request");
+                stream.respond.send_reset(Reason::PROTOCOL_ERROR);
+            }
+            Err(Flaw::Refused(error)) => {
+                let response = proxy.refuse(&error, Dialect::of(&head.headers));
+                stream.answer(response, &proxy).await;
             }
         }
-        Ok(None) => {
-            stream.interim.reset(expects_continue(&head.headers));
-            let (link, interim) = (Arc::clone(&stream.link), stream.interim.clone());
-            let body = StreamBody::new(body, &head.headers, link, interim, Arc::clone(settings));
-            let request = Request::from_parts(head, Body::downstream(RequestBody::H2(body)));
-            if let Some(response) = stream.handle(request, proxy).await {
-                stream.answer(response, proxy).await;
-            }
-        }
-        Err(Flaw::Malformed(flaw)) => {
-            tracing::debug!(flaw, "malformed request");
-            stream.respond.send_reset(Reason::PROTOCOL_ERROR);
-        }
-        Err(Flaw::Refused(error)) => {
-            let response = proxy.refuse(&error, Dialect::of(&head.headers));
-            stream.answer(response, proxy).await;
-        }
+        drop(stream);
+        drop(open);
     }
 }
 
@@ -76,10 +86,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(respond: SendResponse<Bytes>, idle: Option<Duration>) -> Self {
+    fn new(respond: SendResponse<Bytes>, link: Arc<Link>) -> Self {
         Self {
             respond,
-            link: Arc::new(Link::new(idle)),
+            link,
             interim: Interim::default(),
             alarm: Alarm::default(),
         }
@@ -89,24 +99,23 @@ impl Stream {
         poll_fn(|cx| Poll::Ready(self.respond.poll_reset(cx).is_ready())).await
     }
 
-    /// The response to `request`; none when the client has given the stream up, and its request with it.
-    async fn handle(&mut self, request: Request<Body>, proxy: &Proxy) -> Option<Response<Body>> {
-        let (link, mut since) = (Arc::clone(&self.link), self.link.began());
-        let response = tokio::select! {
-            biased;
-            response = proxy.handle(link.patience(), request) => response,
-            () = poll_fn(|cx| self.poll_given_up(cx, &mut since)) => {
-                self.respond.send_reset(Reason::CANCEL);
-                return None;
-            }
-        };
-        // What came with the response goes first.
+    /// The response that a request is answered by; none when the client has given the stream up, and its request with it.
+    async fn outcome(
+        &mut self,
+        mut handled: Pin<&mut impl Future<Output = Response<Body>>>,
+    ) -> Option<Response<Body>> {
+        let mut since = self.link.began();
         poll_fn(|cx| {
-            self.pass_interim(cx);
-            Poll::Ready(())
+            if let Poll::Ready(response) = handled.as_mut().poll(cx) {
+                // What came with the response goes first.
+                self.pass_interim(cx);
+                return Poll::Ready(Some(response));
+            }
+            ready!(self.poll_given_up(cx, &mut since));
+            self.respond.send_reset(Reason::CANCEL);
+            Poll::Ready(None)
         })
-        .await;
-        Some(response)
+        .await
     }
 
     fn poll_given_up(&mut self, cx: &mut Context<'_>, since: &mut Instant) -> Poll<()> {
@@ -128,34 +137,49 @@ impl Stream {
         }
     }
 
-    async fn answer(mut self, mut response: Response<Body>, proxy: &Proxy) {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    /// Sends a response to its end.
+    fn answer(&mut self, response: Response<Body>, proxy: &Proxy) -> impl Future<Output = ()> + Send {
+        let begun = self.begin(response, proxy);
+        async move {
+            if let Some((stream, body)) = begun {
+                send::body(stream, body, &self.link, &mut self.alarm).await;
+            }
+            // With this and the request's body the last handles of the stream go: `h2` tells a client that is not done
+            // with its request that no more of it is wanted (RFC 9113 §8.1).
+            self.link.answer();
+        }
+    }
+
+    /// Sends the head of a response. Returns where its body goes, if it has any and the client is still there.
+    fn begin(&mut self, response: Response<Body>, proxy: &Proxy) -> Option<(SendStream<Bytes>, Body)> {
+        let (mut head, mut body) = response.into_parts();
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // Not a status of HTTP/2 (RFC 9113 §8.6); nothing asked for it either.
             let error = Error::new(Kind::LayerFailed).with_source("a 101 over HTTP/2");
-            response = failed(&error, response.into_body(), proxy);
+            (head, body) = failed(&error, body, proxy).into_parts();
         }
-        let (mut head, body) = response.into_parts();
         head::drop_connection_fields(&mut head.headers);
         let ended = body.is_end_stream();
         self.link.respond();
         match self.respond.send_response(Response::from_parts(head, ()), ended) {
-            Ok(_) if ended => {}
-            Ok(stream) => send::body(stream, body, &self.link, &mut self.alarm).await,
-            Err(error) => tracing::debug!(%error, "response could not be sent"),
+            Ok(stream) => (!ended).then_some((stream, body)),
+            Err(error) => {
+                tracing::debug!(%error, "response could not be sent");
+                None
+            }
         }
-        // With this and the request's body the last handles of the stream go: `h2` tells a client that is not done
-        // with its request that no more of it is wanted (RFC 9113 §8.1).
-        self.link.answer();
     }
 
-    /// Opens the tunnel that an extended CONNECT asked for, or passes on why there is none.
-    async fn switch(
-        mut self,
-        switch: &Switch,
-        mut response: Response<Body>,
-        receive: RecvStream,
-        proxy: &Proxy,
-    ) {
+    /// Answers an extended CONNECT: by the tunnel that it asked for, or by why there is none.
+    async fn tunnel(&mut self, switch: Switch, mut head: request::Parts, receive: RecvStream, proxy: &Proxy) {
+        // It travels with the body as a rule; here the body is the tunnel's.
+        head.extensions.insert(self.interim.clone());
+        let request = Request::from_parts(head, Body::empty());
+        let link = Arc::clone(&self.link);
+        let answered = self.outcome(pin!(proxy.handle(link.patience(), request))).await;
+        let Some(mut response) = answered else {
+            return;
+        };
         let upstream = response.extensions_mut().remove::<Half>();
         let Some(upstream) = upstream.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) else {
             drop(receive);
@@ -175,9 +199,8 @@ impl Stream {
         match self.respond.send_response(Response::from_parts(head, ()), false) {
             Ok(send) => {
                 let downstream = Half::ready(Bytestream::new(receive, send));
-                // Boxed, as the task of every other stream would have room for it.
                 let tunnel = Tunnel::new(downstream, upstream, held).until(end);
-                Box::pin(tunnel.of(proxy, protocol.as_ref()).run()).await;
+                tunnel.of(proxy, protocol.as_ref()).run().await;
             }
             Err(error) => tracing::debug!(%error, "the tunnel's response could not be sent"),
         }

@@ -320,3 +320,13 @@ async fn a_drain_does_not_wait_for_a_client_that_says_nothing() {
     assert_eq!(tasks.join_next().await.unwrap().unwrap(), "served");
     assert_eq!(began.elapsed(), limits::H2_FAREWELL_TIMEOUT);
 }
+
+/// It is allocated for each stream.
+#[test]
+fn the_future_of_a_stream_stays_small() {
+    fn size<F>(_serve: impl Fn(Request<RecvStream>, SendResponse<Bytes>, Proxy, Open) -> F) -> usize {
+        size_of::<F>()
+    }
+    let size = size(super::stream::serve);
+    assert!(size <= 4096, "{size} bytes");
+}
