@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::meter::{Excess, Meter};
+use crate::clock;
 use crate::config::limits;
 
 /// What the meter found to be too much; for whoever ends the connection, in the task that polls it.
@@ -36,7 +37,7 @@ impl<S> Metered<S> {
         Self {
             socket,
             meter: Meter::new(head_bytes_max),
-            began: Instant::now(),
+            began: clock::now(),
             verdict,
             farewell: None,
         }
@@ -67,7 +68,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.socket).poll_read(cx, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
-        this.meter.received(read, this.began.elapsed());
+        let now = clock::now().duration_since(this.began);
+        this.meter.received(read, now);
         if this.judge(cx) {
             buffer.set_filled(before);
             return Poll::Pending;

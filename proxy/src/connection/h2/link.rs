@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::connection::Patience;
 use crate::connection::alarm::Alarm;
 use crate::error::Kind;
@@ -31,7 +32,7 @@ impl Link {
     /// A stream of which nothing may move for `idle` at most, or for ever.
     pub(super) fn new(idle: Option<Duration>) -> Self {
         Self {
-            began: Instant::now(),
+            began: clock::now(),
             moved_ms: AtomicU64::new(0),
             responding: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
@@ -48,7 +49,7 @@ impl Link {
 
     /// Notes that bytes have moved.
     pub(super) fn moved(&self) {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = u64::try_from(clock::now().duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
         self.moved_ms.store(now, Ordering::Relaxed);
     }
 
@@ -74,7 +75,7 @@ impl Link {
             if !self.awaited.load(Ordering::Relaxed) {
                 return self.patience.end(Kind::IdleTimeout, cx);
             }
-            *since = Instant::now();
+            *since = clock::now();
         }
     }
 
@@ -82,13 +83,16 @@ impl Link {
         let Some(limit) = self.patience.idle() else {
             return Poll::Pending;
         };
-        loop {
-            let end = self.last_moved().max(since) + limit;
-            if end <= Instant::now() {
-                return Poll::Ready(());
-            }
+        let mut end = self.last_moved().max(since) + limit;
+        while end > clock::now() {
             ready!(alarm.poll(cx, end));
+            let anew = self.last_moved().max(since) + limit;
+            if anew <= end {
+                break;
+            }
+            end = anew;
         }
+        Poll::Ready(())
     }
 
     /// Notes whether somebody waits for more of the request.

@@ -1,7 +1,5 @@
 //! The body of a request as its HTTP/2 stream brings it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -9,12 +7,14 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap};
 use http_body::{Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::head;
 use super::link::Link;
+use crate::clock;
 use crate::config::http::HttpSettings;
 use crate::config::limits;
+use crate::connection::alarm::Alarm;
 use crate::connection::interim::Interim;
 use crate::connection::pace::Pace;
 use crate::error::{Error, Kind};
@@ -31,7 +31,7 @@ pub(crate) struct StreamBody {
     pace: Pace,
     /// A call of gRPC may say little for long, and its server begins to answer when it has something to say.
     grpc: bool,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
 }
 
 /// What a client waits for that sends its body only when it is wanted (RFC 9110 §10.1.1).
@@ -74,7 +74,7 @@ impl StreamBody {
             permission,
             pace: Pace::new(None, whole),
             grpc: Dialect::of(headers) == Dialect::Grpc,
-            alarm: None,
+            alarm: Alarm::default(),
         }
     }
 
@@ -119,7 +119,7 @@ impl StreamBody {
 
     fn came(&mut self, bytes: usize) {
         self.link.moved();
-        self.pace.came(bytes, Instant::now());
+        self.pace.came(bytes, clock::now());
         self.declared = self.declared.map(|left| left.saturating_sub(bytes as u64));
         if !matches!(self.permission, Permission::Given) {
             // It sends without permission; RFC 9110 §10.1.1 lets a server leave that out then.
@@ -136,7 +136,7 @@ impl StreamBody {
                 Error::new(Kind::ClientClosed).with_source("the response has ended before the request");
             return Poll::Ready(Some(Err(error)));
         }
-        let now = Instant::now();
+        let now = clock::now();
         self.pace.wait(now);
         if let Permission::Expected = self.permission {
             self.permission = Permission::By(now + limits::EXPECT_CONTINUE_WAIT);
@@ -150,14 +150,7 @@ impl StreamBody {
             let Some(next) = late.into_iter().chain(permit).min() else {
                 return Poll::Pending;
             };
-            // Boxed, as hardly any body waits.
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next)));
-            if alarm.deadline() != next {
-                alarm.as_mut().reset(next);
-            }
-            ready!(alarm.as_mut().poll(cx));
+            ready!(self.alarm.poll(cx, next));
             if permit == Some(next) {
                 self.permission = Permission::Given;
                 self.interim.send_continue();

@@ -137,14 +137,18 @@ impl Frames {
                 bytes = bytes.get(passed..).unwrap_or_default();
                 continue;
             }
-            let Some((byte, rest)) = bytes.split_first() else {
-                return;
+            let wanted = if self.have < HEAD_BYTES {
+                HEAD_BYTES
+            } else {
+                self.head.len()
             };
+            let taken = wanted.saturating_sub(self.have).min(bytes.len());
+            let (piece, rest) = bytes.split_at_checked(taken).unwrap_or_default();
             bytes = rest;
-            if let Some(slot) = self.head.get_mut(self.have) {
-                *slot = *byte;
+            if let Some(room) = self.head.get_mut(self.have..self.have + taken) {
+                room.copy_from_slice(piece);
             }
-            self.have += 1;
+            self.have += taken;
             self.step(goaway);
         }
     }
