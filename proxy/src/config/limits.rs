@@ -106,8 +106,12 @@ pub const AFFINITY_TOKEN_BYTES_MAX: usize = 512;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields in one HTTP/1.1 request or response; above it 431, or 502.
 pub const HEADER_FIELDS_MAX: usize = 100;
-/// How much of a request head is read at once, on the stack, in bytes.
+/// How much of a request head is read at once, on the stack, in bytes; twice as much as the time before, up to
+/// [`BODY_READ_BYTES`], where the last request on its connection was longer. The same holds for the head of a response, up to
+/// [`UPSTREAM_BUFFER_BYTES`].
 pub const HEAD_READ_BYTES: usize = 8 * 1024;
+/// How many messages in a row that would fit in half of what is read at first make that half as much.
+pub const SMALL_READS_MAX: u8 = 4;
 /// How much of an HTTP/1.1 request body is read at once, in bytes.
 pub const BODY_READ_BYTES: usize = 32 * 1024;
 /// The most bytes of chunk extensions in one request body; above it 400, or the request is cut.

@@ -26,6 +26,7 @@ pub(crate) mod body;
 pub(crate) mod date;
 pub(crate) mod encode;
 mod exchange;
+pub(crate) mod fill;
 pub(crate) mod head;
 mod incoming;
 mod linger;

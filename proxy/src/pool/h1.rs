@@ -3,18 +3,18 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::unconstrained;
 
 use super::held::Held;
 use super::stream::Stream;
 use crate::cluster::transport::ResponseHeadLimits;
 use crate::config::limits;
+use crate::connection::h1::fill::{self, Appetite};
 
 /// One request at a time; it is polled by whoever has it, and by nobody while it is idle. It lives in a box, since it is handed
 /// from one future to the other, and each has room for it.
@@ -24,6 +24,7 @@ pub(crate) struct Connection {
     pub(crate) buffer: BytesMut,
     /// What a response's head may come to.
     pub(crate) limits: ResponseHeadLimits,
+    appetite: Appetite,
     held: Held,
 }
 
@@ -33,6 +34,7 @@ impl Connection {
             stream,
             buffer: BytesMut::new(),
             limits,
+            appetite: Appetite::default(),
             held,
         })
     }
@@ -57,27 +59,23 @@ impl Connection {
         }
     }
 
-    /// Reads a little, by way of the stack: nothing is allocated until something has come, and then what it takes.
+    /// Reads the beginning of a response, or more of its head: as much as the last responses had.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut space = [MaybeUninit::uninit(); limits::HEAD_READ_BYTES];
-        let mut read = ReadBuf::uninit(&mut space);
-        let polled = Pin::new(&mut self.stream).poll_read(cx, &mut read);
-        if polled.is_pending() && self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+        let begins = self.buffer.is_empty();
+        let read = ready!(self.poll_fill_room(cx, self.appetite.bytes()))?;
+        if begins {
+            self.appetite.saw(read, limits::UPSTREAM_BUFFER_BYTES);
         }
-        ready!(polled)?;
-        self.buffer.extend_from_slice(read.filled());
-        Poll::Ready(Ok(read.filled().len()))
+        Poll::Ready(Ok(read))
     }
 
-    /// Reads up to so many bytes to where they stay. Nothing is held while nothing comes.
-    pub(crate) fn poll_fill_large(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
-        self.buffer.reserve(room);
-        let read = pin!((&mut self.stream).take(room as u64).read_buf(&mut self.buffer)).poll(cx);
-        if read.is_pending() && self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
+    /// Reads more of a body, up to so many bytes.
+    pub(crate) fn poll_fill_room(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        if let Stream::Tcp(stream) = &self.stream {
+            // Room is made for what is there only.
+            ready!(stream.poll_read_ready(cx))?;
         }
-        read
+        fill::poll_fill(cx, &mut self.stream, &mut self.buffer, room)
     }
 
     /// The connection, and another handle to its stream.

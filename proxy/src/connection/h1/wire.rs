@@ -1,16 +1,13 @@
 //! The socket of an HTTP/1.1 connection, and what of its input nobody has taken yet.
 
-use std::future::Future;
 use std::io;
-use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::body::{Decoded, Decoder};
+use super::fill::{self, Appetite};
 use crate::config::limits;
 use crate::connection::socket::Socket;
 use crate::error::{Error, Kind};
@@ -34,6 +31,7 @@ pub(super) struct Wire {
     responding: bool,
     /// Bytes of the body that have come.
     received: u64,
+    appetite: Appetite,
 }
 
 /// How far the body of the request under way has come.
@@ -66,6 +64,7 @@ impl Line {
             reader: None,
             responding: false,
             received: 0,
+            appetite: Appetite::default(),
         };
         Self {
             wire: Arc::new(Mutex::new(wire)),
@@ -111,23 +110,21 @@ pub(super) fn lock(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
 }
 
 impl Wire {
-    /// Reads more of a head. Nothing is allocated until something has come.
+    /// Reads the beginning of a request, or more of its head: as much as the last requests had.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut space = [MaybeUninit::uninit(); limits::HEAD_READ_BYTES];
-        let mut read = ReadBuf::uninit(&mut space);
-        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read))?;
-        self.buffer.extend_from_slice(read.filled());
-        Poll::Ready(Ok(read.filled().len()))
+        let begins = self.buffer.is_empty();
+        let room = self.appetite.bytes();
+        let read = ready!(fill::poll_fill(cx, &mut self.socket, &mut self.buffer, room))?;
+        if begins {
+            self.appetite.saw(read, limits::BODY_READ_BYTES);
+        }
+        Poll::Ready(Ok(read))
     }
 
-    /// Reads more of a body: a buffer is held while something is in it, not while nothing comes.
+    /// Reads more of a body.
     fn poll_fill_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.buffer.reserve(limits::BODY_READ_BYTES);
-        let read = pin!(self.socket.read_buf(&mut self.buffer)).poll(cx);
-        if self.buffer.len() < limits::BODY_READ_BYTES / 4 {
-            self.buffer = BytesMut::from(self.buffer.as_ref());
-        }
-        read
+        let room = fill::room(self.left(), limits::BODY_READ_BYTES);
+        fill::poll_fill(cx, &mut self.socket, &mut self.buffer, room)
     }
 
     /// [`Wire::poll_body`] for whoever wants the body.
@@ -159,6 +156,9 @@ impl Wire {
                     Err(error) => Error::new(Kind::ClientClosed).with_source(error),
                 },
                 Ok((found, over)) => {
+                    if self.buffer.is_empty() {
+                        self.buffer = BytesMut::new();
+                    }
                     if let Decoded::Data(data) = &found {
                         self.received += data.len() as u64;
                     }

@@ -17,6 +17,7 @@ use super::{broken_off, of_upload};
 use crate::body::Body;
 use crate::config::limits;
 use crate::connection::h1::body::Decoded;
+use crate::connection::h1::fill;
 use crate::error::{Error, Kind};
 use crate::pool::{Connection, WayBack};
 use crate::process;
@@ -172,7 +173,7 @@ impl Download {
                 Remaining::Nothing => return Poll::Ready(Ok(Decoded::End)),
                 Remaining::Framed(decoder) => {
                     let decoded = decoder.next(buffer).map_err(of_framing)?;
-                    if buffer.is_empty() && decoder.is_over() {
+                    if buffer.is_empty() {
                         *buffer = BytesMut::new();
                     }
                     if !matches!(decoded, Decoded::More) {
@@ -193,22 +194,14 @@ impl Download {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let left = match &self.rest {
-            Remaining::Framed(decoder) => decoder.left(),
-            Remaining::Nothing | Remaining::UntilClose => None,
+        let room = match &self.rest {
+            Remaining::Framed(decoder) if decoder.left().is_some() => {
+                fill::room(decoder.left(), limits::UPSTREAM_BUFFER_BYTES)
+            }
+            _ if self.flows => limits::UPSTREAM_BUFFER_BYTES,
+            _ => limits::HEAD_READ_BYTES,
         };
-        let left = left.map(|left| usize::try_from(left).unwrap_or(usize::MAX));
-        let much = left.map_or(self.flows, |left| left > limits::HEAD_READ_BYTES);
-        let room = if much {
-            left.unwrap_or(usize::MAX).min(limits::UPSTREAM_BUFFER_BYTES)
-        } else {
-            limits::HEAD_READ_BYTES
-        };
-        let read = ready!(if much {
-            self.connection.poll_fill_large(cx, room)
-        } else {
-            self.connection.poll_fill(cx)
-        })?;
+        let read = ready!(self.connection.poll_fill_room(cx, room))?;
         self.flows = read >= limits::HEAD_READ_BYTES;
         Poll::Ready(Ok(read))
     }
