@@ -133,6 +133,11 @@ pub const PARTED_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const LINGER_TIME: Duration = Duration::from_secs(2);
 /// How much of an HTTP/1.1 response is put together before it is written, in bytes.
 pub const WRITE_BATCH_BYTES: usize = 16 * 1024;
+/// How much of a body is collected before it is written, in bytes, as long as more is at hand and its recipient takes what is
+/// written: more than this goes out at once only by the last piece that was added.
+pub const WRITE_GATHER_BYTES: usize = 128 * 1024;
+/// The most large pieces of a body that are written at once; further ones wait for the next write.
+pub const WRITE_PIECES_MAX: usize = 8;
 /// Up to which size a piece of a response is copied to what is written with it, in bytes; a larger one is written from
 /// where it is.
 pub const WRITE_COPY_BYTES_MAX: usize = 4 * 1024;
@@ -273,7 +278,8 @@ pub const RELAY_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub const RELAY_ENDPOINTS_AVOIDED_MAX: usize = 16;
 /// How much of a tunnel's bytes is in memory per direction.
 pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;
-/// How much of a response is read at once from an HTTP/1.1 upstream, in bytes: what is in memory of one whose client is slow.
+/// How much of a response is read at once from an HTTP/1.1 upstream, in bytes: what is in memory of one whose client is slow,
+/// beside what [`WRITE_GATHER_BYTES`] has collected of it until that showed.
 pub const UPSTREAM_BUFFER_BYTES: usize = 64 * 1024;
 /// How often idle upstream connections are looked over.
 pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -379,7 +379,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
             Some(frame) => self.out.frame(framing, frame).map_err(Broken::Framing)?,
             None => Progress::Ended,
         };
-        if progress == Progress::Ended || body.is_end_stream() && self.out.has_room() {
+        if progress == Progress::Ended || body.is_end_stream() {
             self.out.end(framing).map_err(Broken::Framing)?;
             return Poll::Ready(Ok(Progress::Ended));
         }

@@ -12,24 +12,35 @@ use super::encode::{self, Framing};
 use crate::config::limits;
 use crate::normalize;
 
-/// Bytes on their way out: small things together, large ones as they are.
+/// Bytes on their way out: small things together, large ones as they are, and as many of both in one write as there are.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
+    /// Small things, one behind the other.
     pub(crate) head: BytesMut,
-    large: Bytes,
-    after: &'static [u8],
+    /// Large ones, each behind a part of the small; what is left of the small comes last.
+    large: Vec<Large>,
     /// Whether what was written may still wait in the socket: TLS takes more than it can send.
     unflushed: bool,
+    /// Whether the peer did not take at once what was written last: then no more is collected for it than a piece.
+    stalled: bool,
+}
+
+#[derive(Debug)]
+struct Large {
+    /// So many small bytes come before it, and behind the large one before it.
+    behind: usize,
+    /// Never empty.
+    data: Bytes,
 }
 
 impl Outgoing {
     pub(crate) fn len(&self) -> usize {
-        self.head.len() + self.large.len() + self.after.len()
+        self.head.len() + self.large.iter().map(|large| large.data.len()).sum::<usize>()
     }
 
     /// Whether the socket has taken all of it.
     fn is_written(&self) -> bool {
-        self.head.is_empty() && self.large.is_empty() && self.after.is_empty()
+        self.head.is_empty() && self.large.is_empty()
     }
 
     /// Whether all of it is on its way.
@@ -39,7 +50,12 @@ impl Outgoing {
 
     /// Whether more may be added before it is written.
     pub(crate) fn has_room(&self) -> bool {
-        self.large.is_empty() && self.after.is_empty() && self.head.len() < limits::WRITE_BATCH_BYTES
+        let (pieces_max, bytes_max) = if self.stalled {
+            (1, limits::WRITE_BATCH_BYTES)
+        } else {
+            (limits::WRITE_PIECES_MAX, limits::WRITE_GATHER_BYTES)
+        };
+        self.large.len() < pieces_max && self.head.len() < limits::WRITE_BATCH_BYTES && self.len() < bytes_max
     }
 
     /// Writes all of it. What has been written is remembered, so the wait may be given up and taken up again.
@@ -49,8 +65,9 @@ impl Outgoing {
         socket: &mut (impl AsyncWrite + Unpin),
     ) -> Poll<io::Result<()>> {
         while !self.is_written() {
-            let slices = [self.head.as_ref(), self.large.as_ref(), self.after].map(IoSlice::new);
-            let written = ready!(Pin::new(&mut *socket).poll_write_vectored(cx, &slices))?;
+            let polled = self.poll_write_some(cx, socket);
+            self.stalled = polled.is_pending();
+            let written = ready!(polled)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -63,24 +80,64 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
-    fn advance(&mut self, mut written: usize) {
-        let mut take = |length: usize| {
-            let taken = length.min(written);
-            written -= taken;
-            taken
+    fn poll_write_some<'a>(
+        &'a self,
+        cx: &mut Context<'_>,
+        socket: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); 2 * limits::WRITE_PIECES_MAX + 1];
+        let (mut room, mut head) = (slices.iter_mut(), self.head.as_ref());
+        let mut count = 0;
+        let mut put = |bytes: &'a [u8]| {
+            if !bytes.is_empty()
+                && let Some(slice) = room.next()
+            {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
         };
-        self.head.advance(take(self.head.len()));
-        self.large.advance(take(self.large.len()));
-        let taken = take(self.after.len());
-        self.after = self.after.get(taken..).unwrap_or_default();
+        for large in &self.large {
+            let (before, rest) = head.split_at_checked(large.behind).unwrap_or((head, &[]));
+            put(before);
+            put(&large.data);
+            head = rest;
+        }
+        put(head);
+        match slices.get(..count).unwrap_or_default() {
+            // A write of one slice is cheaper than one of many with one in it.
+            [one] => Pin::new(socket).poll_write(cx, one),
+            slices => Pin::new(socket).poll_write_vectored(cx, slices),
+        }
     }
 
-    fn add(&mut self, data: Bytes, after: &'static [u8]) {
+    fn advance(&mut self, mut written: usize) {
+        let mut done = 0;
+        for large in &mut self.large {
+            let small = large.behind.min(written);
+            self.head.advance(small);
+            large.behind -= small;
+            written -= small;
+            let taken = large.data.len().min(written);
+            large.data.advance(taken);
+            written -= taken;
+            if !large.data.is_empty() {
+                break;
+            }
+            done += 1;
+        }
+        self.large.drain(..done);
+        self.head.advance(written.min(self.head.len()));
+    }
+
+    fn add(&mut self, data: Bytes) {
         if data.len() <= limits::WRITE_COPY_BYTES_MAX {
             self.head.extend_from_slice(&data);
-            self.head.extend_from_slice(after);
         } else {
-            (self.large, self.after) = (data, after);
+            let before = self.large.iter().map(|large| large.behind).sum::<usize>();
+            self.large.push(Large {
+                behind: self.head.len() - before,
+                data,
+            });
         }
     }
 
@@ -116,13 +173,14 @@ impl Outgoing {
                 *left = left
                     .checked_sub(length)
                     .ok_or("the body is longer than its length")?;
-                self.add(data, b"");
+                self.add(data);
             }
             Framing::Chunked => {
                 encode::chunk_head(data.len(), &mut self.head);
-                self.add(data, encode::LINE_END);
+                self.add(data);
+                self.head.extend_from_slice(encode::LINE_END);
             }
-            Framing::Close => self.add(data, b""),
+            Framing::Close => self.add(data),
         }
         Ok(Progress::More)
     }
@@ -149,46 +207,4 @@ pub(crate) enum Progress {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use super::*;
-
-    /// Takes all that is written, and sends it when it is flushed for the second time, as TLS does over a full socket.
-    #[derive(Default)]
-    struct Reluctant {
-        taken: Vec<u8>,
-        flushes: usize,
-    }
-
-    impl AsyncWrite for Reluctant {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            self.taken.extend_from_slice(buf);
-            Poll::Ready(Ok(buf.len()))
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            self.flushes += 1;
-            match self.flushes {
-                1 => Poll::Pending,
-                _ => Poll::Ready(Ok(())),
-            }
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[test]
-    fn what_a_socket_holds_back_is_flushed_before_it_counts_as_sent() {
-        let (mut out, mut socket) = (Outgoing::default(), Reluctant::default());
-        out.head.extend_from_slice(b"head");
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(out.poll_write(&mut cx, &mut socket).is_pending());
-        assert!(!out.is_empty(), "it is written, and not sent");
-        assert!(out.poll_write(&mut cx, &mut socket).is_ready());
-        assert!(out.is_empty());
-        assert_eq!((socket.taken.as_slice(), socket.flushes), (&b"head"[..], 2));
-    }
-}
+mod tests;
