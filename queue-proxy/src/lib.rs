@@ -26,6 +26,8 @@ pub mod stats;
 
 pub mod request_log;
 
+pub mod invocations;
+
 pub mod drainer;
 
 pub mod in_flight;

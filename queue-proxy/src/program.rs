@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use crate::Sidecar;
 use crate::drainer::Drainer;
 use crate::in_flight::{Awaited, InFlight};
+use crate::invocations::Invocations;
 use crate::limits::{CONNECTIONS_DRAIN_TIMEOUT, LOG_FLUSH_TIMEOUT, STREAMS_DRAIN_TIMEOUT, WORKERS_MAX};
 use crate::readiness::Readiness;
 use crate::request_log::RequestLog;
@@ -30,6 +31,7 @@ use crate::wire::{Wire, WireLayer, settings};
 pub mod env;
 mod listeners;
 pub mod log;
+mod metrics;
 mod side;
 mod tls;
 
@@ -40,6 +42,7 @@ use side::{Admin, Side};
 
 const ADMIN: &str = "admin";
 const STATS: &str = "stats";
+const METRICS: &str = "metrics";
 
 /// Why the sidecar cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,9 @@ pub enum StartError {
     /// The system refused threads or signals.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// Numbers are to be shown at a place that is none.
+    #[error(transparent)]
+    Metrics(#[from] metrics::NoAddress),
     /// There is a certificate that cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::TlsStartError),
@@ -113,6 +119,7 @@ fn start(env: Env) -> Result<Running, StartError> {
     let workers = workers(env.threads);
     let app = SocketAddr::from((Ipv4Addr::LOCALHOST, env.user_port));
     let loads = Arc::new(Loads::new(&identity.pod, workers.get(), Instant::now()));
+    let metrics = metrics::Where::of(&env.observability.request_metrics, &log)?;
     let wire = Arc::new(Wire {
         app,
         sidecar: Sidecar::new(env.container_concurrency, env.timeouts),
@@ -121,6 +128,7 @@ fn start(env: Env) -> Result<Running, StartError> {
         loads: Arc::clone(&loads),
         in_flight: InFlight::default(),
         request_log: request_log(&env.observability, identity, &log),
+        invocations: metrics.map(|_| Invocations::new(identity, workers.get())),
     });
     let admin = Admin::new(Arc::clone(&wire.drainer), watch.clone());
     let page = Page::new(&loads);
@@ -131,6 +139,9 @@ fn start(env: Env) -> Result<Running, StartError> {
     listeners.open("main", env.ports.main, FilterChain::plain(http.clone()))?;
     listeners.open(ADMIN, env.ports.admin, FilterChain::plain(of_table(ADMIN)))?;
     listeners.open(STATS, env.ports.stats, FilterChain::plain(of_table(STATS)))?;
+    if let Some(metrics) = metrics {
+        metrics.listen(&mut listeners, FilterChain::plain(of_table(METRICS)))?;
+    }
     if let Some((certificate, chain)) = tls::find(&env.certificates, &env.tls_versions, &http, &log)? {
         let listener = listeners.open("tls", env.ports.tls, chain)?;
         certificate.follow(listener, &watch, log.clone());
@@ -156,11 +167,13 @@ fn request_log(observability: &Observability, identity: &Identity, log: &Log) ->
 }
 
 fn snapshot(wire: &Arc<Wire>, admin: &Admin, page: &Page) -> Snapshot {
-    let tables = [
+    let metrics = wire.invocations.clone().map(|all| (METRICS, Side::Metrics(all)));
+    let sides = [
         (ADMIN, Side::Admin(admin.clone())),
         (STATS, Side::Stats(page.clone())),
     ];
-    let tables = tables.map(|(name, side)| (name.into(), Layers::new(side)));
+    let sides = sides.into_iter().chain(metrics);
+    let tables = sides.map(|(name, side)| (name.into(), Layers::new(side)));
     settings::snapshot(wire.app, Layers::new(WireLayer::new(Arc::clone(wire))), tables)
 }
 

@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 
 use crate::drainer::Drainer;
 use crate::in_flight::{Awaited, InFlight};
+use crate::invocations::{Invocation, Invocations, Tally};
 use crate::readiness::Readiness;
 use crate::request_log::RequestLog;
 use crate::stats::{Arrived, Load, Loads, Origin};
@@ -50,6 +51,8 @@ pub struct Wire {
     pub in_flight: InFlight,
     /// What is written about requests, where anything is.
     pub request_log: Option<Arc<RequestLog>>,
+    /// What invocations took, where anybody wants to know.
+    pub invocations: Option<Arc<Invocations>>,
 }
 
 /// Puts the sidecar before its application; the only layer of its route.
@@ -63,6 +66,7 @@ pub struct WireLayer {
 pub struct WireService<S> {
     wire: Arc<Wire>,
     load: Option<Load>,
+    tally: Option<Tally>,
     inner: S,
 }
 
@@ -81,6 +85,11 @@ impl<S> Layer<S> for WireLayer {
         WireService {
             wire: Arc::clone(&self.wire),
             load: self.wire.loads.of_next_worker(),
+            tally: self
+                .wire
+                .invocations
+                .as_ref()
+                .and_then(|all| all.of_next_worker()),
             inner,
         }
     }
@@ -113,6 +122,7 @@ where
 /// What a request holds while it is with the application.
 #[derive(Debug, Default)]
 struct Place {
+    invocation: Option<Invocation>,
     _arrived: Option<Arrived>,
     _permit: Option<Permit>,
 }
@@ -143,7 +153,7 @@ where
     }
 
     async fn serve(mut self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
-        let (wire, load) = (&*self.wire, self.load.as_ref());
+        let (wire, counters) = (&*self.wire, (self.load.as_ref(), self.tally.as_ref()));
         match health::asked(request.headers(), wire.drainer.is_draining()) {
             Asked::Told(response) => return Ok(response),
             Asked::Readiness => return Ok(health::readiness(wire.readiness.ask().await)),
@@ -158,12 +168,14 @@ where
         // Before this hop adds itself: `Forwarded` tells of those before it.
         forwarded::synthesize(request.headers_mut());
         let exchange = async {
-            let place = wire.place(load, request.headers_mut()).await?;
+            let mut place = wire.place(counters, request.headers_mut()).await?;
             if let Some(address) = client.address {
                 append_address(request.headers_mut(), address.ip());
             }
             let response = self.inner.call(request).await;
-            Ok((response.map_err(|error| Error::from_boxed(error.into()))?, place))
+            let response = response.map_err(|error| Error::from_boxed(error.into()));
+            place.answered(&response);
+            Ok((response?, place))
         };
         match timers.until_start(exchange).await {
             Ok((response, place)) => {
@@ -182,7 +194,12 @@ where
 
 impl Wire {
     /// Counts a request, gives it the name that its client asked for, and waits for its turn. A kubelet's probe does without.
-    async fn place(&self, load: Option<&Load>, headers: &mut HeaderMap) -> Result<Place, Error> {
+    async fn place(
+        &self,
+        (load, tally): (Option<&Load>, Option<&Tally>),
+        headers: &mut HeaderMap,
+    ) -> Result<Place, Error> {
+        let tally = tally.filter(|_| !health::is_probe(headers));
         if health::is_kubelet_probe(headers) {
             host::strip_revision(headers);
             return Ok(Place::default());
@@ -190,10 +207,28 @@ impl Wire {
         let origin = origin(headers);
         let arrived = load.map(|load| load.arrive(origin));
         host::restore(headers);
+        let permit = self.sidecar.admit().await?;
+        if let (Some(invocations), Some(_)) = (&self.invocations, &permit) {
+            invocations.note_depth(self.sidecar.queue_depth());
+        }
         Ok(Place {
+            invocation: tally.map(Tally::begin),
             _arrived: arrived,
-            _permit: self.sidecar.admit().await?,
+            _permit: permit,
         })
+    }
+}
+
+impl Place {
+    /// Notes what became of the invocation. What breaks off later is not noted: the client has its status.
+    fn answered(&mut self, response: &Result<Response<Body>, Error>) {
+        if let Some(invocation) = &mut self.invocation {
+            let status = match response {
+                Ok(response) => response.status(),
+                Err(failure) => words::status_of(failure),
+            };
+            invocation.answered(status.as_u16());
+        }
     }
 }
 

@@ -58,12 +58,25 @@ impl Listeners {
         chain: FilterChain,
     ) -> Result<ListenerHandle, OpenError> {
         let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        let listener = match self.bind(name, both, chain.clone()) {
+        match self.open_at(name, both, chain.clone()) {
             Err(OpenError::Bind(error)) if has_no_ipv6(&error) => {
-                self.bind(name, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), chain)
+                self.open_at(name, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), chain)
             }
             opened => opened,
-        }?;
+        }
+    }
+
+    /// Listens on one address.
+    ///
+    /// # Errors
+    /// When it is taken, or not this machine's.
+    pub(super) fn open_at(
+        &mut self,
+        name: &'static str,
+        address: SocketAddr,
+        chain: FilterChain,
+    ) -> Result<ListenerHandle, OpenError> {
+        let listener = self.bind(name, address, chain)?;
         self.log
             .info(format_args!("listening on {name} {}", listener.address()));
         let handle = listener.handle();

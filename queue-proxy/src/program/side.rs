@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tower::{Layer, Service};
 
 use crate::drainer::Drainer;
+use crate::invocations::Invocations;
 use crate::limits::TERMINATION_NOTICE;
 use crate::stats::Page;
 use crate::wire::words;
@@ -24,6 +25,8 @@ pub(super) enum Side {
     Admin(Admin),
     /// `/metrics`: the autoscaler asks for the load.
     Stats(Page),
+    /// `/metrics`: Prometheus asks what invocations took.
+    Metrics(Arc<Invocations>),
 }
 
 /// Waits for the drain with whoever asks.
@@ -88,6 +91,7 @@ impl Service<Request<Body>> for Side {
             Ok(match (this, request.uri().path()) {
                 (Self::Admin(admin), "/wait-for-drain") => admin.wait_for_drain().await,
                 (Self::Stats(page), "/metrics") => page.response(),
+                (Self::Metrics(invocations), "/metrics") => words::text(StatusCode::OK, invocations.text()),
                 _ => words::error(StatusCode::NOT_FOUND, "404 page not found"),
             })
         })

@@ -61,6 +61,14 @@ pub(super) fn of_failure(failure: &Error, app: SocketAddr) -> Option<Response<Bo
     }
 }
 
+/// The status of such an answer.
+pub(super) fn status_of(failure: &Error) -> StatusCode {
+    match failure.kind().row().blame {
+        Blame::Upstream => StatusCode::BAD_GATEWAY,
+        _ => failure.status(),
+    }
+}
+
 /// Why the application did not answer, in Go's words where it has some.
 fn reason(failure: &Error, app: SocketAddr) -> String {
     match (failure.kind(), cause(failure)) {
