@@ -18,11 +18,13 @@ use crate::tls::upstream::ClientTls;
 
 mod choice;
 mod connector;
+mod redial;
 
 pub(super) use choice::Way;
 pub use choice::{EndpointTransport, TransportChoices};
 pub use connector::Connector;
 pub(crate) use connector::Duplex;
+pub use redial::Redial;
 
 /// What an upstream port speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -60,6 +62,8 @@ pub struct TransportSettings {
     /// How long an endpoint may take until its connection is usable, the TLS handshake and HTTP/2's first SETTINGS
     /// included. Default: [`limits::CONNECT_TIMEOUT`].
     pub connect_timeout: Duration,
+    /// Whether a TCP connection is dialled again within that time when there is no answer. Default: no.
+    pub redial: Option<Redial>,
     /// How long a connection lies idle before it is closed. Default: [`limits::UPSTREAM_IDLE_TIMEOUT`].
     pub idle_timeout: Duration,
     /// After how many requests a connection takes no more. Default: never.
@@ -131,6 +135,7 @@ impl Default for TransportSettings {
             tls: None,
             proxy_header: None,
             connect_timeout: limits::CONNECT_TIMEOUT,
+            redial: None,
             idle_timeout: limits::UPSTREAM_IDLE_TIMEOUT,
             requests_per_connection_max: None,
             connection_max: None,

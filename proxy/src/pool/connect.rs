@@ -1,6 +1,7 @@
 //! How a new upstream connection comes to be: dialled, introduced by a PROXY header, wrapped in TLS.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -117,17 +118,9 @@ async fn tcp(settings: &TransportSettings, address: &Address) -> io::Result<TcpS
     let Address::Tcp(address) = address else {
         return Err(io::ErrorKind::Unsupported.into());
     };
-    let stream = match settings.source {
-        None => TcpStream::connect(address).await?,
-        Some(source) => {
-            let socket = if source.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
-            socket.bind(source)?;
-            socket.connect(*address).await?
-        }
+    let stream = match &settings.redial {
+        None => knock(settings.source, *address).await?,
+        Some(redial) => redial.run(|| knock(settings.source, *address)).await?,
     };
     stream.set_nodelay(true)?;
     if let Some(keepalive) = settings.tcp_keepalive {
@@ -138,6 +131,19 @@ async fn tcp(settings: &TransportSettings, address: &Address) -> io::Result<TcpS
         SockRef::from(&stream).set_tcp_keepalive(&probes)?;
     }
     Ok(stream)
+}
+
+async fn knock(source: Option<SocketAddr>, address: SocketAddr) -> io::Result<TcpStream> {
+    let Some(source) = source else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = if source.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.bind(source)?;
+    socket.connect(address).await
 }
 
 async fn secure<S>(
