@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidegate_proxy::cluster::transport::Redial;
+
 /// Requests that may wait for each one that may run (Knative `pkg/queue/breaker.go`): beyond these, 503.
 pub const QUEUE_DEPTH_PER_PERMIT: usize = 10;
 
@@ -56,8 +58,17 @@ pub const FIELDS_MAX: usize = 16 * 1024;
 /// The receive windows of an HTTP/2 connection and of each of its streams (Go's default).
 pub const H2_WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// How long the application may take to accept a connection; then 502. Knative tries for about as long.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the application may take to accept a connection, all tries together; then 502. The tries end before.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the application is dialled again that does not answer (Knative `pkg/network/transports.go`): after 50 ms and then ever later,
+/// 16 times in about 20 seconds; then 502.
+pub const REDIAL: Redial = Redial {
+    first: Duration::from_millis(50),
+    growth_percent: 140,
+    tries: 16,
+    pause: Duration::from_millis(30),
+};
 
 /// How long a connection to the application lies idle before it is closed (Go's default).
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(90);

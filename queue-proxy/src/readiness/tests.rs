@@ -85,3 +85,30 @@ async fn qp_41_an_aggressive_probe_that_fails_says_one_line() {
     assert!(!readiness(nobody, text, &log).ask().await);
     assert_eq!(log.lines(), 1);
 }
+
+/// Listens and accepts once, then is gone.
+async fn accept_once(address: SocketAddr) {
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    drop(listener.accept().await);
+}
+
+#[tokio::test]
+async fn qp_40_an_aggressive_tcp_probe_wants_successes_in_a_row_too() {
+    let address = upstream::nobody().await;
+    let text = r#"{"tcpSocket":{"port":0},"successThreshold":3}"#;
+    let readiness = readiness(address, text, &Log::silent());
+    let intermittent = async {
+        accept_once(address).await;
+        // Long enough for a poll that is refused.
+        tokio::time::timeout(POLL * 3, std::future::pending::<()>())
+            .await
+            .unwrap_err();
+        accept_once(address).await;
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        for _ in 0..2 {
+            drop(listener.accept().await);
+        }
+    };
+    let (is_ready, ()) = tokio::join!(readiness.ask(), intermittent);
+    assert!(is_ready);
+}

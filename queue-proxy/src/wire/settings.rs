@@ -17,7 +17,7 @@ use tidegate_proxy::normalize::path::{DotSegments, PathPolicy};
 use tidegate_proxy::route::{Domain, Route, RouteTable, Split, TableSettings, VirtualHost};
 
 use crate::limits::{
-    CONNECT_TIMEOUT, FIELDS_MAX, H2_WINDOW_BYTES, HEAD_BYTES_MAX, NEVER, UPSTREAM_IDLE_TIMEOUT,
+    CONNECT_TIMEOUT, FIELDS_MAX, H2_WINDOW_BYTES, HEAD_BYTES_MAX, NEVER, REDIAL, UPSTREAM_IDLE_TIMEOUT,
 };
 
 const APP: &str = "app";
@@ -66,6 +66,7 @@ pub fn snapshot(
     let transport = |protocol| TransportSettings {
         protocol,
         connect_timeout: CONNECT_TIMEOUT,
+        redial: Some(REDIAL),
         idle_timeout: UPSTREAM_IDLE_TIMEOUT,
         ..TransportSettings::default()
     };

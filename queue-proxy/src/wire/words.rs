@@ -72,6 +72,12 @@ pub(super) fn status_of(failure: &Error) -> StatusCode {
 /// Why the application did not answer, in Go's words where it has some.
 fn reason(failure: &Error, app: SocketAddr) -> String {
     match (failure.kind(), cause(failure)) {
+        (Kind::ConnectFailed, Some(cause)) if cause.kind() == io::ErrorKind::TimedOut => {
+            // What the tries have to say ends with how long they took.
+            let text = cause.to_string();
+            let after = text.rsplit_once("after ").map_or("", |(_, after)| after);
+            format!("timed out dialing {app} after {after}")
+        }
         (Kind::ConnectFailed, Some(cause)) => format!("dial tcp {app}: connect: {}", errno(cause)),
         (Kind::ConnectTimeout, _) => format!("dial tcp {app}: i/o timeout"),
         (Kind::UpstreamReset, Some(cause)) if cause.kind() == io::ErrorKind::ConnectionReset => {
@@ -133,6 +139,12 @@ mod tests {
                 "dial tcp 127.0.0.1:8080: connect: connection refused\n",
                 false,
             )),
+        )
+        .await;
+        let silent = io::Error::new(io::ErrorKind::TimedOut, "no answer after 19.73s");
+        check(
+            Error::new(Kind::ConnectFailed).with_source(silent),
+            Some((502, "timed out dialing 127.0.0.1:8080 after 19.73s\n", false)),
         )
         .await;
         check(Error::new(Kind::UpstreamReset), Some((502, "EOF\n", false))).await;
