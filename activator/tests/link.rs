@@ -109,7 +109,7 @@ async fn a_reporter_without_load_sends_no_frame() {
     let batches = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = Arc::clone(&batches);
     let reporter = Reporter::new(registry, "p", move |_: &Arc<Revision>, stat| {
-        seen.lock().unwrap().push(stat)
+        seen.lock().unwrap().push(stat);
     });
     reporter.tick(Instant::now() + Duration::from_secs(1));
     assert_eq!(*batches.lock().unwrap(), []);

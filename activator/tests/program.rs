@@ -25,7 +25,7 @@ use tidegate_testkit::{
     upstream::Upstream,
     wait::{eventually, soon},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 struct NoServices;
 
@@ -85,6 +85,13 @@ async fn pod(gate: &Gate) -> Upstream {
     .await
 }
 
+/// One request that is still to be answered.
+fn requests(address: SocketAddr) -> JoinSet<client::Answer> {
+    [async move { client::get(address, HOST, "/").await }]
+        .into_iter()
+        .collect()
+}
+
 impl Stage {
     async fn start() -> Self {
         let autoscaler = Autoscaler::start().await;
@@ -125,7 +132,7 @@ impl Stage {
 async fn a_request_from_zero_pokes_the_autoscaler_and_is_served_by_the_pod_that_comes() {
     let stage = Stage::start().await;
     let address = stage.address();
-    let request = tokio::spawn(async move { client::get(address, HOST, "/").await });
+    let mut request = requests(address);
     let poke = stage
         .autoscaler
         .frame("the poke", |frame| !frame.messages.is_empty())
@@ -151,7 +158,7 @@ async fn a_request_from_zero_pokes_the_autoscaler_and_is_served_by_the_pod_that_
         .send(Event::Private(key(), endpoints(&[pod.address()])))
         .await
         .unwrap();
-    let answer = soon("the answer", request).await.unwrap();
+    let answer = soon("the answer", request.join_next()).await.unwrap().unwrap();
     assert_eq!((answer.status, &*answer.text()), (StatusCode::OK, "hello"));
     let is_final = |stat: &tidegate_knative::stat::Stat| {
         (stat.average_concurrent_requests, stat.request_count) == (0.0, 0.0)
@@ -197,7 +204,7 @@ async fn a_program_that_is_to_end_is_unhealthy_and_finishes_what_it_has() {
         .await
         .unwrap();
     let address = stage.address();
-    let request = tokio::spawn(async move { client::get(address, HOST, "/").await });
+    let mut request = requests(address);
     eventually("the request at the pod", async || {
         pod.seen()
             .iter()
@@ -205,10 +212,17 @@ async fn a_program_that_is_to_end_is_unhealthy_and_finishes_what_it_has() {
     })
     .await;
     let health = stage.program.health().clone();
-    let stopping = tokio::spawn(stage.program.stop(Duration::ZERO));
+    let mut stopping: JoinSet<_> = [stage.program.stop(Duration::ZERO)].into_iter().collect();
     eventually("it to be unhealthy", async || health.check().is_err()).await;
     gate.open();
-    assert_eq!(soon("the answer", request).await.unwrap().text(), "hello");
-    let outcome = soon("the end", stopping).await.unwrap();
+    assert_eq!(
+        soon("the answer", request.join_next())
+            .await
+            .unwrap()
+            .unwrap()
+            .text(),
+        "hello"
+    );
+    let outcome = soon("the end", stopping.join_next()).await.unwrap().unwrap();
     assert_eq!(outcome.forced, 0);
 }

@@ -7,14 +7,14 @@ use http::Uri;
 use prost::Message as _;
 use tidegate_knative::stat::WireStatMessages;
 use tidegate_testkit::wait::eventually;
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use tokio_tungstenite::tungstenite::Message;
 
 /// Takes reports over a WebSocket. Dropping it closes everything.
 pub(crate) struct Autoscaler {
     url: Uri,
     seen: Arc<Seen>,
-    serving: JoinHandle<()>,
+    _serving: JoinSet<()>,
 }
 
 #[derive(Default)]
@@ -32,11 +32,11 @@ impl Autoscaler {
     pub(crate) fn on(listener: TcpListener) -> Self {
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let seen = Arc::new(Seen::default());
-        let serving = tokio::spawn(serve(listener, Arc::clone(&seen)));
+        let serving = [serve(listener, Arc::clone(&seen))].into_iter().collect();
         Self {
             url: url.parse().unwrap(),
             seen,
-            serving,
+            _serving: serving,
         }
     }
 
@@ -70,12 +70,6 @@ impl Autoscaler {
             found.ok_or_else(|| format!("{frames:?}"))
         })
         .await
-    }
-}
-
-impl Drop for Autoscaler {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 
