@@ -8,6 +8,8 @@ pub mod fixture;
 pub mod serve;
 
 #[cfg(target_os = "linux")]
+pub mod abandon;
+#[cfg(target_os = "linux")]
 pub mod child;
 #[cfg(target_os = "linux")]
 pub mod compare;
@@ -27,3 +29,4 @@ pub mod relay;
 pub mod scale;
 #[cfg(target_os = "linux")]
 mod statistics;
+pub mod slices;

@@ -7,7 +7,7 @@ mod linux {
     use std::path::PathBuf;
 
     use clap::{Parser, Subcommand};
-    use tidegate_bench::{backend, child, compare, idle, load, park, relay, scale, serve};
+    use tidegate_bench::{abandon, backend, child, compare, idle, load, park, relay, scale, serve, slices};
     use tokio::net::TcpListener;
     use tokio::runtime::{Builder, Runtime};
 
@@ -28,6 +28,10 @@ mod linux {
         Compare(compare::Options),
         /// Memory of parked requests, and how soon they are on their way once a replica is ready.
         Park(park::Options),
+        /// Memory while clients give their requests up, of a revision that never becomes ready.
+        Abandon(abandon::Options),
+        /// How well two activators keep a revision's pods busy, each with its slice of them.
+        Slices(slices::Options),
         /// Memory of idle keep-alive connections.
         Idle(idle::Options),
         /// Many services: memory, time to load, time until a change is seen; beside Envoy, by our own control plane.
@@ -66,6 +70,9 @@ mod linux {
         /// The load generator of `compare`.
         #[command(hide = true)]
         Load(load::Plan),
+        /// The clients of `abandon`.
+        #[command(hide = true)]
+        AbandonClient(abandon::ClientOptions),
         /// The clients of `park`.
         #[command(hide = true)]
         ParkClient {
@@ -92,6 +99,9 @@ mod linux {
             Command::Idle(options) => runtime()?.block_on(idle::run(options)),
             Command::Push(options) => runtime()?.block_on(scale::push::run(options)),
             Command::Scale(options) => runtime()?.block_on(scale::run(options)),
+            Command::Abandon(options) => runtime()?.block_on(abandon::run(options)),
+            Command::AbandonClient(told) => runtime()?.block_on(abandon::client(told)),
+            Command::Slices(options) => runtime()?.block_on(slices::run(options)),
             Command::ParkClient { target } => runtime()?.block_on(park::client::run(target)),
             Command::Backend => runtime()?.block_on(serve_backend()),
             Command::Relay {

@@ -1,5 +1,7 @@
 //! How does a test stand in for the autoscaler?
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::sync::{Arc, Mutex};
 
 use futures_util::{SinkExt, StreamExt};

@@ -1,0 +1,179 @@
+//! Does the program as it is deployed follow a Kubernetes API server?
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails there")]
+
+#[path = "support/api.rs"]
+mod api;
+#[path = "support/autoscaler.rs"]
+mod autoscaler;
+
+use std::net::SocketAddr;
+
+use api::{Api, ENDPOINTS, REVISIONS};
+use autoscaler::Autoscaler;
+use http::{Response, StatusCode};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tidegate_testkit::{
+    body,
+    client::{self, Client},
+    program::Program,
+    upstream::Upstream,
+    wait::eventually,
+};
+
+/// The program, an API server and an autoscaler.
+struct Stage {
+    program: Program,
+    ports: [SocketAddr; 2],
+    api: Api,
+    autoscaler: Autoscaler,
+}
+
+const HOST: &str = "hello-00001.default.svc.cluster.local";
+
+impl Stage {
+    async fn start() -> Self {
+        let (api, autoscaler) = (Api::start().await, Autoscaler::start().await);
+        api.put(REVISIONS, revision("hello-00001")).await;
+        let start = Program::new(env!("CARGO_BIN_EXE_tidegate-activator"));
+        let kubeconfig = start.file("kubeconfig", api.kubeconfig());
+        let mut program = start
+            .env("KUBECONFIG", kubeconfig)
+            .env("POD_NAME", "activator-1")
+            .env("POD_IP", "10.0.9.1")
+            .env("SYSTEM_NAMESPACE", "knative-serving")
+            .env("PROBE_FREQUENCY", "10ms")
+            .env("TIDEGATE_TEST_PORTS", "0,0")
+            .env("TIDEGATE_TEST_AUTOSCALER", autoscaler.url().to_string())
+            .env("TIDEGATE_TEST_STOP_DELAY", "10ms")
+            .start();
+        let port = |line: &str| {
+            line.split("listening address=")
+                .nth(1)?
+                .rsplit(':')
+                .next()?
+                .parse()
+                .ok()
+        };
+        let mut ports = [SocketAddr::from(([127, 0, 0, 1], 0)); 2];
+        for address in &mut ports {
+            address.set_port(program.line("a port", port).await);
+        }
+        Self {
+            program,
+            ports,
+            api,
+            autoscaler,
+        }
+    }
+
+    async fn list(&self, pods: &[SocketAddr]) {
+        self.api.put(ENDPOINTS, private(pods)).await;
+    }
+
+    async fn get(&self) -> client::Answer {
+        client::get(self.ports[0], HOST, "/").await
+    }
+}
+
+fn revision(name: &str) -> Value {
+    json!({
+        "apiVersion": "serving.knative.dev/v1", "kind": "Revision",
+        "metadata": {"namespace": "default", "name": name, "uid": "u", "labels": {
+            "serving.knative.dev/configuration": "hello", "serving.knative.dev/service": "hello"}},
+        "spec": {"containerConcurrency": 1, "timeoutSeconds": 60,
+            "containers": [{"image": "hello", "ports": [{"containerPort": 8080}],
+                "readinessProbe": {"tcpSocket": {"port": 0}}}]},
+    })
+}
+
+fn private(pods: &[SocketAddr]) -> Value {
+    let subset = |pod: &SocketAddr| {
+        json!({"notReadyAddresses": [{"ip": pod.ip()}],
+            "ports": [{"name": "http", "port": pod.port(), "protocol": "TCP"}]})
+    };
+    json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"namespace": "default", "name": "hello-00001-private", "labels": {
+            "serving.knative.dev/revision": "hello-00001", "serving.knative.dev/revisionUID": "u",
+            "networking.internal.knative.dev/serviceType": "Private"}},
+        "subsets": pods.iter().map(subset).collect::<Vec<_>>(),
+    })
+}
+
+/// A pod that is ready, and answers with its own name.
+async fn pod(name: &'static str) -> Upstream {
+    Upstream::start(move |request| async move {
+        let is_probe = request.headers().contains_key("k-network-probe");
+        Response::new(body::full(if is_probe { "queue" } else { name }))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn requests_follow_the_pods_that_the_cluster_lists() {
+    let stage = Stage::start().await;
+    let [first, second] = [pod("first").await, pod("second").await];
+    let addresses = [first.address()];
+    let ((), answer) = tokio::join!(stage.list(&addresses), stage.get());
+    assert_eq!(answer.text(), "first", "it waited for the pod");
+    stage.list(&[second.address()]).await;
+    eventually("the other pod", async || stage.get().await.text() == "second").await;
+    let poke = stage
+        .autoscaler
+        .frame("the poke", |frame| !frame.messages.is_empty())
+        .await;
+    assert_eq!(poke.messages[0].name, "hello-00001");
+}
+
+#[tokio::test]
+async fn revisions_come_and_go_with_the_cluster_also_while_nobody_watches() {
+    let stage = Stage::start().await;
+    let unknown = async |name: &str| {
+        let host = format!("{name}.default.svc.cluster.local");
+        let probe = [("k-network-probe", "")];
+        let mut request = client::get_request(&host, "/");
+        request
+            .headers_mut()
+            .insert(probe[0].0, http::HeaderValue::from_static(probe[0].1));
+        // A revision that is known parks the request; one that is not answers at once.
+        let answer = tokio::time::timeout(std::time::Duration::from_millis(200), async {
+            Client::http1(stage.ports[1]).await.call(request).await
+        });
+        answer
+            .await
+            .is_ok_and(|answer| answer.status == StatusCode::NOT_FOUND)
+    };
+    assert!(unknown("other").await && !unknown("hello-00001").await);
+    stage.api.put(REVISIONS, revision("other")).await;
+    eventually("the other revision", async || !unknown("other").await).await;
+    stage.api.delete(REVISIONS, "other").await;
+    eventually("it to be gone", async || unknown("other").await).await;
+    stage.api.lose(REVISIONS, "hello-00001");
+    eventually("the first to be missed", async || unknown("hello-00001").await).await;
+}
+
+#[tokio::test]
+async fn it_tells_the_kubelet_and_ends_when_it_is_told() {
+    let mut stage = Stage::start().await;
+    let kubelet = || {
+        let mut request = client::get_request("10.0.9.1:8012", "/");
+        let agent = http::HeaderValue::from_static("kube-probe/1.33");
+        request.headers_mut().insert("user-agent", agent);
+        request
+    };
+    eventually("health", async || {
+        Client::http1(stage.ports[0]).await.call(kubelet()).await.status == StatusCode::OK
+    })
+    .await;
+    stage.program.signal(Signal::TERM);
+    assert!(stage.program.exit().await.success());
+}
+
+#[tokio::test]
+async fn it_says_what_its_environment_lacks() {
+    let mut program = Program::new(env!("CARGO_BIN_EXE_tidegate-activator")).start();
+    program.line_with("required key POD_IP missing value").await;
+    assert_eq!(program.exit().await.code(), Some(1));
+}
