@@ -18,8 +18,10 @@ use std::{
 };
 
 use http::{Request, Response};
+use pin_project_lite::pin_project;
 use tidegate_proxy::{
     Body, Error,
+    cluster::Endpoint,
     error::{BoxError, Kind},
     layers::timeout::Timers,
     upstream::Target,
@@ -156,22 +158,52 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
 {
     type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
+    type Error = BoxError;
+    type Future = Asking<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> S::Future {
-        let pod = request
-            .extensions()
-            .get::<Target>()
-            .and_then(|target| target.endpoint.clone());
-        if let Some(pod) = pod.filter(|_| self.entry.passthrough_host.is_none()) {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let target = request.extensions().get::<Target>();
+        let pod = target.and_then(|target| target.endpoint.clone());
+        if let Some(pod) = pod.as_ref().filter(|_| self.entry.passthrough_host.is_none()) {
             edit::name_pod(request.headers_mut(), pod.address());
         }
-        self.inner.call(request)
+        Asking {
+            answer: self.inner.call(request),
+            pod,
+        }
+    }
+}
+
+pin_project! {
+    /// What a pod answers; where it does not, the error says which pod that was.
+    struct Asking<F> {
+        #[pin]
+        answer: F,
+        pod: Option<Arc<Endpoint>>,
+    }
+}
+
+impl<F, E> Future for Asking<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<Response<Body>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let pod = this.pod;
+        this.answer.poll(cx).map_err(|error| {
+            let error = Error::from_boxed(error.into());
+            match pod {
+                Some(pod) => words::about(error, pod.address()).into(),
+                None => error.into(),
+            }
+        })
     }
 }
 
