@@ -155,6 +155,16 @@ impl ReadinessProbe {
         })
     }
 
+    /// The same probe, which over HTTP finds out at each attempt whether HTTP/2 is spoken without TLS, and prefers it.
+    #[must_use]
+    pub fn detecting_http2(self) -> Self {
+        let check = match self.check {
+            Check::Http(place, get) => Check::Http(place, get.detecting()),
+            other => other,
+        };
+        Self { check, ..self }
+    }
+
     /// Successful attempts in a row that make a replica ready; at least 1.
     #[must_use]
     pub fn success_threshold(&self) -> u32 {

@@ -142,7 +142,7 @@ fn start(env: Env) -> Result<Running, StartError> {
     if let Some(metrics) = metrics {
         metrics.listen(&mut listeners, FilterChain::plain(of_table(METRICS)))?;
     }
-    if let Some((certificate, chain)) = tls::find(&env.certificates, &env.tls_versions, &http, &log)? {
+    if let Some((certificate, chain)) = tls::find(&env.certificates, &env.tls, &http, &log)? {
         let listener = listeners.open("tls", env.ports.tls, chain)?;
         certificate.follow(listener, &watch, log.clone());
     }

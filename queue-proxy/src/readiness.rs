@@ -19,7 +19,7 @@ use crate::program::log::Log;
 
 mod declared;
 
-pub use declared::{Declared, InvalidProbes};
+pub use declared::{Declared, InvalidProbes, Reading};
 
 /// The probes of a pod, run one execution at a time.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use tidegate_knative::observability::Observability;
 use tidegate_proxy::layers::timeout::Timeouts;
 
 use super::log::Level;
-use super::tls::Versions;
+use super::tls::Terms;
 use crate::limits::QUIET_PERIOD;
-use crate::readiness::{Declared, InvalidProbes};
+use crate::readiness::{Declared, InvalidProbes, Reading};
 
 /// Where the certificate is mounted.
 const CERTIFICATES: &str = "/var/lib/knative/certs";
@@ -35,8 +35,8 @@ pub struct Env {
     pub log_level: Level,
     /// Where its certificate may be.
     pub certificates: PathBuf,
-    /// Which versions of TLS it speaks, or why that is not known; it matters where there is a certificate.
-    pub tls_versions: Result<Versions, EnvError>,
+    /// How it speaks TLS, or why that is not known; it matters where there is a certificate.
+    pub tls: Result<Terms, EnvError>,
     /// How long no request must have come before a drain ends.
     pub quiet: Duration,
     /// How many threads are asked for.
@@ -120,15 +120,18 @@ impl Env {
         vars.text("SERVING_LOGGING_CONFIG")?;
         let level = vars.text("SERVING_LOGGING_LEVEL")?;
         let identity = vars.identity()?;
-        let is_list = vars.bool("ENABLE_MULTI_CONTAINER_PROBES")?;
-        for without_effect in ["ENABLE_HTTP_FULL_DUPLEX", "ENABLE_HTTP2_AUTO_DETECTION"] {
-            vars.bool(without_effect)?;
-        }
+        // It has no effect: here it is always so.
+        vars.bool("ENABLE_HTTP_FULL_DUPLEX")?;
+        let reading = Reading {
+            is_list: vars.bool("ENABLE_MULTI_CONTAINER_PROBES")?,
+            detects_http2: vars.bool("ENABLE_HTTP2_AUTO_DETECTION")?,
+            user_port,
+        };
         let observability = vars.get("OBSERVABILITY_CONFIG").unwrap_or_default();
         let observability = Observability::parse(&observability)
             .map_err(|error| EnvError::Observability(error.to_string()))?;
         let probe = vars.get("SERVING_READINESS_PROBE").unwrap_or_default();
-        let probes = Declared::parse(&probe, is_list, user_port);
+        let probes = Declared::parse(&probe, reading);
         Ok(Self {
             container_concurrency: seconds(Some(concurrency)),
             timeouts: Timeouts::from_seconds(seconds(Some(request)), seconds(response_start), seconds(idle)),
@@ -146,7 +149,7 @@ impl Env {
                 .get("TIDEGATE_CERTIFICATES")
                 .unwrap_or_else(|| CERTIFICATES.to_owned())
                 .into(),
-            tls_versions: Versions::parse(|name| vars.get(name)),
+            tls: Terms::parse(|name| vars.get(name)),
             quiet: vars.int("TIDEGATE_QUIET_SECONDS")?.map_or(QUIET_PERIOD, |quiet| {
                 Duration::from_secs(seconds(Some(quiet)).into())
             }),

@@ -29,29 +29,36 @@ pub enum InvalidProbes {
 
 const HANDLERS: [&str; 4] = ["httpGet", "tcpSocket", "grpc", "exec"];
 
+/// How probes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether there is an array of them, not one object.
+    pub is_list: bool,
+    /// Whether those over HTTP find out if HTTP/2 is spoken.
+    pub detects_http2: bool,
+    /// The user port of their containers.
+    pub user_port: u16,
+}
+
 impl Declared {
-    /// The probes in `text`, of containers whose user port is `user_port`: one object or, where `is_list`, an array. An empty
-    /// text declares none.
+    /// The probes in `text`. An empty text declares none.
     ///
     /// # Errors
     /// A text that cannot be understood.
-    pub fn parse(text: &str, is_list: bool, user_port: u16) -> Result<Vec<Self>, InvalidProbes> {
+    pub fn parse(text: &str, reading: Reading) -> Result<Vec<Self>, InvalidProbes> {
         if text.is_empty() {
             return Ok(Vec::new());
         }
-        let probes = match (serde_json::from_str(text)?, is_list) {
+        let probes = match (serde_json::from_str(text)?, reading.is_list) {
             (Value::Array(probes), true) => probes,
             (_, true) => return Err(InvalidProbes::Shape("an array")),
             (Value::Array(_), false) => return Err(InvalidProbes::Shape("an object")),
             (probe, false) => vec![probe],
         };
-        probes
-            .into_iter()
-            .map(|probe| Self::of(probe, user_port))
-            .collect()
+        probes.into_iter().map(|probe| Self::of(probe, reading)).collect()
     }
 
-    fn of(probe: Value, user_port: u16) -> Result<Self, InvalidProbes> {
+    fn of(probe: Value, reading: Reading) -> Result<Self, InvalidProbes> {
         let has_handler = HANDLERS
             .iter()
             .any(|name| probe.get(name).is_some_and(|handler| !handler.is_null()));
@@ -63,7 +70,14 @@ impl Declared {
         if matches!(probe.handler, ProbeHandler::Exec { .. }) {
             return Ok(Self::Never("exec probe not supported".to_owned()));
         }
-        Ok(match ReadinessProbe::new(&probe, user_port) {
+        let checked = ReadinessProbe::new(&probe, reading.user_port).map(|checked| {
+            if reading.detects_http2 {
+                checked.detecting_http2()
+            } else {
+                checked
+            }
+        });
+        Ok(match checked {
             Ok(checked) if probe.period_seconds == 0 => Self::Aggressive(checked),
             Ok(checked) => Self::Standard(checked),
             Err(invalid) => Self::Never(invalid.to_string()),
@@ -75,9 +89,18 @@ impl Declared {
 mod tests {
     use super::*;
 
+    fn parse(text: &str, is_list: bool) -> Result<Vec<Declared>, InvalidProbes> {
+        let reading = Reading {
+            is_list,
+            detects_http2: false,
+            user_port: 8080,
+        };
+        Declared::parse(text, reading)
+    }
+
     /// The kinds of the declared probes: `aggressive`, `standard`, or why one never succeeds.
     fn check(text: &str, is_list: bool, expected: &[&str]) {
-        let declared = Declared::parse(text, is_list, 8080).unwrap();
+        let declared = parse(text, is_list).unwrap();
         let kinds = declared.iter().map(|declared| match declared {
             Declared::Aggressive(_) => "aggressive",
             Declared::Standard(_) => "standard",
@@ -114,7 +137,7 @@ mod tests {
 
     #[test]
     fn qp_44_garbage_and_the_wrong_shape_are_errors() {
-        let check = |text, is_list| assert!(Declared::parse(text, is_list, 8080).is_err(), "{text}");
+        let check = |text, is_list| assert!(parse(text, is_list).is_err(), "{text}");
         check("[", true);
         check("7", false);
         check(r#"[{"tcpSocket":{"port":8080}}]"#, false);

@@ -13,7 +13,12 @@ fn readiness(app: SocketAddr, text: &str, log: &Log) -> Arc<Readiness> {
     let (drain, watch) = Drain::new();
     // The watch outlives it: nothing here drains.
     drop(drain);
-    let probes = Declared::parse(text, text.starts_with('['), app.port()).unwrap();
+    let reading = Reading {
+        is_list: text.starts_with('['),
+        detects_http2: false,
+        user_port: app.port(),
+    };
+    let probes = Declared::parse(text, reading).unwrap();
     Readiness::new(app, probes, watch, log.clone())
 }
 
