@@ -247,6 +247,9 @@ pub const H2_PREMATURE_RESETS_MAX: u32 = 100;
 pub const H2_ODD_FRAMES_MAX: u32 = 100;
 /// Streams that are remembered as unanswered by the count of frames; of more the oldest are forgotten.
 pub const H2_UNANSWERED_MAX: usize = 1024;
+/// How long a stream of HTTP/2 is young: it sets no timer for a deadline that is more than four times as far away, and above it
+/// does. What it is given for its deadlines stays the same.
+pub const H2_STREAM_YOUTH: Duration = Duration::from_secs(2);
 /// How long a client is left to take the end of an HTTP/2 connection: the GOAWAY, and what it had sent by then.
 pub const H2_FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of what a client still sends after its connection was ended is read and dropped, in bytes: unread it would

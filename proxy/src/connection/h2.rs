@@ -34,10 +34,13 @@ mod request_body;
 mod send;
 mod split;
 mod stream;
+mod watch;
 
 use io::{Metered, Verdict};
 use keep_alive::KeepAlive;
+use link::Link;
 pub(super) use request_body::StreamBody;
+use watch::Watch;
 
 /// Serves streams until the client leaves, it asks for too much, nothing happened for too long, or the drain asks for
 /// the end.
@@ -80,6 +83,7 @@ struct Life<'a> {
     guard: Guard,
     verdict: Verdict,
     streams: Arc<Streams>,
+    watch: Watch,
     requests_left: Option<u32>,
     stage: Stage,
     /// When the stage is looked at again.
@@ -113,6 +117,7 @@ impl<'a> Life<'a> {
             guard,
             verdict,
             streams: Arc::new(Streams::new()),
+            watch: Watch::default(),
             requests_left: settings.requests_per_connection_max.map(Into::into),
             stage: Stage::Open,
             wake: Instant::now(),
@@ -170,8 +175,14 @@ impl<'a> Life<'a> {
     fn start(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         let (proxy, open) = (self.proxy.clone(), Open::of(&self.streams));
         self.requests_left = self.requests_left.map(|left| left.saturating_sub(1));
+        let link = Arc::new(Link::new(self.settings.timeouts.stream_idle));
+        self.watch.add(&link);
+        self.wake = self.watch.until().map_or(self.wake, |until| until.min(self.wake));
         // Made where it stays: a task's future is moved again and again on its way into the runtime, and out of it.
-        let served = Box::write(Box::new_uninit(), stream::serve(request, respond, proxy, open));
+        let served = Box::write(
+            Box::new_uninit(),
+            stream::serve(request, respond, proxy, (link, open)),
+        );
         process::spawn("h2-stream", self.guard.clone(), Box::into_pin(served));
     }
 
@@ -223,6 +234,7 @@ impl<'a> Life<'a> {
     /// What the time says, and when to look again.
     fn due(&mut self) -> Due {
         let (now, timeouts) = (Instant::now(), &self.settings.timeouts);
+        self.watch.look(now);
         let idle_since = self.streams.idle_since();
         let (due, wake) = match self.stage {
             Stage::Open => {
@@ -244,7 +256,8 @@ impl<'a> Life<'a> {
         // A drain with open streams is looked at now and then, as their end wakes nobody here.
         self.wake = match self.stage {
             Stage::Draining(_) => wake.min(now + limits::H2_FAREWELL_TIMEOUT),
-            Stage::Open | Stage::Ending => wake,
+            Stage::Open => self.watch.until().map_or(wake, |until| until.min(wake)),
+            Stage::Ending => wake,
         };
         Due::NotYet
     }

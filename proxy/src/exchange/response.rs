@@ -38,6 +38,8 @@ pub(super) enum Received {
 #[derive(Debug)]
 pub(super) struct Download {
     stream: RecvStream,
+    /// Whether it was at its end when it was looked at last, after each frame: looking takes the lock of its connection.
+    ended: bool,
     /// How much is still to come, where `Content-Length` says it.
     declared: Option<u64>,
 }
@@ -126,7 +128,11 @@ impl Received {
     pub(super) fn of_h2(head: &Parts, stream: RecvStream) -> Self {
         let length = head.headers.get(CONTENT_LENGTH);
         let declared = length.and_then(|length| length.to_str().ok()?.parse().ok());
-        Self::H2(Download { stream, declared })
+        Self::H2(Download {
+            ended: stream.is_end_stream(),
+            stream,
+            declared,
+        })
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -148,7 +154,7 @@ impl Received {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::H1(body) => body.is_end_stream(),
-            Self::H2(body) => body.stream.is_end_stream(),
+            Self::H2(body) => body.ended,
             Self::Nothing => true,
         }
     }
@@ -161,12 +167,14 @@ impl Download {
                 if let Some(declared) = &mut self.declared {
                     *declared = declared.saturating_sub(data.len() as u64);
                 }
+                self.ended = self.stream.is_end_stream();
                 let released = self.stream.flow_control().release_capacity(data.len());
                 Poll::Ready(Some(released.map(|()| Frame::data(data)).map_err(of_h2)))
             }
             Some(Err(error)) => Poll::Ready(Some(Err(of_h2(error)))),
             None => {
                 let trailers = ready!(self.stream.poll_trailers(cx)).map_err(of_h2).transpose();
+                self.ended = !matches!(trailers, Some(Err(_)));
                 Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
             }
         }

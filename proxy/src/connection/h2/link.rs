@@ -8,6 +8,7 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
 use crate::clock;
+use crate::config::limits;
 use crate::connection::Patience;
 use crate::connection::alarm::Alarm;
 use crate::error::Kind;
@@ -24,6 +25,10 @@ pub(super) struct Link {
     awaited: AtomicBool,
     /// Whether the response has ended.
     answered: AtomicBool,
+    /// Whether it has lasted so long that its timers are worth their while.
+    grown: AtomicBool,
+    /// Who sends the response.
+    task: AtomicWaker,
     body: AtomicWaker,
     patience: Patience,
 }
@@ -37,6 +42,8 @@ impl Link {
             responding: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             answered: AtomicBool::new(false),
+            grown: AtomicBool::new(false),
+            task: AtomicWaker::new(),
             body: AtomicWaker::new(),
             patience: Patience::new(idle),
         }
@@ -85,6 +92,13 @@ impl Link {
         };
         let mut end = self.last_moved().max(since) + limit;
         while end > clock::now() {
+            if self.is_young(end) {
+                self.task.register(cx.waker());
+                // It may have grown up meanwhile.
+                if self.is_young(end) {
+                    return Poll::Pending;
+                }
+            }
             ready!(alarm.poll(cx, end));
             let anew = self.last_moved().max(since) + limit;
             if anew <= end {
@@ -93,6 +107,18 @@ impl Link {
             end = anew;
         }
         Poll::Ready(())
+    }
+
+    /// Whether nobody has to set a timer for `deadline` yet: whoever is registered here is woken in time.
+    pub(super) fn is_young(&self, deadline: Instant) -> bool {
+        !self.grown.load(Ordering::Acquire) && deadline >= self.began + limits::H2_STREAM_YOUTH * 4
+    }
+
+    /// Has both directions set the timers that they need.
+    pub(super) fn grow_up(&self) {
+        self.grown.store(true, Ordering::Release);
+        self.task.wake();
+        self.body.wake();
     }
 
     /// Notes whether somebody waits for more of the request.
@@ -130,9 +156,21 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    async fn a_young_stream_sets_no_timer() {
+        let limit = limits::H2_STREAM_YOUTH * 4;
+        let (link, mut alarm) = (Link::new(Some(limit)), Alarm::default());
+        let since = Instant::now();
+        // It is looked at when somebody else's timer fires, and not before.
+        let idle = poll_fn(|cx| link.poll_idle(cx, &mut alarm));
+        assert!(tokio::time::timeout(2 * limit, idle).await.is_ok());
+        assert_eq!(since.elapsed().as_secs(), 2 * limit.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_stream_is_idle_when_nothing_has_moved_for_the_whole_time() {
         let limit = Duration::from_secs(10);
         let (link, mut alarm) = (Link::new(Some(limit)), Alarm::default());
+        link.grow_up();
         let mut idle = async || poll_fn(|cx| link.poll_idle(cx, &mut alarm)).await;
         let almost = Duration::from_secs(9);
         for _moved in 0..3 {

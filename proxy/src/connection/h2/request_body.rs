@@ -23,6 +23,8 @@ use crate::respond::Dialect;
 /// A stream's request body; its window opens as the body is read.
 pub(crate) struct StreamBody {
     stream: RecvStream,
+    /// Whether it was at its end when it was looked at last, after each frame: looking takes the lock of its connection.
+    ended: bool,
     declared: Option<u64>,
     link: Arc<Link>,
     interim: Interim,
@@ -66,6 +68,7 @@ impl StreamBody {
         };
         let whole = settings.timeouts.request.map(|limit| link.began() + limit);
         Self {
+            ended: stream.is_end_stream(),
             stream,
             declared: declared.and_then(|length| length.to_str().ok()?.parse().ok()),
             link,
@@ -94,6 +97,7 @@ impl StreamBody {
         match data {
             Some(Ok(data)) => {
                 self.came(data.len());
+                self.ended = self.stream.is_end_stream();
                 let released = self.stream.flow_control().release_capacity(data.len());
                 Poll::Ready(Some(released.map(|()| Frame::data(data)).map_err(lost)))
             }
@@ -102,6 +106,7 @@ impl StreamBody {
                 let Poll::Ready(trailers) = self.stream.poll_trailers(cx) else {
                     return self.poll_waiting(cx);
                 };
+                self.ended = trailers.is_ok();
                 Poll::Ready(self.checked(trailers).transpose())
             }
         }
@@ -150,6 +155,9 @@ impl StreamBody {
             let Some(next) = late.into_iter().chain(permit).min() else {
                 return Poll::Pending;
             };
+            if self.link.is_young(next) {
+                return Poll::Pending;
+            }
             ready!(self.alarm.poll(cx, next));
             if permit == Some(next) {
                 self.permission = Permission::Given;
@@ -174,7 +182,7 @@ impl StreamBody {
     }
 
     pub(in super::super) fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.ended
     }
 
     pub(in super::super) fn size_hint(&self) -> SizeHint {

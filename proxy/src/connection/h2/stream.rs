@@ -39,12 +39,11 @@ pub(super) fn serve(
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
     proxy: Proxy,
-    open: Open,
+    (link, open): (Arc<Link>, Open),
 ) -> impl Future<Output = ()> + Send {
     async move {
         let (mut head, body) = request.into_parts();
         let settings = proxy.peer().http();
-        let link = Arc::new(Link::new(settings.timeouts.stream_idle));
         let mut stream = Stream::new(respond, Arc::clone(&link));
         if stream.is_reset().await {
             // Nothing was done for it yet, and nothing will be (rapid reset).

@@ -324,7 +324,9 @@ async fn a_drain_does_not_wait_for_a_client_that_says_nothing() {
 /// It is allocated for each stream.
 #[test]
 fn the_future_of_a_stream_stays_small() {
-    fn size<F>(_serve: impl Fn(Request<RecvStream>, SendResponse<Bytes>, Proxy, Open) -> F) -> usize {
+    fn size<F>(
+        _serve: impl Fn(Request<RecvStream>, SendResponse<Bytes>, Proxy, (Arc<Link>, Open)) -> F,
+    ) -> usize {
         size_of::<F>()
     }
     let size = size(super::stream::serve);
