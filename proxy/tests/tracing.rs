@@ -18,7 +18,9 @@ use prost::Message;
 use support::{Front, HOST};
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::drain::Drain;
-use tidegate_proxy::observe::trace::{ClientContext, Collector, Exporter, Tracing, TracingSettings};
+use tidegate_proxy::observe::trace::{
+    ClientContext, Collector, Exporter, FieldBegins, Tracing, TracingSettings,
+};
 use tidegate_proxy::process;
 use tidegate_testkit::body::{fed, full};
 use tidegate_testkit::client::{Client, get, get_request};
@@ -242,6 +244,34 @@ async fn what_is_not_sampled_leaves_no_span_and_says_so() {
     front.at_rest().await;
     let seen = upstream.seen();
     assert!(seen[0].header("traceparent").expect("a context").ends_with("-00"));
+    let (collector, spans) = collector(0).await;
+    flush(exporter, by_http(&collector)).await;
+    spans.become_many(2).await;
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_traced_leaves_no_span_and_keeps_its_context() {
+    let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+    let untraced = FieldBegins {
+        name: http::header::USER_AGENT,
+        with: "probe/",
+    };
+    let settings = TracingSettings {
+        untraced: vec![untraced],
+        ..TracingSettings::new("test")
+    };
+    let (tracing, exporter) = Tracing::new(settings);
+    let front = Front::speaking(traced(&tracing), upstream.address());
+    let mut client = Client::http1(front.address).await;
+    for agent in ["probe/1", "a probe/1"] {
+        let mut request = with_parent(PARENT);
+        request.headers_mut().insert("user-agent", agent.parse().unwrap());
+        client.call(request).await;
+    }
+    front.at_rest().await;
+    let seen = upstream.seen();
+    assert_eq!(seen[0].header("traceparent"), Some(PARENT));
+    assert_ne!(seen[1].header("traceparent"), Some(PARENT));
     let (collector, spans) = collector(0).await;
     flush(exporter, by_http(&collector)).await;
     spans.become_many(2).await;

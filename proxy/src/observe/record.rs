@@ -166,7 +166,9 @@ impl Record {
         if self.http().request_id.response == RequestIdResponse::Set {
             self.progress().echo = request.headers().get(X_REQUEST_ID).cloned();
         }
-        if let Some(tracing) = &self.http().tracing {
+        if let Some(tracing) = &self.http().tracing
+            && tracing.takes(request.headers())
+        {
             let part = tracing.begin(request.headers_mut());
             self.progress().trace = Some(part);
         }

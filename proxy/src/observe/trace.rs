@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::header::{HeaderMap, HeaderName, USER_AGENT};
+use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use metrics::counter;
 use tokio::sync::mpsc;
 
@@ -50,6 +50,19 @@ pub struct TracingSettings {
     pub client: ClientContext,
     /// Attributes that the span of a request has beside its own. Default: none.
     pub tags: Vec<Tag>,
+    /// What tells of the service beside its name. Default: nothing.
+    pub resource: Vec<(String, String)>,
+    /// Requests with one of these leave no span, and their context passes through as it came. Default: there are none.
+    pub untraced: Vec<FieldBegins>,
+}
+
+/// A field whose first value begins like this, and is not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldBegins {
+    /// Its name.
+    pub name: HeaderName,
+    /// What it begins with; an empty text is the beginning of every value.
+    pub with: &'static str,
 }
 
 /// An attribute of a request's span.
@@ -96,6 +109,8 @@ impl TracingSettings {
             sample_per_million: MILLION,
             client: ClientContext::default(),
             tags: Vec::new(),
+            resource: Vec::new(),
+            untraced: Vec::new(),
         }
     }
 }
@@ -128,7 +143,8 @@ impl Tracing {
     #[must_use]
     pub fn new(settings: TracingSettings) -> (Self, Exporter) {
         let (queue, spans) = mpsc::channel(limits::SPAN_QUEUE);
-        let service_name = settings.service_name.clone();
+        let mut resource = vec![("service.name".to_owned(), settings.service_name.clone())];
+        resource.extend(settings.resource.iter().cloned());
         let shared = Shared {
             settings,
             queue,
@@ -137,7 +153,7 @@ impl Tracing {
         let tracing = Self {
             shared: Arc::new(shared),
         };
-        (tracing, Exporter::new(spans, service_name))
+        (tracing, Exporter::new(spans, resource))
     }
 
     /// Whether anybody else makes spans with this: another clone of it.
@@ -160,6 +176,18 @@ impl Tracing {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request with these fields leaves spans.
+    pub(crate) fn takes(&self, headers: &HeaderMap) -> bool {
+        let mut untraced = self.shared.settings.untraced.iter();
+        !untraced.any(|field| {
+            let value = headers
+                .get(&field.name)
+                .map(HeaderValue::as_bytes)
+                .unwrap_or_default();
+            !value.is_empty() && value.starts_with(field.with.as_bytes())
+        })
     }
 
     /// Takes a request up: its part of a trace, which the fields tell its upstream from now on.

@@ -19,15 +19,16 @@ pub struct Exporter {
     spans: mpsc::Receiver<Span>,
     /// What was taken from the queue and not yet by the collector.
     batch: Vec<Span>,
-    service_name: String,
+    /// What the spans are told to be of.
+    resource: Vec<(String, String)>,
 }
 
 impl Exporter {
-    pub(super) fn new(spans: mpsc::Receiver<Span>, service_name: String) -> Self {
+    pub(super) fn new(spans: mpsc::Receiver<Span>, resource: Vec<(String, String)>) -> Self {
         Self {
             spans,
             batch: Vec::new(),
-            service_name,
+            resource,
         }
     }
 
@@ -105,7 +106,11 @@ impl Exporter {
         ExportRequest {
             resource_spans: vec![ResourceSpans {
                 resource: Some(Resource {
-                    attributes: vec![attribute("service.name", self.service_name.as_str())],
+                    attributes: self
+                        .resource
+                        .iter()
+                        .map(|(key, value)| attribute(key, value.as_str()))
+                        .collect(),
                 }),
                 scope_spans: vec![ScopeSpans {
                     scope: Some(scope),
@@ -143,7 +148,7 @@ async fn send(collector: &Collector, message: &[u8]) -> bool {
 impl fmt::Debug for Exporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exporter")
-            .field("service_name", &self.service_name)
+            .field("resource", &self.resource)
             .finish_non_exhaustive()
     }
 }
