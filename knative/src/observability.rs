@@ -16,6 +16,8 @@ pub struct Observability {
     pub request_metrics: Export,
     /// How spans are exported.
     pub tracing: Export,
+    /// About how many of a million requests are traced.
+    pub sample_per_million: u32,
 }
 
 /// Where numbers or spans go.
@@ -83,6 +85,7 @@ impl Observability {
             logs_probes: boolean(&fields, "enableProbeRequestLog")?,
             request_metrics: export(&fields, "requestMetrics")?,
             tracing: export(&fields, "tracing")?,
+            sample_per_million: sampling(&fields)?,
         })
     }
 }
@@ -128,6 +131,21 @@ fn export(fields: &Map<String, Value>, name: &'static str) -> Result<Export, Obs
     Ok(Export { protocol, endpoint })
 }
 
+/// `samplingRate`, a share from 0 to 1.
+fn sampling(fields: &Map<String, Value>) -> Result<u32, ObservabilityError> {
+    let rate = field(fields, "tracing").and_then(|tracing| field(tracing.as_object()?, "samplingRate"));
+    let Some(rate) = rate else { return Ok(0) };
+    let rate = rate.as_f64().ok_or(wrong("samplingRate", "a number"))?;
+    // Never negative, never above a million.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is clamped"
+    )]
+    let per_million = (rate.clamp(0.0, 1.0) * 1e6).round() as u32;
+    Ok(per_million)
+}
+
 fn wrong(field: &'static str, wanted: &'static str) -> ObservabilityError {
     ObservabilityError::Field { field, wanted }
 }
@@ -169,6 +187,17 @@ mod tests {
         );
         let own = parse(r#"{"enableRequestLog":true,"requestLogTemplate":"{{.TraceID}}"}"#);
         assert_eq!(own.request_log, "{{.TraceID}}");
+    }
+
+    #[test]
+    fn the_share_of_what_is_traced_stays_in_its_bounds() {
+        let check = |rate: &str, expected| {
+            let said = format!(r#"{{"tracing":{{"samplingRate":{rate}}}}}"#);
+            assert_eq!(parse(&said).sample_per_million, expected, "{rate}");
+        };
+        check("0.1", 100_000);
+        check("7", 1_000_000);
+        check("-1", 0);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tidegate_proxy::listener::chain::FilterChain;
 use tidegate_proxy::process::{self, Workers};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::Sidecar;
@@ -34,6 +35,7 @@ pub mod log;
 mod metrics;
 mod side;
 mod tls;
+mod traces;
 
 use env::{Env, EnvError, Identity};
 use listeners::{Listeners, OpenError};
@@ -96,6 +98,7 @@ struct Running {
     admin: Admin,
     drain: Drain,
     workers: Workers,
+    spans: Option<JoinHandle<()>>,
     log: Log,
 }
 
@@ -134,8 +137,13 @@ fn start(env: Env) -> Result<Running, StartError> {
     let page = Page::new(&loads);
     let config = Handle::new(snapshot(&wire, &admin, &page));
 
+    let service = env.otel_service_name.as_deref();
+    let traces = traces::start(&env.observability, (identity, service), &watch, &log);
     let mut listeners = Listeners::new(workers, log.clone());
-    let http = settings::http();
+    let http = HttpSettings {
+        tracing: traces.as_ref().map(|traces| traces.tracing.clone()),
+        ..settings::http()
+    };
     listeners.open("main", env.ports.main, FilterChain::plain(http.clone()))?;
     listeners.open(ADMIN, env.ports.admin, FilterChain::plain(of_table(ADMIN)))?;
     listeners.open(STATS, env.ports.stats, FilterChain::plain(of_table(STATS)))?;
@@ -153,6 +161,7 @@ fn start(env: Env) -> Result<Running, StartError> {
         admin,
         drain,
         workers,
+        spans: traces.map(|traces| traces.sending),
         log,
     })
 }
@@ -214,6 +223,10 @@ impl Running {
         }
         self.drain.finish(CONNECTIONS_DRAIN_TIMEOUT).await;
         let panicked = self.workers.join();
+        if let Some(spans) = self.spans {
+            // Bounded by itself; whether all were taken is not ours to mend.
+            drop(spans.await);
+        }
         if let Some(log) = &self.wire.request_log {
             log.flush(LOG_FLUSH_TIMEOUT);
         }

@@ -60,9 +60,6 @@ fn target(identity: &Identity) -> String {
         pod,
         ..
     } = identity;
-    let name = [service, configuration, revision, pod]
-        .into_iter()
-        .find(|name| !name.is_empty());
     let labels = [
         ("container_name", "queue-proxy"),
         ("k8s_namespace_name", namespace),
@@ -71,7 +68,7 @@ fn target(identity: &Identity) -> String {
         ("kn_revision_name", revision),
         ("kn_service_name", service),
         ("service_instance_id", pod),
-        ("service_name", name.map_or("", String::as_str)),
+        ("service_name", identity.service_name()),
         ("service_version", env!("CARGO_PKG_VERSION")),
     ];
     let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());

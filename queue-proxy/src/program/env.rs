@@ -31,6 +31,8 @@ pub struct Env {
     pub identity: Identity,
     /// What it writes and measures about requests.
     pub observability: Observability,
+    /// What it is called in spans, where that was said.
+    pub otel_service_name: Option<String>,
     /// From which level on it logs.
     pub log_level: Level,
     /// Where its certificate may be.
@@ -71,6 +73,18 @@ pub struct Identity {
     pub pod: String,
     /// The pod's address.
     pub pod_ip: String,
+}
+
+impl Identity {
+    /// What it is called in spans and numbers: the largest thing that has a name.
+    #[must_use]
+    pub fn service_name(&self) -> &str {
+        let names = [&self.service, &self.configuration, &self.revision, &self.pod];
+        names
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .map_or("", String::as_str)
+    }
 }
 
 /// Why the sidecar cannot start with what it is told.
@@ -144,6 +158,7 @@ impl Env {
             probes: probes.map_err(|error: InvalidProbes| EnvError::Probe(error.to_string()))?,
             identity,
             observability,
+            otel_service_name: vars.get("OTEL_SERVICE_NAME").filter(|name| !name.is_empty()),
             log_level: Level::parse(&level).unwrap_or(Level::Info),
             certificates: vars
                 .get("TIDEGATE_CERTIFICATES")

@@ -13,3 +13,4 @@ mod start;
 mod stats;
 mod timeouts;
 mod tls;
+mod traces;

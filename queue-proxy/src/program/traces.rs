@@ -1,0 +1,78 @@
+//! Which spans does the sidecar leave, and where do they go?
+
+use http::HeaderName;
+use http::header::USER_AGENT;
+use tidegate_knative::headers::{KUBE_PROBE_USER_AGENT_PREFIX, KUBELET_PROBE, NETWORK_PROBE};
+use tidegate_knative::observability::{Observability, Protocol};
+use tidegate_proxy::drain::Watch;
+use tidegate_proxy::observe::trace::{Collector, CollectorError, FieldBegins, Tracing, TracingSettings};
+use tidegate_proxy::process;
+use tokio::task::JoinHandle;
+
+use super::env::Identity;
+use super::log::Log;
+
+/// Tracing, and who sends its spans.
+#[derive(Debug)]
+pub(super) struct Traces {
+    pub(super) tracing: Tracing,
+    /// Over once the last spans are sent, after the drain.
+    pub(super) sending: JoinHandle<()>,
+}
+
+/// Starts to trace, where the operator wants it and there is a way; requests are served in any case.
+pub(super) fn start(
+    observability: &Observability,
+    (identity, service): (&Identity, Option<&str>),
+    watch: &Watch,
+    log: &Log,
+) -> Option<Traces> {
+    let (wanted, endpoint) = (&observability.tracing, observability.tracing.endpoint.as_str());
+    if observability.sample_per_million == 0 {
+        return None;
+    }
+    let collector = match wanted.protocol {
+        Protocol::None => return None,
+        Protocol::Grpc => Collector::grpc(endpoint).map_err(|error: CollectorError| error.to_string()),
+        Protocol::Http => Collector::http(endpoint).map_err(|error| error.to_string()),
+        Protocol::Stdout | Protocol::Prometheus => Err("there is no such protocol here".to_owned()),
+    };
+    let collector = collector
+        .inspect_err(|error| log.error(format_args!("requests are not traced: {error}")))
+        .ok()?;
+    let (tracing, exporter) = Tracing::new(TracingSettings {
+        sample_per_million: observability.sample_per_million,
+        resource: resource(identity),
+        untraced: probes(),
+        ..TracingSettings::new(service.unwrap_or_else(|| identity.service_name()))
+    });
+    let sending = process::spawn("spans", watch.unguarded(), exporter.run(collector, watch.clone()));
+    Some(Traces { tracing, sending })
+}
+
+/// What is nobody's request (Knative networking `http/header`, `IsProbe`).
+fn probes() -> Vec<FieldBegins> {
+    let begins = |name, with| FieldBegins { name, with };
+    vec![
+        begins(USER_AGENT, KUBE_PROBE_USER_AGENT_PREFIX),
+        begins(HeaderName::from_static(KUBELET_PROBE), ""),
+        begins(HeaderName::from_static(NETWORK_PROBE), ""),
+    ]
+}
+
+fn resource(identity: &Identity) -> Vec<(String, String)> {
+    let attributes = [
+        ("container.name", "queue-proxy"),
+        ("k8s.namespace.name", identity.namespace.as_str()),
+        ("k8s.pod.name", &identity.pod),
+        ("kn.configuration.name", &identity.configuration),
+        ("kn.revision.name", &identity.revision),
+        ("kn.service.name", &identity.service),
+        ("service.instance.id", &identity.pod),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+    ];
+    let present = attributes.into_iter().filter(|(_, value)| !value.is_empty());
+    present
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
