@@ -55,6 +55,8 @@ pub mod world;
 
 pub mod steering;
 
+pub mod certificates;
+
 pub mod program;
 
 pub mod slice;

@@ -2,6 +2,7 @@
 //! is told to end.
 
 mod domain;
+mod encrypted;
 pub mod env;
 mod listeners;
 pub mod network;
@@ -24,6 +25,7 @@ use tidegate_proxy::{
     layers::Layers,
     listener::{BindError, chain::ChainError},
     process::{self, Workers},
+    tls::{TlsError, identity::Identity},
 };
 use tokio::sync::{self, mpsc};
 
@@ -52,6 +54,8 @@ pub struct Settings {
     pub own: IpAddr,
     /// Where it listens.
     pub ports: Vec<u16>,
+    /// Where it listens for TLS, where pods are connected to over TLS too.
+    pub tls_port: u16,
     /// Where the autoscaler listens.
     pub autoscaler: Uri,
     /// How the names of the cluster's services end.
@@ -86,6 +90,14 @@ pub enum StartError {
     /// The system refused a thread.
     #[error("threads cannot be started: {0}")]
     Threads(#[from] io::Error),
+    /// What it is to show does not go together.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The cluster asks for TLS, and there is nothing to show.
+    #[error(
+        "system-internal-tls is enabled, and there is no secret routing-serving-certs with tls.crt and tls.key"
+    )]
+    NoCertificate,
     /// Nobody tells of the cluster any more.
     #[error("the cluster is not told of any more")]
     Blind,
@@ -109,11 +121,9 @@ impl Program {
         let health = Health::default();
         let link = Link::start(settings.autoscaler.clone(), health.clone(), &watch);
         let reporter = Reporter::new(Arc::clone(&registry), settings.pod_name.clone(), link);
-        let steering = Steering::new(
-            steering_settings(&settings, world),
-            Arc::clone(&directory),
-            watch.clone(),
-        );
+        let (shows, shown) = sync::watch::channel(None);
+        let steering_settings = steering_settings(&settings, world, shows);
+        let steering = Steering::new(steering_settings, Arc::clone(&directory), watch.clone());
         let (synced, mut is_synced) = sync::watch::channel(false);
         process::spawn("steering", watch.unguarded(), steering.run(events, synced));
         is_synced
@@ -129,7 +139,15 @@ impl Program {
             (),
         );
         let config = Handle::new(wire::snapshot(Layers::new(layer)));
-        let listeners = listeners::open(&settings.ports, settings.workers)?;
+        let mut listeners = listeners::open(&settings.ports, settings.workers)?;
+        if settings.network.is_encrypted {
+            listeners.push(encrypted::open(
+                settings.tls_port,
+                settings.workers,
+                shown,
+                &watch,
+            )?);
+        }
         let addresses = listeners.iter().map(|listener| listener.address()).collect();
         let workers = listeners::serve(listeners, settings.workers, &config, &watch)?;
         let forced = watch.forced();
@@ -180,7 +198,11 @@ impl Program {
     }
 }
 
-fn steering_settings(settings: &Settings, world: Arc<dyn World>) -> steering::Settings {
+fn steering_settings(
+    settings: &Settings,
+    world: Arc<dyn World>,
+    shows: sync::watch::Sender<Option<Identity>>,
+) -> steering::Settings {
     steering::Settings {
         own: settings.own,
         mesh: settings.network.mesh,
@@ -188,5 +210,6 @@ fn steering_settings(settings: &Settings, world: Arc<dyn World>) -> steering::Se
         pace: settings.pace,
         ask: Arc::new(ask::Plain),
         world,
+        encrypted: settings.network.is_encrypted.then_some(shows),
     }
 }

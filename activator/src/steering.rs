@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
 use tidegate_knative::names::child_name;
-use tidegate_proxy::{cluster::Cluster, drain::Watch, process};
+use tidegate_proxy::{cluster::Cluster, drain::Watch, process, tls::identity::Identity};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
         endpoints::{Endpoints, backends, senders},
         watch::{Pace, Watcher},
     },
+    certificates::Certificates,
     directory::{Directory, Entry},
     limits::WAIT_MAX,
     slice::infer_index,
@@ -41,14 +42,19 @@ pub struct Settings {
     pub ask: Arc<dyn Ask>,
     /// Where services are found.
     pub world: Arc<dyn World>,
+    /// Where pods are connected to over TLS: who is told of the certificate that the program shows itself.
+    pub encrypted: Option<watch::Sender<Option<Identity>>>,
 }
 
 /// Follows the cluster.
 pub struct Steering {
     settings: Settings,
     directory: Arc<Directory>,
-    /// How pods are connected to.
-    cluster: Arc<Cluster>,
+    /// How pods are connected to in the clear.
+    plain: Arc<Cluster>,
+    /// How those of each namespace are connected to over TLS.
+    encrypted: HashMap<String, Arc<Cluster>>,
+    certificates: Certificates,
     known: HashMap<Key, Known>,
     watch: Watch,
 }
@@ -75,7 +81,9 @@ impl Steering {
         Self {
             settings,
             directory,
-            cluster: wire::plain_cluster(),
+            plain: wire::plain_cluster(),
+            encrypted: HashMap::new(),
+            certificates: Certificates::default(),
             known: HashMap::new(),
             watch,
         }
@@ -107,38 +115,80 @@ impl Steering {
             }
             // Whoever sent to it goes on as it did.
             Event::PublicGone(key) => self.forget(&key, |known| known.public = None),
+            Event::Secret(secret) => {
+                self.certificates.set_secret(secret);
+                self.certified();
+            }
+            Event::Bundle(name, texts) => {
+                self.certificates.set_bundle(&name, texts);
+                self.certified();
+            }
             Event::Synced => {}
         }
     }
 
+    /// Believes whom there is to believe now, in connections to come, and shows what there is to show.
+    fn certified(&mut self) {
+        let Some(shown) = &self.settings.encrypted else {
+            return;
+        };
+        match self.certificates.identity() {
+            Some(Ok(identity)) => _ = shown.send_replace(Some(identity)),
+            Some(Err(error)) => tracing::error!(%error, "the certificate is not replaced"),
+            None => tracing::error!("there is no certificate any more; the last one stays"),
+        }
+        self.encrypted.clear();
+        let keys: Vec<Key> = self.known.keys().cloned().collect();
+        for key in keys {
+            self.enter(&key);
+        }
+    }
+
+    /// How the pods of this namespace are connected to.
+    fn cluster(&mut self, namespace: &str) -> Arc<Cluster> {
+        if self.settings.encrypted.is_none() {
+            return Arc::clone(&self.plain);
+        }
+        let certificates = &self.certificates;
+        let cluster = self
+            .encrypted
+            .entry(namespace.to_owned())
+            .or_insert_with(|| certificates.cluster(namespace));
+        Arc::clone(cluster)
+    }
+
+    /// Lets requests find the revision of this name, as it is known now.
+    fn enter(&mut self, key: &Key) {
+        let cluster = self.cluster(&key.namespace);
+        let known = self.known.get(key);
+        let Some(steered) = known.and_then(|known| known.revision.as_ref()) else {
+            return;
+        };
+        self.directory.insert(Entry {
+            revision: Arc::clone(steered.tracker.revision()),
+            timeouts: steered.facts.timeouts,
+            cluster,
+            passthrough_host: self.settings.passthrough_host(key),
+        });
+    }
+
     fn revision(&mut self, facts: RevisionFacts) {
         let key = facts.key.clone();
-        let known = self.known.entry(key.clone()).or_default();
-        let tracker = match known.revision.take() {
-            // What cannot change of a revision has not; one that was made anew under its name has another limit.
-            Some(steered) if steered.facts.is_same_revision(&facts) => {
-                let tracker = Arc::clone(&steered.tracker);
-                known.revision = Some(Steered { facts, ..steered });
-                tracker
-            }
-            _ => {
-                let revision = Revision::new(settings(&facts));
-                let tracker = Arc::new(Tracker::new(revision, Ports::Same));
-                known.revision = Some(Steered {
-                    facts,
-                    tracker: Arc::clone(&tracker),
-                    watcher: None,
-                });
-                tracker
-            }
+        let ports = match self.settings.encrypted {
+            Some(_) => Ports::Tls,
+            None => Ports::Same,
         };
-        let Some(steered) = &known.revision else { return };
-        self.directory.insert(Entry {
-            revision: Arc::clone(tracker.revision()),
-            timeouts: steered.facts.timeouts,
-            cluster: Arc::clone(&self.cluster),
-            passthrough_host: self.settings.passthrough_host(&key),
+        let known = self.known.entry(key.clone()).or_default();
+        known.revision = Some(match known.revision.take() {
+            // What cannot change of a revision has not; one that was made anew under its name has another limit.
+            Some(steered) if steered.facts.is_same_revision(&facts) => Steered { facts, ..steered },
+            _ => Steered {
+                tracker: Arc::new(Tracker::new(Revision::new(settings(&facts)), ports)),
+                facts,
+                watcher: None,
+            },
         });
+        self.enter(&key);
         self.share(&key);
         self.tell_watcher(&key);
     }

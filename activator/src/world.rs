@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
-use crate::backends::endpoints::{Endpoints, Service};
+use crate::{
+    backends::endpoints::{Endpoints, Service},
+    certificates::Secret,
+};
 
 pub mod revision;
 
@@ -35,6 +38,10 @@ pub enum Event {
     Public(Key, Endpoints),
     /// Who sends requests to a revision is not listed any more.
     PublicGone(Key),
+    /// The secret with the program's own certificate is there or has changed, or is not there any more.
+    Secret(Option<Secret>),
+    /// The ConfigMap of this name holds certificates of authorities, or not any more.
+    Bundle(String, Option<Vec<String>>),
     /// All that was there when the program started has been told.
     Synced,
 }

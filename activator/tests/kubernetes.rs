@@ -44,7 +44,7 @@ impl Stage {
             .env("POD_IP", "10.0.9.1")
             .env("SYSTEM_NAMESPACE", "knative-serving")
             .env("PROBE_FREQUENCY", "10ms")
-            .env("TIDEGATE_TEST_PORTS", "0,0")
+            .env("TIDEGATE_TEST_PORTS", "0,0,0")
             .env("TIDEGATE_TEST_AUTOSCALER", autoscaler.url().to_string())
             .env("TIDEGATE_TEST_STOP_DELAY", "10ms")
             .start();

@@ -11,17 +11,22 @@ use serde_json::json;
 use support::autoscaler::Autoscaler;
 use tidegate_activator::{
     backends::{
+        Mesh,
         endpoints::{Endpoints, Service},
         watch::Pace,
     },
-    program::{Program, Settings, network::Network},
+    certificates::Secret,
+    program::{Program, Settings, StartError, network::Network},
     world::{Event, Found, Key, RevisionFacts, World},
 };
 use tidegate_proxy::{drain::Drain, layers::timeout::Timeouts};
 use tidegate_testkit::{
-    body, client,
+    body,
+    certificates::Authority,
+    client,
     client::Client,
     gate::Gate,
+    tls,
     upstream::Upstream,
     wait::{eventually, soon},
 };
@@ -94,14 +99,20 @@ fn requests(address: SocketAddr) -> JoinSet<client::Answer> {
 
 impl Stage {
     async fn start() -> Self {
+        Self::with(Network::default(), []).await.unwrap()
+    }
+
+    /// As [`start`](Self::start), where this has happened too.
+    async fn with(network: Network, more: impl IntoIterator<Item = Event>) -> Result<Self, StartError> {
         let autoscaler = Autoscaler::start().await;
         let settings = Settings {
             pod_name: "activator-1".to_owned(),
             own: "10.0.0.1".parse().unwrap(),
             ports: vec![0, 0],
+            tls_port: 0,
             autoscaler: autoscaler.url(),
             cluster_domain: "cluster.local".to_owned(),
-            network: Network::default(),
+            network,
             pace: Pace {
                 interval: Duration::from_millis(5),
                 timeout: Duration::from_secs(5),
@@ -110,16 +121,18 @@ impl Stage {
         };
         let (events, receiver) = mpsc::channel(16);
         events.send(Event::Revision(Box::new(facts()))).await.unwrap();
-        events.send(Event::Synced).await.unwrap();
+        for event in more.into_iter().chain([Event::Synced]) {
+            events.send(event).await.unwrap();
+        }
         let program = Program::start(settings, Arc::new(NoServices), receiver, Drain::new());
-        let program = soon("the start", program).await.unwrap();
+        let program = soon("the start", program).await?;
         let stage = Self {
             program,
             autoscaler,
             events,
         };
         eventually("health", async || stage.program.health().check()).await;
-        stage
+        Ok(stage)
     }
 
     fn address(&self) -> SocketAddr {
@@ -225,4 +238,49 @@ async fn a_program_that_is_to_end_is_unhealthy_and_finishes_what_it_has() {
     );
     let outcome = soon("the end", stopping.join_next()).await.unwrap().unwrap();
     assert_eq!(outcome.forced, 0);
+}
+
+fn secret(authority: &Authority) -> Event {
+    let identity = authority.server("kn-routing");
+    Event::Secret(Some(Secret {
+        authority: authority.pem.clone().into_bytes(),
+        chain: identity.certificate_pem.into_bytes(),
+        key: identity.key_pem.into_bytes(),
+    }))
+}
+
+const ENCRYPTED: Network = Network {
+    mesh: Mesh::Auto,
+    passthrough: false,
+    is_encrypted: true,
+};
+
+#[tokio::test]
+async fn over_tls_it_shows_the_certificate_of_the_secret_and_then_its_successor() {
+    let [first, second] = ["first", "second"].map(Authority::new);
+    let stage = Stage::with(ENCRYPTED, [secret(&first)]).await.unwrap();
+    let port = stage.program.addresses()[2].port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let answers = async |authority: &Authority| {
+        let config = Arc::new(authority.client_config(&[], None));
+        let stream = tls::connect(address, "kn-routing", &config).await.ok()?;
+        let mut client = Client::http1_over(stream).await;
+        Some(client.get("other.default.svc.cluster.local", "/").await.status)
+    };
+    assert_eq!(answers(&first).await, Some(StatusCode::NOT_FOUND));
+    assert_eq!(answers(&second).await, None);
+    stage.events.send(secret(&second)).await.unwrap();
+    eventually("the successor", async || {
+        answers(&second).await == Some(StatusCode::NOT_FOUND)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_tls_is_asked_for_it_does_not_start_without_a_certificate() {
+    let error = Stage::with(ENCRYPTED, []).await.err().unwrap();
+    assert!(
+        error.to_string().contains("no secret routing-serving-certs"),
+        "{error}"
+    );
 }

@@ -115,6 +115,7 @@ async fn start() -> anyhow::Result<Program> {
         pod_name: "activator".to_owned(),
         own: Ipv4Addr::LOCALHOST.into(),
         ports: vec![0],
+        tls_port: 0,
         // Nobody is there: reports are dropped.
         autoscaler: "ws://127.0.0.1:9/".parse()?,
         cluster_domain: "cluster.local".to_owned(),

@@ -143,6 +143,28 @@ async fn names_of_the_trust_count_instead_of_the_host() {
 }
 
 #[tokio::test]
+async fn the_host_and_a_name_of_the_trust_count_together_where_that_was_said() {
+    for (names, status) in [
+        (&[HOST, "b.example"][..], 200),
+        (&[HOST], 503),
+        (&["b.example"], 503),
+    ] {
+        let both = |settings: &mut ClientTlsSettings, authority: &Authority| {
+            let trust = Trust::in_pem(authority.pem.as_bytes()).unwrap();
+            let trust = trust.with_names(vec![NameMatch::dns("b.example")]);
+            settings.trust = ClientTlsSettings::trusting(trust).trust;
+            settings.name_check = NameCheck::Both;
+        };
+        let authority = Authority::new("a");
+        let upstream = echo(&authority, &Wanted::names(names.iter().copied()), BOTH).await;
+        let mut settings = trusting(&authority);
+        both(&mut settings, &authority);
+        let front = front(Protocol::Http1, settings, upstream.address());
+        assert_eq!(get(front.address, HOST, "/").await.status, status, "{names:?}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_name_check_and_with_trust_in_anyone_less_is_asked() {
     let unchecked = |settings: &mut ClientTlsSettings| settings.name_check = NameCheck::Unchecked;
     assert_eq!(told(Wanted::names(["b.example"]), unchecked).await.0, 200);

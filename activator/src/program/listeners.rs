@@ -12,7 +12,7 @@ use tidegate_proxy::{
     config::Handle,
     drain::Watch,
     listener::{
-        Acceptor, Connections, Listener, ListenerSettings,
+        Acceptor, Listener, ListenerSettings,
         chain::{FilterChain, FilterChains},
         settings::{IpVersions, Keepalive, TcpSettings},
     },
@@ -25,15 +25,24 @@ use crate::{
     wire,
 };
 
-/// Listens on each port of every address, of both versions of IP where the machine has both. All ports speak HTTP/1.1 and
-/// HTTP/2.
+/// Listens on each port of every address. All speak HTTP/1.1 and HTTP/2.
 pub(super) fn open(ports: &[u16], workers: NonZeroUsize) -> Result<Vec<Listener>, StartError> {
-    let connections = Connections::default();
+    let plain = || Ok(FilterChains::one(FilterChain::plain(wire::http_settings()))?);
+    ports
+        .iter()
+        .map(|port| everywhere(*port, workers, plain))
+        .collect()
+}
+
+/// Listens on a port of every address, of both versions of IP where the machine has both.
+pub(super) fn everywhere(
+    port: u16,
+    workers: NonZeroUsize,
+    chains: impl Fn() -> Result<FilterChains, StartError>,
+) -> Result<Listener, StartError> {
     let open = |address: SocketAddr| {
-        let chains = FilterChains::one(FilterChain::plain(wire::http_settings()))?;
         let settings = ListenerSettings {
             versions: IpVersions::Both,
-            connections: connections.clone(),
             tcp: TcpSettings {
                 keepalive: Some(Keepalive {
                     idle: CLIENT_KEEPALIVE,
@@ -42,18 +51,17 @@ pub(super) fn open(ports: &[u16], workers: NonZeroUsize) -> Result<Vec<Listener>
                 }),
                 ..TcpSettings::default()
             },
-            ..ListenerSettings::new(address.port().to_string(), address, chains)
+            ..ListenerSettings::new(port.to_string(), address, chains()?)
         };
         Ok(Listener::open(settings, workers)?)
     };
-    let everywhere = |port: u16| match open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+    match open(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
         // A machine without IPv6.
         Err(StartError::Bind(error)) if error.source.kind() != io::ErrorKind::AddrInUse => {
             open(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
         }
         opened => opened,
-    };
-    ports.iter().copied().map(everywhere).collect()
+    }
 }
 
 /// Starts the workers: each with a proxy of its own, and its part of each listener.

@@ -3,7 +3,7 @@
 use std::{fs, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::Uri;
-use tidegate_knative::go_duration;
+use tidegate_knative::{go_duration, names::ports};
 use tidegate_proxy::{drain::Drain, process};
 use tokio::{
     runtime,
@@ -29,12 +29,6 @@ pub enum RunError {
     /// The cluster is set up in a way that it cannot use.
     #[error(transparent)]
     Network(#[from] crate::program::network::NetworkError),
-    /// The cluster asks for encryption.
-    #[error(
-        "config-network: system-internal-tls is enabled, and this activator cannot serve TLS yet: disable it, or use \
-         Knative's activator"
-    )]
-    Encrypted,
     /// It could not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -49,12 +43,12 @@ pub enum RunError {
     Impatient,
 }
 
-/// The ports for the two protocols; each speaks both.
-const PORTS: [u16; 2] = [8012, 8013];
+/// The ports for the two protocols, which both speak both, and for TLS.
+const PORTS: [u16; 3] = [ports::BACKEND_HTTP, ports::BACKEND_H2C, ports::BACKEND_HTTPS];
 
 /// Runs until it is told to end, with the environment that `get` reads.
 ///
-/// For tests there are `TIDEGATE_TEST_PORTS` (two ports), `TIDEGATE_TEST_AUTOSCALER` (a URL) and
+/// For tests there are `TIDEGATE_TEST_PORTS` (three ports), `TIDEGATE_TEST_AUTOSCALER` (a URL) and
 /// `TIDEGATE_TEST_STOP_DELAY`, which no deployment sets.
 ///
 /// # Errors
@@ -101,23 +95,19 @@ async fn start(env: &Env, get: &impl Fn(&str) -> Option<String>) -> Result<Progr
         .config_map(&env.system_namespace, "config-network")
         .await?;
     let network = Network::read(&network)?;
-    if network.is_encrypted {
-        return Err(RunError::Encrypted);
-    }
     let resolv_conf = fs::read_to_string("/etc/resolv.conf").ok();
     let cluster_domain = cluster_domain(resolv_conf.as_deref(), get("CLUSTER_DOMAIN"));
     let autoscaler: Uri = match get("TIDEGATE_TEST_AUTOSCALER") {
         Some(url) => url.parse()?,
         None => link::autoscaler(&env.system_namespace, &cluster_domain)?,
     };
-    let ports = get("TIDEGATE_TEST_PORTS");
-    let ports: Option<Vec<u16>> =
-        ports.map(|ports| ports.split(',').filter_map(|port| port.parse().ok()).collect());
+    let [http, h2c, tls_port] = test_ports(get).unwrap_or(PORTS);
     let workers: NonZeroUsize = process::default_workers();
     let settings = Settings {
         pod_name: env.pod_name.clone(),
         own: env.pod_ip,
-        ports: ports.unwrap_or_else(|| PORTS.to_vec()),
+        ports: vec![http, h2c],
+        tls_port,
         autoscaler,
         cluster_domain,
         network,
@@ -125,8 +115,15 @@ async fn start(env: &Env, get: &impl Fn(&str) -> Option<String>) -> Result<Progr
         workers,
     };
     let (drain, watch) = Drain::new();
-    let events = kubernetes.watch(&watch);
+    let certificates_in = network.is_encrypted.then_some(&*env.system_namespace);
+    let events = kubernetes.watch(certificates_in, &watch);
     Ok(Program::start(settings, Arc::new(kubernetes), events, (drain, watch)).await?)
+}
+
+fn test_ports(get: &impl Fn(&str) -> Option<String>) -> Option<[u16; 3]> {
+    let text = get("TIDEGATE_TEST_PORTS")?;
+    let ports: Option<Vec<u16>> = text.split(',').map(|port| port.parse().ok()).collect();
+    ports?.try_into().ok()
 }
 
 /// SIGTERM and SIGINT.

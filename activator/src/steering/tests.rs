@@ -86,6 +86,7 @@ impl Stage {
             },
             ask: Arc::clone(&cluster) as _,
             world: Arc::clone(&cluster) as _,
+            encrypted: None,
         };
         Self {
             steering: Steering::new(settings, Arc::clone(&directory), watch),

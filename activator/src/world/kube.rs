@@ -86,13 +86,23 @@ impl Kubernetes {
         Ok(object.map(|object| object.data).unwrap_or_default())
     }
 
-    /// Tells what happens from now on: first all that is there, then [`Event::Synced`], then each change.
+    /// Tells what happens from now on: first all that is there, then [`Event::Synced`], then each change. Of certificates
+    /// only where a namespace is given that they are in.
     #[must_use]
-    pub fn watch(&self, watch: &Watch) -> mpsc::Receiver<Event> {
+    pub fn watch(&self, certificates_in: Option<&str>, watch: &Watch) -> mpsc::Receiver<Event> {
         let (events, receiver) = mpsc::channel(EVENTS_WAITING_MAX);
-        let synced = Synced::of(Kind::ALL.len());
-        for kind in Kind::ALL {
-            let api = Api::all_with(self.client.clone(), &kind.resource());
+        let everywhere = Kind::REVISIONS.map(|kind| (kind, None));
+        let there = |namespace| Kind::CERTIFICATES.map(|kind| (kind, Some(namespace)));
+        let kinds = everywhere
+            .into_iter()
+            .chain(certificates_in.into_iter().flat_map(there));
+        let kinds: Vec<_> = kinds.collect();
+        let synced = Synced::of(kinds.len());
+        for (kind, namespace) in kinds {
+            let api = match namespace {
+                None => Api::all_with(self.client.clone(), &kind.resource()),
+                Some(namespace) => self.namespaced(&kind.resource(), namespace),
+            };
             let following = follow::follow(api, kind, events.clone(), synced.clone());
             let forced = watch.forced();
             process::spawn("informer", watch.unguarded(), async move {

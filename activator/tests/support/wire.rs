@@ -4,7 +4,8 @@ use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use tidegate_activator::{
-    Destinations, Registry, Revision, RevisionSettings, Tracker,
+    Destinations, Registry, Revision, Tracker,
+    certificates::Certificates,
     directory::{Directory, Entry},
     health::Health,
     limits,
@@ -36,57 +37,60 @@ pub(crate) struct Front {
     _drain: Drain,
 }
 
+/// Any number of requests to each pod, in the clear, for five minutes.
+fn entry() -> Entry {
+    Entry {
+        revision: Revision::new(super::settings(0)),
+        timeouts: Timeouts::from_seconds(300, 0, 0),
+        cluster: wire::plain_cluster(),
+        passthrough_host: None,
+    }
+}
+
 impl Front {
     pub(crate) fn start(container_concurrency: u32) -> Self {
         Self::with_queue(container_concurrency, limits::PARKED_PER_REVISION_MAX)
     }
 
     pub(crate) fn with_queue(container_concurrency: u32, parked_max: usize) -> Self {
-        Self::of(container_concurrency, parked_max, Duration::from_secs(300), None)
+        Self::of(Entry {
+            revision: Revision::with_queue(super::settings(container_concurrency), parked_max),
+            ..entry()
+        })
     }
 
-    pub(crate) fn within(container_concurrency: u32, timeout: Duration) -> Self {
-        Self::of(
-            container_concurrency,
-            limits::PARKED_PER_REVISION_MAX,
-            timeout,
-            None,
-        )
+    pub(crate) fn within(container_concurrency: u32, request: Duration) -> Self {
+        let timeouts = Timeouts {
+            request,
+            ..entry().timeouts
+        };
+        Self::of(Entry {
+            revision: Revision::new(super::settings(container_concurrency)),
+            timeouts,
+            ..entry()
+        })
     }
 
     pub(crate) fn passing_through() -> Self {
         let host = HeaderValue::from_static("hello-00001-private.default");
-        Self::of(
-            0,
-            limits::PARKED_PER_REVISION_MAX,
-            Duration::from_secs(300),
-            Some(host),
-        )
+        Self::of(Entry {
+            passthrough_host: Some(host),
+            ..entry()
+        })
     }
 
-    fn of(
-        container_concurrency: u32,
-        parked_max: usize,
-        request: Duration,
-        passthrough_host: Option<HeaderValue>,
-    ) -> Self {
+    pub(crate) fn over_tls(certificates: &Certificates) -> Self {
+        Self::of(Entry {
+            cluster: certificates.cluster("default"),
+            ..entry()
+        })
+    }
+
+    fn of(entry: Entry) -> Self {
         let registry = Registry::new();
         let directory = Directory::new(Arc::clone(&registry));
-        let settings = RevisionSettings {
-            timeout: limits::WAIT_MAX,
-            ..super::settings(container_concurrency)
-        };
-        let revision = Revision::with_queue(settings, parked_max);
-        directory.insert(Entry {
-            revision: Arc::clone(&revision),
-            timeouts: Timeouts {
-                request,
-                response_start: None,
-                idle: None,
-            },
-            cluster: wire::plain_cluster(),
-            passthrough_host,
-        });
+        let revision = Arc::clone(&entry.revision);
+        directory.insert(entry);
         let reporter = Reporter::new(registry, "activator", |_: &Arc<Revision>, _| {});
         let health = Health::default();
         let layer = WireLayer::new(

@@ -61,6 +61,8 @@ pub enum NameCheck {
     /// Envoy.
     #[default]
     Checked,
+    /// It has to, and it has to have one of the trust's own names as well, where that asks for some.
+    Both,
     /// To be trusted is enough, as where one authority signs for these endpoints only (Envoy without matchers).
     Unchecked,
 }

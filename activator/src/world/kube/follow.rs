@@ -15,14 +15,17 @@ use ::kube::{
     core::{ApiResource, GroupVersionKind},
     runtime::{WatchStreamExt, watcher},
 };
+use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use futures_util::StreamExt;
+use serde::Deserialize;
 use tidegate_knative::names::keys;
 use tokio::sync::mpsc;
 
 use super::{core, read};
 use crate::{
     backends::endpoints::Endpoints,
-    world::{Event, Key, RevisionFacts, revision},
+    certificates::Secret,
+    world::{ConfigMap, Event, Key, RevisionFacts, revision},
 };
 
 /// What is followed.
@@ -34,6 +37,40 @@ pub(super) enum Kind {
     Private,
     /// The Endpoints of those who send to revisions.
     Public,
+    /// The secret with the program's certificate.
+    Secret,
+    /// ConfigMaps with certificates of authorities.
+    Bundle,
+}
+
+/// As much as is read of a ConfigMap.
+#[derive(Debug, Deserialize)]
+struct Texts {
+    #[serde(default)]
+    data: ConfigMap,
+}
+
+/// As much as is read of a Secret, whose values are in base64.
+#[derive(Debug, Deserialize)]
+struct SecretData {
+    #[serde(default)]
+    data: ConfigMap,
+}
+
+impl From<SecretData> for Secret {
+    fn from(secret: SecretData) -> Self {
+        // What cannot be read is missing, and whoever needs it says so.
+        let value = |key: &str| {
+            let text = secret.data.get(key);
+            text.and_then(|text| STANDARD.decode(text).ok())
+                .unwrap_or_default()
+        };
+        Self {
+            authority: value("ca.crt"),
+            chain: value("tls.crt"),
+            key: value("tls.key"),
+        }
+    }
 }
 
 /// Counts those who have told all that was there.
@@ -55,7 +92,10 @@ impl Synced {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Revision, Self::Private, Self::Public];
+    /// What is followed in all namespaces.
+    pub(super) const REVISIONS: [Self; 3] = [Self::Revision, Self::Private, Self::Public];
+    /// What is followed in one.
+    pub(super) const CERTIFICATES: [Self; 2] = [Self::Secret, Self::Bundle];
 
     pub(super) fn resource(self) -> ApiResource {
         match self {
@@ -64,6 +104,8 @@ impl Kind {
                 ApiResource::from_gvk_with_plural(&revision, "revisions")
             }
             Self::Private | Self::Public => core("Endpoints", "endpoints"),
+            Self::Secret => core("Secret", "secrets"),
+            Self::Bundle => core("ConfigMap", "configmaps"),
         }
     }
 
@@ -75,14 +117,16 @@ impl Kind {
                 "serving.knative.dev/revisionUID,networking.internal.knative.dev/serviceType=Private",
             ),
             Self::Public => config.labels("networking.internal.knative.dev/serviceType=Public"),
+            Self::Secret => config.fields("metadata.name=routing-serving-certs"),
+            Self::Bundle => config.labels("networking.knative.dev/trust-bundle"),
         }
     }
 
-    /// Which revision an object is about.
+    /// Which revision an object is about, or its own name.
     fn key(self, object: &DynamicObject) -> Option<Key> {
         let metadata = &object.metadata;
         let name = match self {
-            Self::Revision => metadata.name.as_ref(),
+            Self::Revision | Self::Secret | Self::Bundle => metadata.name.as_ref(),
             Self::Private | Self::Public => metadata.labels.as_ref()?.get(keys::REVISION),
         };
         Some(Key {
@@ -99,6 +143,11 @@ impl Kind {
             }
             Self::Private => Event::Private(key, read::<Endpoints>(object)?),
             Self::Public => Event::Public(key, read::<Endpoints>(object)?),
+            Self::Secret => Event::Secret(Some(read::<SecretData>(object)?.into())),
+            Self::Bundle => Event::Bundle(
+                key.name,
+                Some(read::<Texts>(object)?.data.into_values().collect()),
+            ),
         })
     }
 
@@ -107,6 +156,8 @@ impl Kind {
             Self::Revision => Event::RevisionGone(key),
             Self::Private => Event::PrivateGone(key),
             Self::Public => Event::PublicGone(key),
+            Self::Secret => Event::Secret(None),
+            Self::Bundle => Event::Bundle(key.name, None),
         }
     }
 }

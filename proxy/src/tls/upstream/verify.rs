@@ -28,8 +28,13 @@ pub(super) fn verifier(settings: &ClientTlsSettings) -> Result<Arc<dyn ServerCer
     let signed = builder
         .build()
         .map_err(|error| TlsError::RevocationList(error.to_string()))?;
-    let by_handshake = settings.name_check == NameCheck::Checked && trust.names.is_empty();
-    if by_handshake && trust.pins.is_empty() {
+    let has_names = !trust.names.is_empty();
+    let by_handshake = match settings.name_check {
+        NameCheck::Checked => !has_names,
+        NameCheck::Both => true,
+        NameCheck::Unchecked => false,
+    };
+    if by_handshake && !has_names && trust.pins.is_empty() {
         return Ok(signed);
     }
     Ok(Arc::new(Named {
