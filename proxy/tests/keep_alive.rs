@@ -2,10 +2,12 @@
 
 mod support;
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Response, StatusCode};
 use support::{Front, HOST, cluster, everything_to, http_10};
 use tidegate_proxy::cluster::Protocol;
-use tidegate_testkit::client::{Client, get_request};
+use tidegate_testkit::body::{boxed, full};
+use tidegate_testkit::client::{Client, get_request, post_request};
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::Upstream;
 use tidegate_testkit::wait::soon;
@@ -21,6 +23,23 @@ async fn one_connection_serves_many_requests_on_both_sides() {
     }
     assert_eq!(upstream.counts().connections(), 1);
     assert_eq!(upstream.counts().requests(), 20);
+}
+
+/// What is read at once follows what came before, and what is written at once follows what was read.
+#[tokio::test]
+async fn large_and_small_messages_take_turns_on_one_connection() {
+    let upstream = Upstream::start(|request| async { Response::new(boxed(request.into_body())) }).await;
+    let front = Front::to(upstream.address());
+    let mut client = Client::http1(front.address).await;
+    let whole = Bytes::from((0..700_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
+    for bytes in [
+        1, 100_000, 100_000, 8_192, 100_000, 300_000, 3, 65_536, 2_800_000, 5, 5, 5, 5, 5, 100_000,
+    ] {
+        let sent = whole.slice(..bytes);
+        let answer = client.call(post_request(HOST, "/", full(sent.clone()))).await;
+        assert!(answer.body == sent, "{bytes} bytes");
+    }
+    assert_eq!(upstream.counts().connections(), 1);
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const HEADER_FIELDS_MAX: usize = 100;
 /// How much of a request head is read at once, on the stack, in bytes; twice as much as the time before, up to
 /// [`BODY_READ_BYTES`], where the last request on its connection was longer. The same holds for the head of a response, up to
-/// [`UPSTREAM_BUFFER_BYTES`].
+/// [`UPSTREAM_FIRST_READ_BYTES`].
 pub const HEAD_READ_BYTES: usize = 8 * 1024;
 /// How many messages in a row that would fit in half of what is read at first make that half as much.
 pub const SMALL_READS_MAX: u8 = 4;
@@ -284,6 +284,8 @@ pub const TUNNEL_BUFFER_BYTES: usize = 16 * 1024;
 /// How much of a response is read at once from an HTTP/1.1 upstream, in bytes: what is in memory of one whose client is slow,
 /// beside what [`WRITE_GATHER_BYTES`] has collected of it until that showed.
 pub const UPSTREAM_BUFFER_BYTES: usize = 64 * 1024;
+/// As [`UPSTREAM_BUFFER_BYTES`], for the first read of a response on a connection whose last responses were as large as that.
+pub const UPSTREAM_FIRST_READ_BYTES: usize = 128 * 1024;
 /// How often idle upstream connections are looked over.
 pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long accepting pauses after the process ran out of file descriptors.

@@ -61,21 +61,24 @@ impl Connection {
 
     /// Reads the beginning of a response, or more of its head: as much as the last responses had.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let begins = self.buffer.is_empty();
-        let read = ready!(self.poll_fill_room(cx, self.appetite.bytes()))?;
-        if begins {
-            self.appetite.saw(read, limits::UPSTREAM_BUFFER_BYTES);
-        }
-        Poll::Ready(Ok(read))
+        ready!(self.poll_readable(cx))?;
+        let (stream, buffer) = (&mut self.stream, &mut self.buffer);
+        self.appetite
+            .poll_fill(cx, stream, buffer, limits::UPSTREAM_FIRST_READ_BYTES)
     }
 
     /// Reads more of a body, up to so many bytes.
     pub(crate) fn poll_fill_room(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
-        if let Stream::Tcp(stream) = &self.stream {
-            // Room is made for what is there only.
-            ready!(stream.poll_read_ready(cx))?;
-        }
+        ready!(self.poll_readable(cx))?;
         fill::poll_fill(cx, &mut self.stream, &mut self.buffer, room)
+    }
+
+    /// Ready where a read may bring something: room is made for what is there only.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            Stream::Other(_) | Stream::Shared(_) => Poll::Ready(Ok(())),
+        }
     }
 
     /// The connection, and another handle to its stream.

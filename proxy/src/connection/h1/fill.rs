@@ -21,13 +21,29 @@ pub(crate) struct Appetite {
 }
 
 impl Appetite {
+    /// Reads the beginning of a message, up to `bytes_max`, or more of its head.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut (impl AsyncRead + Unpin),
+        buffer: &mut BytesMut,
+        bytes_max: usize,
+    ) -> Poll<io::Result<usize>> {
+        let begins = buffer.is_empty();
+        let read = ready!(poll_fill(cx, source, buffer, self.bytes()))?;
+        if begins {
+            self.saw(read, bytes_max);
+        }
+        Poll::Ready(Ok(read))
+    }
+
     /// What the next first read asks for, in bytes.
-    pub(crate) fn bytes(self) -> usize {
+    fn bytes(self) -> usize {
         limits::HEAD_READ_BYTES << self.doublings
     }
 
-    /// Learns from what a first read has brought; it never asks for more than `bytes_max`.
-    pub(crate) fn saw(&mut self, read: usize, bytes_max: usize) {
+    /// Learns from what a first read has brought.
+    fn saw(&mut self, read: usize, bytes_max: usize) {
         let asked = self.bytes();
         let fits_in_half = read <= asked / 2 && self.doublings > 0;
         self.small = if fits_in_half { self.small + 1 } else { 0 };

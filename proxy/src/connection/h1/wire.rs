@@ -112,13 +112,9 @@ pub(super) fn lock(wire: &Mutex<Wire>) -> MutexGuard<'_, Wire> {
 impl Wire {
     /// Reads the beginning of a request, or more of its head: as much as the last requests had.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let begins = self.buffer.is_empty();
-        let room = self.appetite.bytes();
-        let read = ready!(fill::poll_fill(cx, &mut self.socket, &mut self.buffer, room))?;
-        if begins {
-            self.appetite.saw(read, limits::BODY_READ_BYTES);
-        }
-        Poll::Ready(Ok(read))
+        let (socket, buffer) = (&mut self.socket, &mut self.buffer);
+        self.appetite
+            .poll_fill(cx, socket, buffer, limits::BODY_READ_BYTES)
     }
 
     /// Reads more of a body.

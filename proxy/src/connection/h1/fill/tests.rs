@@ -33,6 +33,24 @@ fn the_next_read_asks_for_as_much_as_the_last_ones_have_brought() {
 }
 
 #[test]
+fn only_the_beginning_of_a_message_says_how_much_comes_of_the_next() {
+    let (mut appetite, mut buffer) = (Appetite::default(), BytesMut::new());
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut source = &vec![b'x'; 4 * MAX][..];
+    let mut read = |buffer: &mut BytesMut| match appetite.poll_fill(&mut cx, &mut source, buffer, MAX) {
+        Poll::Ready(read) => read.expect("bytes"),
+        Poll::Pending => unreachable!("there are bytes"),
+    };
+    assert_eq!(read(&mut buffer), LITTLE);
+    // More of the same head.
+    assert_eq!(read(&mut buffer), LITTLE);
+    for expected in [2 * LITTLE, 4 * LITTLE, MAX, MAX] {
+        buffer.clear();
+        assert_eq!(read(&mut buffer), expected);
+    }
+}
+
+#[test]
 fn a_byte_more_than_what_is_left_is_asked_for_within_the_bound() {
     let check = |left, expected| assert_eq!(room(left, MAX), expected, "{left:?}");
     check(Some(1), 2);
