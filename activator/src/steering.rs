@@ -182,11 +182,17 @@ impl Steering {
         known.revision = Some(match known.revision.take() {
             // What cannot change of a revision has not; one that was made anew under its name has another limit.
             Some(steered) if steered.facts.is_same_revision(&facts) => Steered { facts, ..steered },
-            _ => Steered {
-                tracker: Arc::new(Tracker::new(Revision::new(settings(&facts)), ports)),
-                facts,
-                watcher: None,
-            },
+            before => {
+                if before.is_some() {
+                    // Who waits for what was there before waits in vain.
+                    self.directory.remove(&key.namespace, &key.name);
+                }
+                Steered {
+                    tracker: Arc::new(Tracker::new(Revision::new(settings(&facts)), ports)),
+                    facts,
+                    watcher: None,
+                }
+            }
         });
         self.enter(&key);
         self.share(&key);

@@ -227,3 +227,18 @@ async fn ac_20_activators_that_come_and_go_change_the_share() {
         .take(Event::Public(key(), endpoints(&["10.0.9.7"])));
     stage.reaches(&["10.0.0.2:8012"]).await;
 }
+
+#[tokio::test]
+async fn a_revision_that_is_made_anew_under_its_name_leaves_nobody_waiting_for_the_old_one() {
+    let mut stage = Stage::new();
+    stage.steering.take(facts(300));
+    let before = stage.directory.get("ns", "rev").unwrap();
+    let Event::Revision(mut anew) = facts(300) else {
+        panic!("it tells of a revision")
+    };
+    anew.container_concurrency = 2;
+    stage.steering.take(Event::Revision(anew));
+    let after = stage.directory.get("ns", "rev").unwrap();
+    assert!(before.revision.refusal().is_some() && after.revision.refusal().is_none());
+    assert_eq!(after.revision.settings().container_concurrency, 2);
+}

@@ -6,6 +6,7 @@ mod concurrency;
 mod ending;
 mod headers;
 mod health;
+mod interop;
 mod invocations;
 mod request_log;
 mod rig;
