@@ -2,8 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
 /// A timer that is set up when it is first needed, and set anew only for an earlier time: moving a deadline into the
@@ -11,6 +12,8 @@ use tokio::time::{Instant, Sleep};
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Who the timer wakes.
+    wakes: Option<Waker>,
 }
 
 impl Alarm {
@@ -20,9 +23,22 @@ impl Alarm {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
+        } else if !sleep.is_elapsed()
+            && self
+                .wakes
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            // It was asked before, and will wake whoever asks now: asking again costs more than all of this.
+            return Poll::Pending;
         }
         loop {
-            ready!(sleep.as_mut().poll(cx));
+            // A timer that is asked by a task whose turn is over does not look who asks.
+            let looks = coop::has_budget_remaining();
+            if sleep.as_mut().poll(cx).is_pending() {
+                self.wakes = looks.then(|| cx.waker().clone());
+                return Poll::Pending;
+            }
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
@@ -38,6 +54,8 @@ mod tests {
 
     use super::*;
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
     #[tokio::test(start_paused = true)]
     async fn deadlines_move_both_ways() {
         let (start, mut alarm) = (Instant::now(), Alarm::default());
@@ -47,5 +65,32 @@ mod tests {
             assert!(Instant::now() >= deadline);
         }
         assert_eq!(start.elapsed().as_secs(), 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asked_last_is_woken() {
+        let (start, mut alarm) = (Instant::now(), Alarm::default());
+        let deadline = start + Duration::from_secs(10);
+        let mut other = Context::from_waker(Waker::noop());
+        for _again in 0..2 {
+            assert!(alarm.poll(&mut other, deadline).is_pending());
+        }
+        let rings = poll_fn(|cx| alarm.poll(cx, deadline));
+        assert!(tokio::time::timeout(MINUTE, rings).await.is_ok());
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_whose_turn_is_over_is_woken_all_the_same() {
+        let (start, mut alarm) = (Instant::now(), Alarm::default());
+        let (late, early) = (start + Duration::from_secs(20), start + Duration::from_secs(10));
+        let mut other = Context::from_waker(Waker::noop());
+        assert!(alarm.poll(&mut other, late).is_pending());
+        while coop::has_budget_remaining() {
+            coop::consume_budget().await;
+        }
+        let rings = poll_fn(|cx| alarm.poll(cx, early));
+        assert!(tokio::time::timeout(MINUTE, rings).await.is_ok());
+        assert_eq!(start.elapsed().as_secs(), 10);
     }
 }

@@ -61,7 +61,7 @@ impl StreamBody {
         settings: Arc<HttpSettings>,
     ) -> Self {
         let declared = headers.get(CONTENT_LENGTH);
-        let permission = if expects_continue(headers) {
+        let permission = if interim.is_expecting() {
             Permission::Expected
         } else {
             Permission::Given

@@ -98,11 +98,22 @@ impl Frames {
         if self.skip > 0 {
             return None;
         }
-        self.fill(bytes, HEAD_BYTES)?;
-        let [a, b, c, ..] = self.next;
-        let length = number([0, a, b, c]);
-        let kept = length.min(PAYLOAD_BYTES);
-        self.fill(bytes, HEAD_BYTES + kept)?;
+        let whole = bytes.first_chunk().filter(|_| self.have == 0);
+        let (length, kept) = match whole {
+            // Nearly all are here with more than is kept of them.
+            Some(whole) => {
+                self.next = *whole;
+                let (length, kept) = self.lengths();
+                *bytes = bytes.get(HEAD_BYTES + kept..)?;
+                (length, kept)
+            }
+            None => {
+                self.fill(bytes, HEAD_BYTES)?;
+                let (length, kept) = self.lengths();
+                self.fill(bytes, HEAD_BYTES + kept)?;
+                (length, kept)
+            }
+        };
         let [_, _, _, kind, flags, s, t, u, v, mut start @ ..] = self.next;
         // What is left of an earlier frame is none of this one's.
         start.get_mut(kept..).unwrap_or_default().fill(0);
@@ -116,6 +127,13 @@ impl Frames {
             stream: u32::from_be_bytes([s, t, u, v]) & (u32::MAX >> 1),
             start,
         })
+    }
+
+    /// How long the payload of the next frame is, and how much of it is kept.
+    fn lengths(&self) -> (usize, usize) {
+        let [a, b, c, ..] = self.next;
+        let length = number([0, a, b, c]);
+        (length, length.min(PAYLOAD_BYTES))
     }
 
     /// Takes bytes until there are `wanted`; none when they run out before.
