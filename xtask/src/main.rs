@@ -12,6 +12,7 @@ mod check;
 mod command;
 mod descriptors;
 mod fuzz;
+mod instructions;
 mod limits;
 mod metadata;
 mod peers;
@@ -24,6 +25,7 @@ usage: cargo xtask test [ARGUMENTS OF CARGO TEST]   every test, with the set-up 
        cargo xtask fuzz --smoke                     each fuzz target for a bounded number of runs
        cargo xtask limits [--check]                 writes docs/limits.md from the `limits.rs` files, or compares it
        cargo xtask descriptors [--check]            writes Envoy's descriptors anew, or compares them
+       cargo xtask instructions                     counts the instructions of warm exchanges, with valgrind
        cargo xtask peers [NAME…]                    installs what tests and the load comparison run beside us
 
 TIDEGATE_REQUIRE_PEERS=1 makes a program that cannot be had a failure, instead of a line `not run: X, because Y`";
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         ["limits", "--check"] => limits::check().map(|()| ExitCode::SUCCESS),
         ["descriptors"] => descriptors::write().map(|()| ExitCode::SUCCESS),
         ["descriptors", "--check"] => descriptors::check().map(|()| ExitCode::SUCCESS),
+        ["instructions", arguments @ ..] => instructions::count(arguments).map(|()| ExitCode::SUCCESS),
         ["peers", names @ ..] => peers::install_named(names).map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
