@@ -26,6 +26,8 @@ use tokio::task::JoinSet;
 const WARM_UP: usize = 500;
 const COUNTED: usize = 1_000;
 const HELD: usize = 200;
+/// The figures must be the same for all.
+const HOSTS: [usize; 3] = [10, fixture::HOSTS, 100_000];
 
 fn main() -> anyhow::Result<()> {
     let backend = start_backend()?;
@@ -35,8 +37,10 @@ fn main() -> anyhow::Result<()> {
         "{:<28} {:>12} {:>12}",
         "per warm HTTP/1.1 request", "allocations", "bytes"
     )?;
-    let plain = || fixture::snapshot(fixture::HOSTS, backend);
-    report(&mut out, "route without layers", &warm(plain()?)?)?;
+    for hosts in HOSTS {
+        let name = format!("without layers, {hosts} hosts");
+        report(&mut out, &name, &warm(fixture::snapshot(hosts, backend)?)?)?;
+    }
     let activated = Activated::new(0);
     activated.ready([backend]);
     report(
