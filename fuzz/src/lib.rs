@@ -9,6 +9,7 @@
     reason = "a fuzz target reports a broken property by panicking"
 )]
 
+pub mod answer;
 pub mod certificate;
 pub mod exchange;
 pub mod h1;
@@ -33,6 +34,10 @@ pub struct Target {
 
 /// Every target of this crate.
 pub const TARGETS: &[Target] = &[
+    Target {
+        name: "answer",
+        run: answer::run,
+    },
     Target {
         name: "certificate",
         run: certificate::run,

@@ -10,7 +10,7 @@ use crate::cluster::InFlight;
 use crate::error::{Error, Kind};
 use crate::pool::Checkout;
 
-mod h1;
+pub(crate) mod h1;
 mod h2;
 mod response;
 mod tunnel;

@@ -114,6 +114,7 @@ struct Readme;
 pub mod fuzzing {
     pub use crate::connection::h1::whole::{Whole, requests};
     pub use crate::connection::h2::meter::{Excess, Meter};
+    pub use crate::exchange::h1::whole::{WholeAnswer, answer};
 }
 
 pub use body::Body;

@@ -25,6 +25,7 @@ use crate::upgrade;
 mod answer;
 mod download;
 mod upload;
+pub(crate) mod whole;
 
 pub(super) use download::Download;
 

@@ -35,6 +35,8 @@ pub(super) enum Remaining {
 /// Takes heads off a buffer that fills as bytes arrive. No byte is looked at twice before a head is complete.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
+    /// Whether the empty line that may come before a response has been looked for.
+    skipped: bool,
     /// Everything before it has been looked at.
     at: usize,
     /// Where the line begins that is not complete yet.
@@ -53,9 +55,14 @@ impl Answers {
         limits: &ResponseHeadLimits,
         method: &Method,
     ) -> Result<Option<Answer>, &'static str> {
-        // Some applications end a body with one line end too many.
-        if self.at == 0 && buffer.starts_with(b"\r\n") {
-            buffer.advance(2);
+        if self.at == 0 && !self.skipped {
+            match **buffer {
+                // Some applications end a body with one line end too many.
+                [b'\r', b'\n', ..] => buffer.advance(2),
+                [] | [b'\r'] => return Ok(None),
+                _ => {}
+            }
+            self.skipped = true;
         }
         let end = self.end(buffer);
         // The first line is the status.

@@ -137,3 +137,32 @@ fn lines_may_end_with_a_line_feed_alone_and_1_0_closes() {
     );
     assert!(answer.unwrap().unwrap().keeps);
 }
+
+#[test]
+fn one_line_end_too_many_is_skipped_wherever_the_bytes_are_cut() {
+    let check = |bytes: &str, read: bool| {
+        for cut in 0..bytes.len() {
+            let (mut answers, limits) = (
+                Answers::default(),
+                ResponseHeadLimits {
+                    bytes_max: 99,
+                    fields_max: 9,
+                },
+            );
+            let mut buffer = BytesMut::from(&bytes[..cut]);
+            let early = answers.next(&mut buffer, &limits, &Method::GET);
+            let found = early.and_then(|early| {
+                buffer.extend_from_slice(&bytes.as_bytes()[cut..]);
+                assert!(early.is_none(), "{cut}");
+                answers.next(&mut buffer, &limits, &Method::GET)
+            });
+            assert_eq!(
+                found.is_ok_and(|found| found.is_some()),
+                read,
+                "{bytes:?} cut at {cut}"
+            );
+        }
+    };
+    check("\r\nHTTP/1.1 204 No Content\r\n\r\n", true);
+    check("\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", false);
+}
