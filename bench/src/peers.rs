@@ -162,6 +162,8 @@ impl Peer {
             h2: Some(places.h2),
             grpc: Some(places.grpc),
             tls: Some(places.tls),
+            // The small proxy on hyper has no tunnels.
+            websocket: (self != Self::Hyper).then_some(places.h1),
         };
         let began = Instant::now();
         let mut process = Process::start(program, arguments, Some(core))?;

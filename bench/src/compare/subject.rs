@@ -114,8 +114,10 @@ impl Ground {
         let began = Instant::now();
         let arguments = ["relay", "--backend", &backend, "--grpc-backend", &grpc];
         let mut process = Process::own(arguments, Some(PROXY_CORE))?;
+        let h1 = process.address().await?;
         let doors = Doors {
-            h1: Some(process.address().await?),
+            h1: Some(h1),
+            websocket: Some(h1),
             grpc: Some(process.address().await?),
             ..Doors::default()
         };
@@ -130,6 +132,7 @@ impl Ground {
         let address: SocketAddr = process.address().await?;
         let doors = Doors {
             h1: Some(address),
+            websocket: Some(address),
             h2: Some(address),
             ..Doors::default()
         };
@@ -152,6 +155,7 @@ impl Subject {
             name: DIRECT,
             doors: Doors {
                 h1: Some(site.backend),
+                websocket: Some(site.backend),
                 grpc: Some(site.grpc_backend),
                 ..Doors::default()
             },

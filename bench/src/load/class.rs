@@ -48,6 +48,8 @@ pub enum Door {
     Grpc,
     /// HTTP/1.1 over TLS, and HTTP/1.1 in the clear to the backend.
     Tls,
+    /// HTTP/1.1 that becomes WebSocket, on both sides.
+    WebSocket,
 }
 
 /// The ports of a proxy, as far as it has them.
@@ -61,6 +63,8 @@ pub struct Doors {
     pub grpc: Option<SocketAddr>,
     /// [`Door::Tls`].
     pub tls: Option<SocketAddr>,
+    /// [`Door::WebSocket`], which is that of HTTP/1.1 where there is one.
+    pub websocket: Option<SocketAddr>,
 }
 
 impl Doors {
@@ -72,6 +76,7 @@ impl Doors {
             Door::H2 => self.h2,
             Door::Grpc => self.grpc,
             Door::Tls => self.tls,
+            Door::WebSocket => self.websocket,
         }
     }
 
@@ -138,6 +143,7 @@ impl Class {
             Self::Tls | Self::TlsNew => Door::Tls,
             Self::H2c => Door::H2,
             Self::Grpc | Self::GrpcStream => Door::Grpc,
+            Self::WebSocket => Door::WebSocket,
             _ => Door::H1,
         }
     }

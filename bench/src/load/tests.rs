@@ -21,6 +21,7 @@ async fn each_class_of_load_is_answered_by_the_backend() {
     let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let doors = Doors {
         h1: h1.local_addr().ok(),
+        websocket: h1.local_addr().ok(),
         grpc: grpc.local_addr().ok(),
         ..Doors::default()
     };
