@@ -16,6 +16,7 @@ use crate::load::Class;
 mod bars;
 mod chart;
 mod sample;
+mod sidecar;
 mod subject;
 mod table;
 

@@ -10,8 +10,8 @@ use anyhow::Context;
 use tempfile::TempDir;
 use tidegate_testkit::certificates::Authority;
 
-use super::PROXY_CORE;
 use super::sample::Sample;
+use super::{PROXY_CORE, sidecar};
 use crate::child::Process;
 use crate::fixture;
 use crate::load::Doors;
@@ -90,6 +90,17 @@ impl Ground {
         if wanted(REVISION) {
             subjects.push(Subject::proxy(REVISION, self.revision().await?)?);
         }
+        match sidecar::find() {
+            Some(program) if wanted(sidecar::NAME) => {
+                let running = sidecar::start(&program, self.site.backend, PROXY_CORE).await?;
+                subjects.push(Subject::proxy(sidecar::NAME, running)?);
+            }
+            None if wanted(sidecar::NAME) && missing.insert(sidecar::NAME) => writeln!(
+                std::io::stdout(),
+                "not run: sidecar, which is not here; get it with `cargo build --profile dist -p tidegate-queue-proxy`"
+            )?,
+            _ => {}
+        }
         for peer in Peer::ALL.into_iter().filter(|peer| wanted(peer.name())) {
             match peer.find() {
                 Some(program) => {
@@ -140,7 +151,7 @@ impl Ground {
     }
 }
 
-fn running(process: Process, doors: Doors, began: Instant) -> Running {
+pub(super) fn running(process: Process, doors: Doors, began: Instant) -> Running {
     Running {
         process,
         doors,
