@@ -118,6 +118,7 @@ fn start(env: Env) -> Result<Running, StartError> {
     let identity = &env.identity;
     let revision = format!("{}/{}", identity.namespace, identity.revision);
     let log = Log::new(&revision, &identity.pod, env.log_level);
+    log::follow(log.clone());
     let (drain, watch) = Drain::new();
     let workers = workers(env.threads);
     let app = SocketAddr::from((Ipv4Addr::LOCALHOST, env.user_port));

@@ -130,8 +130,7 @@ impl Env {
             vars.port("QUEUE_SERVING_PORT")?,
             vars.port("QUEUE_SERVING_TLS_PORT")?,
         );
-        // Both are read by the log; a configuration that cannot be understood is as good as none.
-        vars.text("SERVING_LOGGING_CONFIG")?;
+        let config = vars.text("SERVING_LOGGING_CONFIG")?;
         let level = vars.text("SERVING_LOGGING_LEVEL")?;
         let identity = vars.identity()?;
         // It has no effect: here it is always so.
@@ -159,7 +158,9 @@ impl Env {
             identity,
             observability,
             otel_service_name: vars.get("OTEL_SERVICE_NAME").filter(|name| !name.is_empty()),
-            log_level: Level::parse(&level).unwrap_or(Level::Info),
+            log_level: Level::parse(&level)
+                .or_else(|| of_config(&config))
+                .unwrap_or(Level::Info),
             certificates: vars
                 .get("TIDEGATE_CERTIFICATES")
                 .unwrap_or_else(|| CERTIFICATES.to_owned())
@@ -171,6 +172,12 @@ impl Env {
             threads: vars.get("GOMAXPROCS").and_then(|count| count.parse().ok()),
         })
     }
+}
+
+/// The level in zap's configuration. One that cannot be understood is as good as none.
+fn of_config(config: &str) -> Option<Level> {
+    let config: serde_json::Value = serde_json::from_str(config).ok()?;
+    Level::parse(config.get("level")?.as_str()?)
 }
 
 /// What is not positive means that there is none.
@@ -309,6 +316,21 @@ mod tests {
         for name in ["SERVING_LOGGING_CONFIG", "SERVING_POD_IP"] {
             assert!(read(&[(name, Some(""))]).is_ok(), "{name} may be empty");
         }
+    }
+
+    #[test]
+    fn the_level_is_the_variables_or_else_the_configurations() {
+        let check = |level, config, expected| {
+            let said = [
+                ("SERVING_LOGGING_LEVEL", Some(level)),
+                ("SERVING_LOGGING_CONFIG", Some(config)),
+            ];
+            assert_eq!(read(&said).unwrap().log_level, expected, "{level} {config}");
+        };
+        check("debug", r#"{"level":"error"}"#, Level::Debug);
+        check("", r#"{"level":"error","encoding":"json"}"#, Level::Error);
+        check("", "{", Level::Info);
+        check("loud", "", Level::Info);
     }
 
     #[test]

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+mod events;
+
+pub use events::follow;
+
 /// Where lines go. Clones write to the same place.
 #[derive(Clone, Debug)]
 pub struct Log {
