@@ -7,17 +7,20 @@ mod api;
 #[path = "support/autoscaler.rs"]
 mod autoscaler;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use api::{Api, ENDPOINTS, REVISIONS};
+use api::{Api, CONFIG_MAPS, ENDPOINTS, REVISIONS, SECRETS};
 use autoscaler::Autoscaler;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{Response, StatusCode};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tidegate_testkit::{
     body,
+    certificates::Authority,
     client::{self, Client},
     program::Program,
+    tls,
     upstream::Upstream,
     wait::eventually,
 };
@@ -25,7 +28,8 @@ use tidegate_testkit::{
 /// The program, an API server and an autoscaler.
 struct Stage {
     program: Program,
-    ports: [SocketAddr; 2],
+    /// For the two protocols, and for TLS where the cluster asks for it.
+    ports: Vec<SocketAddr>,
     api: Api,
     autoscaler: Autoscaler,
 }
@@ -34,7 +38,12 @@ const HOST: &str = "hello-00001.default.svc.cluster.local";
 
 impl Stage {
     async fn start() -> Self {
-        let (api, autoscaler) = (Api::start().await, Autoscaler::start().await);
+        Self::with(Api::start().await, 2).await
+    }
+
+    /// In a cluster with these objects too; waits until it listens on this many ports.
+    async fn with(api: Api, ports: usize) -> Self {
+        let autoscaler = Autoscaler::start().await;
         api.put(REVISIONS, revision("hello-00001")).await;
         let start = Program::new(env!("CARGO_BIN_EXE_tidegate-activator"));
         let kubeconfig = start.file("kubeconfig", api.kubeconfig());
@@ -56,7 +65,7 @@ impl Stage {
                 .parse()
                 .ok()
         };
-        let mut ports = [SocketAddr::from(([127, 0, 0, 1], 0)); 2];
+        let mut ports = vec![SocketAddr::from(([127, 0, 0, 1], 0)); ports];
         for address in &mut ports {
             address.set_port(program.line("a port", port).await);
         }
@@ -176,4 +185,58 @@ async fn it_says_what_its_environment_lacks() {
     let mut program = Program::new(env!("CARGO_BIN_EXE_tidegate-activator")).start();
     program.line_with("required key POD_IP missing value").await;
     assert_eq!(program.exit().await.code(), Some(1));
+}
+
+/// The program's secret, by this authority.
+fn secret(authority: &Authority) -> Value {
+    let identity = authority.server("kn-routing");
+    let text = |text: &str| BASE64_STANDARD.encode(text);
+    json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"namespace": "knative-serving", "name": "routing-serving-certs"},
+        "data": {"ca.crt": text(&authority.pem), "tls.crt": text(&identity.certificate_pem),
+            "tls.key": text(&identity.key_pem)},
+    })
+}
+
+fn config_map(name: &str, labels: &Value, data: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": data,
+        "metadata": {"namespace": "knative-serving", "name": name, "labels": labels},
+    })
+}
+
+#[tokio::test]
+async fn where_the_cluster_asks_for_tls_it_shows_the_secrets_certificate_whatever_it_becomes() {
+    let [first, second] = ["first", "second"].map(Authority::new);
+    let api = Api::start().await;
+    let network = json!({"system-internal-tls": "Enabled"});
+    api.put(CONFIG_MAPS, config_map("config-network", &json!({}), &network))
+        .await;
+    let bundle = json!({"networking.knative.dev/trust-bundle": "true"});
+    api.put(
+        CONFIG_MAPS,
+        config_map("extra", &bundle, &json!({"a.pem": second.pem})),
+    )
+    .await;
+    api.put(SECRETS, secret(&first)).await;
+    let stage = Stage::with(api, 3).await;
+    let shows = async |authority: &Authority| {
+        let config = Arc::new(authority.client_config(&[], None));
+        tls::connect(stage.ports[2], "kn-routing", &config).await.is_ok()
+    };
+    assert!(shows(&first).await && !shows(&second).await);
+    stage.api.put(SECRETS, secret(&second)).await;
+    eventually("the successor", async || shows(&second).await).await;
+}
+
+#[tokio::test]
+async fn where_the_cluster_asks_for_tls_and_has_no_secret_it_says_so() {
+    let api = Api::start().await;
+    let network = json!({"system-internal-tls": "Enabled"});
+    api.put(CONFIG_MAPS, config_map("config-network", &json!({}), &network))
+        .await;
+    let mut stage = Stage::with(api, 0).await;
+    stage.program.line_with("no secret routing-serving-certs").await;
+    assert_eq!(stage.program.exit().await.code(), Some(1));
 }

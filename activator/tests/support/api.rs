@@ -30,6 +30,8 @@ struct State {
 
 pub(crate) const REVISIONS: &str = "/apis/serving.knative.dev/v1/revisions";
 pub(crate) const ENDPOINTS: &str = "/api/v1/endpoints";
+pub(crate) const SECRETS: &str = "/api/v1/namespaces/knative-serving/secrets";
+pub(crate) const CONFIG_MAPS: &str = "/api/v1/namespaces/knative-serving/configmaps";
 
 impl Api {
     pub(crate) async fn start() -> Self {
@@ -125,14 +127,12 @@ impl State {
     }
 }
 
-/// Whether a query by the type of a service's endpoints is about this object.
+/// Whether a query by the type of a service's endpoints, or for bundles of certificates, is about this object.
 fn selects(query: &str, object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
     let of_type = labels["networking.internal.knative.dev/serviceType"].as_str();
-    match of_type {
-        Some(of_type) => query.contains(of_type),
-        None => true,
-    }
+    let is_bundle = labels["networking.knative.dev/trust-bundle"].is_string();
+    of_type.is_none_or(|of_type| query.contains(of_type)) && (is_bundle || !query.contains("trust-bundle"))
 }
 
 fn answer(request: &Request<hyper::body::Incoming>, state: &mut State) -> Response<Body> {
@@ -153,7 +153,7 @@ fn answer(request: &Request<hyper::body::Incoming>, state: &mut State) -> Respon
     }
     match path {
         "/version" => respond(StatusCode::OK, &version()),
-        REVISIONS | ENDPOINTS => {
+        REVISIONS | ENDPOINTS | SECRETS | CONFIG_MAPS => {
             let items: Vec<_> = list
                 .into_iter()
                 .map(|(_, object)| object)
@@ -163,7 +163,15 @@ fn answer(request: &Request<hyper::body::Incoming>, state: &mut State) -> Respon
             let list = json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items});
             respond(StatusCode::OK, &list)
         }
-        _ => {
+        one => {
+            let is_it = |(list, object): &&(&str, Value)| {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                one.strip_prefix(list)
+                    .is_some_and(|rest| rest.strip_prefix('/') == Some(name))
+            };
+            if let Some((_, object)) = state.objects.iter().find(is_it) {
+                return respond(StatusCode::OK, object);
+            }
             let (status, object) = refusal(StatusCode::NOT_FOUND, "NotFound");
             respond(status, &object)
         }
