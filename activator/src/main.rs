@@ -2,17 +2,15 @@
 
 use std::process::ExitCode;
 
-use tidegate_activator::program::run::run;
+use tidegate_activator::program::{log, run::run};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-    match run(|key| std::env::var(key).ok()) {
+    let get = |key: &str| std::env::var(key).ok();
+    let levels = log::install(&get("POD_NAME").unwrap_or_default());
+    match run(get, &levels) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the activator ends");

@@ -8,6 +8,8 @@ mod listeners;
 pub mod network;
 
 #[cfg(feature = "kubernetes")]
+pub mod log;
+#[cfg(feature = "kubernetes")]
 pub mod run;
 
 use std::{

@@ -58,12 +58,11 @@ impl Stage {
             .env("TIDEGATE_TEST_STOP_DELAY", "10ms")
             .start();
         let port = |line: &str| {
-            line.split("listening address=")
-                .nth(1)?
-                .rsplit(':')
-                .next()?
-                .parse()
-                .ok()
+            let line: Value = serde_json::from_str(line).ok()?;
+            let address = line["address"]
+                .as_str()
+                .filter(|_| line["message"] == "listening")?;
+            address.rsplit(':').next()?.parse().ok()
         };
         let mut ports = vec![SocketAddr::from(([127, 0, 0, 1], 0)); ports];
         for address in &mut ports {

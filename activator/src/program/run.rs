@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     limits::STOP_DELAY,
     link,
-    program::{Program, Settings, StartError, cluster_domain, env::Env, network::Network},
+    program::{Program, Settings, StartError, cluster_domain, env::Env, log::Levels, network::Network},
     world::kube::{Kubernetes, KubernetesError},
 };
 
@@ -53,18 +53,18 @@ const PORTS: [u16; 3] = [ports::BACKEND_HTTP, ports::BACKEND_H2C, ports::BACKEND
 ///
 /// # Errors
 /// Why it could not start, or did not end in peace.
-pub fn run(get: impl Fn(&str) -> Option<String>) -> Result<(), RunError> {
+pub fn run(get: impl Fn(&str) -> Option<String>, levels: &Levels) -> Result<(), RunError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = runtime.block_on(serve(&get));
+    let ended = runtime.block_on(serve(&get, levels));
     // What is left waits for nothing any more.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(get: &impl Fn(&str) -> Option<String>) -> Result<(), RunError> {
+async fn serve(get: &impl Fn(&str) -> Option<String>, levels: &Levels) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
     let env = Env::read(get)?;
-    let starting = start(&env, get);
+    let starting = start(&env, get, levels);
     let program = tokio::select! {
         started = starting => started?,
         // Nothing is served yet that could be let finish.
@@ -89,8 +89,17 @@ async fn serve(get: &impl Fn(&str) -> Option<String>) -> Result<(), RunError> {
     }
 }
 
-async fn start(env: &Env, get: &impl Fn(&str) -> Option<String>) -> Result<Program, RunError> {
+async fn start(
+    env: &Env,
+    get: &impl Fn(&str) -> Option<String>,
+    levels: &Levels,
+) -> Result<Program, RunError> {
     let kubernetes = Kubernetes::connect().await?;
+    let logging = get("CONFIG_LOGGING_NAME").unwrap_or_else(|| "config-logging".to_owned());
+    let logging = kubernetes.config_map(&env.system_namespace, &logging).await?;
+    if let Some(level) = logging.get("loglevel.activator") {
+        levels.set(level);
+    }
     let network = kubernetes
         .config_map(&env.system_namespace, "config-network")
         .await?;
