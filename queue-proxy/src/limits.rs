@@ -84,3 +84,6 @@ pub const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
 
 /// How long the last lines of the request log may take at the end.
 pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most connections to the ports that are not for requests, all together; above it none is accepted until one ends.
+pub const SIDE_CONNECTIONS_MAX: usize = 256;

@@ -15,11 +15,14 @@ use tidegate_proxy::listener::{
 use tidegate_proxy::process::{self, Workers};
 
 use super::log::Log;
+use crate::limits::SIDE_CONNECTIONS_MAX;
 
 /// Listeners that are open, and not served yet.
 #[derive(Debug)]
 pub(super) struct Listeners {
     connections: Connections,
+    /// Of those that have a route table of their own: they take connections however many requests bring.
+    side: Connections,
     /// Each worker's.
     acceptors: Vec<Vec<Acceptor>>,
     log: Log,
@@ -42,6 +45,7 @@ impl Listeners {
     pub(super) fn new(workers: NonZeroUsize, log: Log) -> Self {
         Self {
             connections: Connections::default(),
+            side: Connections::at_most(SIDE_CONNECTIONS_MAX),
             acceptors: (0..workers.get()).map(|_| Vec::new()).collect(),
             log,
         }
@@ -93,9 +97,11 @@ impl Listeners {
         chain: FilterChain,
     ) -> Result<Listener, OpenError> {
         let workers = NonZeroUsize::new(self.acceptors.len()).unwrap_or(NonZeroUsize::MIN);
+        let is_side = !chain.http.route_table.is_empty();
+        let connections = if is_side { &self.side } else { &self.connections };
         let settings = ListenerSettings {
             versions: settings::IpVersions::Both,
-            connections: self.connections.clone(),
+            connections: connections.clone(),
             ..ListenerSettings::new(name, ListenAddress::Tcp(address), FilterChains::one(chain)?)
         };
         Ok(Listener::open(settings, workers)?)
