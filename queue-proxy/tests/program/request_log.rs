@@ -1,8 +1,9 @@
 //! What is written about requests, where the operator wants that?
 
 use tidegate_testkit::upstream::{self, Upstream};
+use tidegate_testkit::websocket::WebSocket;
 
-use crate::rig::{PROBER, Sidecar};
+use crate::rig::{HOST, PROBER, Sidecar};
 
 /// A sidecar that logs by `config`, the rest of `OBSERVABILITY_CONFIG`.
 async fn logging(app: std::net::SocketAddr, config: &str) -> Sidecar {
@@ -74,4 +75,25 @@ async fn qp_60_qp_61_a_template_that_is_wrong_never_holds_a_request_up() {
         "{line}"
     );
     assert!(line.ends_with("url: /path?query"), "{line}");
+}
+
+#[tokio::test]
+async fn qp_69_an_upgrade_is_logged_as_one_when_its_tunnel_ends() {
+    let app = Upstream::websocket().await;
+    let template = r#","requestLogTemplate":"status {{.Response.Code}} size {{.Response.Size}}""#;
+    let mut sidecar = logging(app.address(), template).await;
+    let mut socket = WebSocket::connect(sidecar.main, HOST, "/")
+        .await
+        .expect("a socket");
+    socket.say("hello").await;
+    assert_eq!(socket.hear().await, "hello");
+    assert!(
+        !sidecar
+            .program
+            .output()
+            .iter()
+            .any(|line| line.contains("status"))
+    );
+    socket.close().await;
+    assert_eq!(sidecar.program.line_with("status ").await, "status 101 size 0");
 }
