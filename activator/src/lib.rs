@@ -31,7 +31,8 @@
 //! // Requests of this route wait until `revision.set_pods` is given a ready replica.
 //! ```
 //!
-//! The modules stand in the order in which a request meets them; [`request`] tells its life top to bottom.
+//! The modules stand in the order in which a request meets them; [`request`] tells its life top to bottom. Those from
+//! [`program`] on are the activator as a program in a cluster, where [`wire`] tells the life of a request.
 
 pub mod request;
 
@@ -40,24 +41,6 @@ pub mod registry;
 pub mod throttle;
 
 pub mod tracker;
-
-pub mod backends;
-
-pub mod wire;
-
-pub mod directory;
-
-pub mod health;
-
-pub mod link;
-
-pub mod world;
-
-pub mod steering;
-
-pub mod certificates;
-
-pub mod program;
 
 pub mod slice;
 
@@ -68,6 +51,24 @@ pub mod reporter;
 pub mod receipt;
 
 pub mod observe;
+
+pub mod program;
+
+pub mod wire;
+
+pub mod directory;
+
+pub mod health;
+
+pub mod link;
+
+pub mod steering;
+
+pub mod world;
+
+pub mod backends;
+
+pub mod certificates;
 
 mod parking;
 
