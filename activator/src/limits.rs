@@ -45,6 +45,8 @@ pub const LINK_BACKOFF: Duration = Duration::from_millis(100);
 pub const LINK_BACKOFF_FACTOR: f64 = 1.3;
 /// After how many pauses they begin anew.
 pub const LINK_BACKOFF_STEPS: u32 = 20;
+/// How long a connection has to have lasted for the next one to be tried at once; after a shorter one there is a pause.
+pub const LINK_SETTLED: Duration = Duration::from_secs(1);
 /// How often the autoscaler is pinged.
 pub const LINK_PING_INTERVAL: Duration = Duration::from_nanos(10_000_000_000 / 3);
 /// How long the autoscaler may leave pings unanswered; then it is connected to anew.

@@ -18,7 +18,7 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 use crate::{
     health::Health,
-    limits::{LINK_BATCHES_MAX, LINK_PING_INTERVAL, LINK_SEND_TIMEOUT},
+    limits::{LINK_BATCHES_MAX, LINK_PING_INTERVAL, LINK_SEND_TIMEOUT, LINK_SETTLED},
     link::{backoff::Backoff, keep_alive::KeepAlive},
     reporter::StatSink,
     throttle::Revision,
@@ -89,7 +89,7 @@ async fn keep(url: &Uri, health: &Health, mut inbox: mpsc::Receiver<WireStatMess
     loop {
         match connect::connect(url).await {
             Ok(stream) => {
-                backoff = Backoff::new();
+                let since = Instant::now();
                 // What waited for the connection before is too old now.
                 while inbox.try_recv().is_ok() {}
                 health.set_connected(true);
@@ -99,6 +99,12 @@ async fn keep(url: &Uri, health: &Health, mut inbox: mpsc::Receiver<WireStatMess
                 tracing::warn!(%url, why, "the connection to the autoscaler ended");
                 if inbox.is_closed() {
                     return;
+                }
+                if since.elapsed() >= LINK_SETTLED {
+                    backoff = Backoff::new();
+                } else {
+                    // Somebody who hangs up at once is not called again at once.
+                    tokio::time::sleep(backoff.next()).await;
                 }
             }
             Err(error) => {
