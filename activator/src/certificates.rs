@@ -48,9 +48,18 @@ pub struct Secret {
 const SERVER_NAME: &str = "data-plane.knative.dev";
 
 impl Certificates {
-    /// Replaces the secret.
+    /// Replaces the secret. One that is gone is on its way back, as one without an authority is: until then the last one counts, and
+    /// traffic goes on.
     pub fn set_secret(&mut self, secret: Option<Secret>) {
-        self.secret = secret;
+        let Some(mut secret) = secret else {
+            return;
+        };
+        if secret.authority.is_empty()
+            && let Some(last) = &mut self.secret
+        {
+            secret.authority = std::mem::take(&mut last.authority);
+        }
+        self.secret = Some(secret);
     }
 
     /// Replaces the texts of one ConfigMap.
@@ -109,23 +118,20 @@ impl Certificates {
         let first = secret.iter().flat_map(|text| blocks(text).take(1));
         let bundles = self.bundles.values().flatten().flat_map(|text| blocks(text));
         let good = |block: &&str| Trust::in_pem(block.as_bytes()).is_ok();
-        first.chain(bundles).filter(good).collect()
+        // Whatever ended a line in its text, each begins on one of its own: what follows an end on its line is not read.
+        let each = first.chain(bundles).filter(good);
+        each.flat_map(|block| [block, "\n"]).collect()
     }
 }
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// The certificates in a text, each with the line end after it.
+/// The certificates in a text, without the line end after each.
 fn blocks(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices(BEGIN).filter_map(|(begin, _)| {
         let rest = text.get(begin..)?;
         let end = rest.find(END)? + END.len();
-        let end = if rest.get(end..)?.starts_with('\n') {
-            end + 1
-        } else {
-            end
-        };
         rest.get(..end)
     })
 }

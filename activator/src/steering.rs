@@ -179,6 +179,14 @@ impl Steering {
             None => Ports::Same,
         };
         let known = self.known.entry(key.clone()).or_default();
+        if known
+            .revision
+            .as_ref()
+            .is_some_and(|steered| steered.facts == facts)
+        {
+            // Kubernetes says all of it again whenever a status changes, and after each break.
+            return;
+        }
         known.revision = Some(match known.revision.take() {
             // What cannot change of a revision has not; one that was made anew under its name has another limit.
             Some(steered) if steered.facts.is_same_revision(&facts) => Steered { facts, ..steered },

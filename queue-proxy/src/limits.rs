@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidegate_proxy::cluster::transport::Redial;
+use tidegate_proxy::listener::settings::Keepalive;
 
 /// Requests that may wait for each one that may run (Knative `pkg/queue/breaker.go`): beyond these, 503.
 pub const QUEUE_DEPTH_PER_PERMIT: usize = 10;
@@ -43,16 +44,27 @@ pub const TERMINATION_NOTICE: Duration = Duration::from_secs(1);
 /// How long tunnels and HTTP/2 streams are waited for at the end; then they are cut.
 pub const STREAMS_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long connections without a request are left to close at the end.
-pub const CONNECTIONS_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long connections may take at the end whose last response is made and not yet written; those without one are closed at once.
+pub const CONNECTIONS_DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// When the kernel asks after a silent client (Go's default), and how often before it is given up.
+pub const KEEPALIVE: Keepalive = Keepalive {
+    idle: Duration::from_secs(15),
+    interval: Duration::from_secs(15),
+    probes: 9,
+};
+
+/// How long a connection to a port that is not for requests may be idle before it is closed.
+pub const SIDE_IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often the load is reported; what is reported is an average over this.
 pub const REPORT_PERIOD: Duration = Duration::from_secs(1);
 
-/// The most bytes of a request's head, its target among them (Go's default): above these, 431.
+/// The most bytes of a request's head, its target among them (Go's default): above these, 431; and of a response's, where Go takes
+/// more: above these, 502.
 pub const HEAD_BYTES_MAX: usize = 1024 * 1024;
 
-/// The most fields of a request: above these, 431. Go has no such bound; this one is what fits into a head.
+/// The most fields of a request: above these, 431; of a response 502. Go has no such bound; this one is what fits into a head.
 pub const FIELDS_MAX: usize = 16 * 1024;
 
 /// The receive windows of an HTTP/2 connection and of each of its streams (Go's default).

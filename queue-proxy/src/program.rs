@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tidegate_knative::observability::Observability;
-use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::config::http::{DownstreamTimeouts, HttpSettings};
 use tidegate_proxy::config::{Handle, Snapshot};
 use tidegate_proxy::drain::{Drain, Watch};
 use tidegate_proxy::layers::Layers;
@@ -23,7 +23,9 @@ use crate::Sidecar;
 use crate::drainer::Drainer;
 use crate::in_flight::{Awaited, InFlight};
 use crate::invocations::Invocations;
-use crate::limits::{CONNECTIONS_DRAIN_TIMEOUT, LOG_FLUSH_TIMEOUT, STREAMS_DRAIN_TIMEOUT, WORKERS_MAX};
+use crate::limits::{
+    CONNECTIONS_DRAIN_TIMEOUT, LOG_FLUSH_TIMEOUT, SIDE_IDLE_TIMEOUT, STREAMS_DRAIN_TIMEOUT, WORKERS_MAX,
+};
 use crate::readiness::Readiness;
 use crate::request_log::RequestLog;
 use crate::stats::{Loads, Page};
@@ -188,9 +190,14 @@ fn snapshot(wire: &Arc<Wire>, admin: &Admin, page: &Page) -> Snapshot {
 }
 
 fn of_table(name: &str) -> HttpSettings {
+    let of_requests = settings::http();
     HttpSettings {
         route_table: name.into(),
-        ..settings::http()
+        timeouts: DownstreamTimeouts {
+            idle: SIDE_IDLE_TIMEOUT,
+            ..of_requests.timeouts
+        },
+        ..of_requests
     }
 }
 

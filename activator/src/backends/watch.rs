@@ -52,14 +52,16 @@ impl Watcher {
                 }
                 _ = ticks.tick(), if !state.is_settled() => state.tick(),
             };
-            self.follow(&mut state, step).await;
+            self.follow(&mut state, step, &sets).await;
         }
     }
 
-    async fn follow(&self, state: &mut State, mut step: Step) {
+    async fn follow(&self, state: &mut State, mut step: Step, sets: &watch::Receiver<Sets>) {
         loop {
             step = match step {
                 Step::Rest => return,
+                // What nobody steers any more is steered by another watcher, or has nothing to reach.
+                Step::Publish(_) if sets.has_changed().is_err() => return,
                 Step::Publish(to) => return self.publish(&to),
                 Step::AskPods(pods) => state.pods_answered(&self.ask_all(&pods).await),
                 Step::FindService => state.service_found(self.find_service().await),

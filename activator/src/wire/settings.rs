@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_proxy::{
     cluster::{
         Cluster, ClusterSettings, Protocol, TransportSettings,
-        transport::{Http2Upstream, TcpKeepalive},
+        transport::{Http2Upstream, ResponseHeadLimits, TcpKeepalive},
     },
     config::{
         Snapshot,
@@ -74,6 +74,10 @@ pub fn transport(protocol: Protocol) -> TransportSettings {
     TransportSettings {
         protocol,
         idle_timeout: UPSTREAM_IDLE,
+        response_head: ResponseHeadLimits {
+            bytes_max: HEAD_BYTES_MAX,
+            fields_max: HEAD_FIELDS_MAX,
+        },
         tcp_keepalive: Some(TcpKeepalive {
             time: UPSTREAM_KEEPALIVE,
             interval: UPSTREAM_KEEPALIVE,

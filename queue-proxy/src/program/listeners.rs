@@ -15,7 +15,7 @@ use tidegate_proxy::listener::{
 use tidegate_proxy::process::{self, Workers};
 
 use super::log::Log;
-use crate::limits::SIDE_CONNECTIONS_MAX;
+use crate::limits::{KEEPALIVE, SIDE_CONNECTIONS_MAX};
 
 /// Listeners that are open, and not served yet.
 #[derive(Debug)]
@@ -102,6 +102,10 @@ impl Listeners {
         let settings = ListenerSettings {
             versions: settings::IpVersions::Both,
             connections: connections.clone(),
+            tcp: settings::TcpSettings {
+                keepalive: Some(KEEPALIVE),
+                ..settings::TcpSettings::default()
+            },
             ..ListenerSettings::new(name, ListenAddress::Tcp(address), FilterChains::one(chain)?)
         };
         Ok(Listener::open(settings, workers)?)

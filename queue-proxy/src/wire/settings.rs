@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tidegate_proxy::cluster::transport::ResponseHeadLimits;
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol, TransportSettings};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::{
@@ -68,6 +69,10 @@ pub fn snapshot(
         connect_timeout: CONNECT_TIMEOUT,
         redial: Some(REDIAL),
         idle_timeout: UPSTREAM_IDLE_TIMEOUT,
+        response_head: ResponseHeadLimits {
+            bytes_max: HEAD_BYTES_MAX,
+            fields_max: FIELDS_MAX,
+        },
         ..TransportSettings::default()
     };
     let cluster = Cluster::new(ClusterSettings {
