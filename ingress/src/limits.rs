@@ -5,10 +5,6 @@ use std::time::Duration;
 /// How long a drain takes where `--drain-time-s` does not say.
 pub const DRAIN_TIME: Duration = Duration::from_secs(600);
 
-/// How much the threads for configuration and operators step back behind those that carry traffic, as nice(1) counts it: where
-/// cores are short they get about a tenth of one's time.
-pub const CONTROL_NICENESS: i32 = 10;
-
 /// What `--parent-shutdown-time-s` is taken to be; it is only shown.
 pub const PARENT_SHUTDOWN_TIME: Duration = Duration::from_secs(900);
 

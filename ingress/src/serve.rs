@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use crate::drain::{self, Before};
 use crate::keeper::Keeper;
 use crate::lifecycle::{End, Lifecycle};
-use crate::limits::{self, DELIVERIES_WAITING_MAX};
+use crate::limits::DELIVERIES_WAITING_MAX;
 use crate::listeners::{Listeners, Manners};
 use crate::snapshot_file::{self, Directory, DirectoryError};
 use crate::{traces, workers};
@@ -120,8 +120,6 @@ async fn serve(
     let config = Handle::default().bounded(bounds(settings.overload));
     follow_memory(&config, &watch);
     let (seats, workers) = workers::start(settings.workers, &config, &lifecycle, &watch)?;
-    // From here on this thread, and what it starts, is about configuration and operators.
-    process::step_back(limits::CONTROL_NICENESS);
     let control = runtime::Handle::current();
     traces::start(&settings.store.context.traces, &config, &watch);
     let connections_max = settings.overload.connections_max;

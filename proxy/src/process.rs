@@ -78,18 +78,6 @@ pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// Lets the threads that carry traffic go first where there are not enough cores for all: this thread, and those that it starts
-/// from now on, get less time by `niceness` (0 to 19, as nice(1) counts it). Does nothing where the system refuses, or counts
-/// niceness by process.
-pub fn step_back(niceness: i32) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, niceness) {
-        tracing::debug!(%error, "this thread keeps its priority");
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = niceness;
-}
-
 /// How many workers carry traffic by default: one for each core that the process may use.
 #[must_use]
 pub fn default_workers() -> NonZeroUsize {
@@ -133,23 +121,5 @@ impl Workers {
             .into_iter()
             .filter_map(|thread| thread.join().err())
             .count()
-    }
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_thread_steps_back_and_what_it_starts_then() {
-        let niceness = || rustix::process::getpriority_process(None).unwrap();
-        let before = niceness();
-        let behind = (before + 1).min(19);
-        let started = thread::spawn(move || {
-            step_back(behind);
-            (niceness(), thread::spawn(niceness).join().unwrap())
-        });
-        assert_eq!(started.join().unwrap(), (behind, behind));
-        assert_eq!(niceness(), before, "the others stay");
     }
 }
