@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
+use rustix::process::{Pid, setpriority_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// The pause between two looks at memory that may still change.
@@ -52,6 +53,22 @@ fn machine_ticks(text: &str) -> Option<u64> {
         return None;
     };
     Some(user + nice + system + steal)
+}
+
+/// Has all threads of a process step back but those that carry traffic, which are called `worker-N`.
+///
+/// # Errors
+/// When the process is gone, or the system refuses.
+pub fn let_workers_go_first(pid: u32, niceness: i32) -> io::Result<()> {
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?;
+        let is_worker = fs::read_to_string(thread.path().join("comm"))?.starts_with("worker-");
+        let number = thread.file_name().to_string_lossy().parse().unwrap_or_default();
+        if let Some(id) = Pid::from_raw(number).filter(|_| !is_worker) {
+            setpriority_process(Some(id), niceness)?;
+        }
+    }
+    Ok(())
 }
 
 fn duration(ticks: u64) -> Duration {

@@ -1,8 +1,8 @@
 //! How are the keys of tables hashed that the configuration fills? By a fast hash with a seed of the process.
 //!
-//! A client that asks chooses the key and not what is in the table, and whoever writes the configuration does not know the seed:
-//! entries that collide by intent, which SipHash is slow for, are not to be had. A table that peers fill keeps the standard
-//! library's hash.
+//! A client that asks chooses a key and seldom what is in the table (a pool has a place for each host where handshakes name it, and
+//! only while it is connected to), and nobody who writes the configuration knows the seed: entries that collide by intent, which
+//! SipHash is slow for, are not to be had. A table that peers alone fill keeps the standard library's hash.
 
 use foldhash::fast::RandomState;
 

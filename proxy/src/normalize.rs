@@ -208,20 +208,23 @@ fn upgrade<B>(request: &Request<B>, settings: &HttpSettings) -> Result<Option<He
     if request.version() < Version::HTTP_11 || !headers.contains_key(UPGRADE) {
         return Ok(None);
     }
+    let empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
+        && !headers.contains_key(TRANSFER_ENCODING);
     let offered = tokens(headers, &UPGRADE).find_map(|offer| {
         if offer.eq_ignore_ascii_case("h2c") {
             return None;
         }
         let mut allowed = settings.upgrades.iter().map(|token| &**token);
         let listed = allowed.find(|token| token.eq_ignore_ascii_case(offer));
-        listed.or_else(|| (settings.other_upgrades == OtherUpgrades::Passed).then_some(offer))
+        // With a body, what nobody here knows is no switch, but a request like any other.
+        let passed = empty && settings.other_upgrades == OtherUpgrades::Passed;
+        listed.or_else(|| passed.then_some(offer))
     });
     let connection = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     let Some(token) = offered.filter(|_| connection) else {
         return Ok(None);
     };
-    let empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0");
-    if !empty || headers.contains_key(TRANSFER_ENCODING) {
+    if !empty {
         return Err(bad("an upgrade request must not have a body"));
     }
     Ok(HeaderValue::from_str(token).ok())

@@ -49,6 +49,9 @@ pub struct Options {
     /// How long each round counts, in milliseconds.
     #[arg(long, default_value_t = 3_000)]
     milliseconds: u64,
+    /// How much the threads that are no workers step back, as nice(1) counts it.
+    #[arg(long, default_value_t = 10)]
+    nice: i32,
     /// Our program. Default: `tidegate-ingress` beside this one.
     #[arg(long)]
     ingress: Option<PathBuf>,
@@ -117,6 +120,7 @@ async fn measure(options: &Options, path: PathBuf, transport: Transport) -> anyh
     let target = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.external));
     client::seen(target, &fixture::host(fixture::ASKED), "", DEADLINE).await?;
     proc::settled_resident_bytes(subject.id()?).await?;
+    proc::let_workers_go_first(subject.id()?, options.nice)?;
 
     let (mut quiet, mut pushed) = (Rounds::default(), Rounds::default());
     for _ in 0..options.repeats {

@@ -282,7 +282,7 @@ impl<'a> Connection<'a> {
                     return linger::skip_body(&mut self.line, &mut self.alarm, linger).await;
                 }
                 Some(Settled::Unwanted | Settled::Broken) => return Persistence::Close,
-                None if cut.is_some_and(|cut| cut <= clock::now()) => return Persistence::Close,
+                None if cut.is_some_and(|cut| cut <= Instant::now()) => return Persistence::Close,
                 None if self.line.with(|wire| wire.received()) > received => {}
                 None => return Persistence::Close,
             }

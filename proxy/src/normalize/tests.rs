@@ -131,6 +131,17 @@ fn other_upgrades_pass_where_that_was_said_but_never_h2c() {
     check("SPDY/3.1", Some("SPDY/3.1"));
     check("h2c, foo/2", Some("foo/2"));
     check("H2C", None);
+    // With a body such an offer is ignored, and one that is known here is refused.
+    let with_body = |offer| {
+        let fields = [
+            ("connection", "upgrade"),
+            ("upgrade", offer),
+            ("content-length", "1"),
+        ];
+        upgrade(&request("/", &fields), &settings)
+    };
+    assert_eq!(with_body("TLS/1.2").unwrap(), None);
+    assert!(with_body("websocket").is_err());
 }
 
 #[test]
