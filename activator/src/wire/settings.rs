@@ -10,7 +10,8 @@ use tidegate_proxy::{
     config::{
         Snapshot,
         http::{
-            DownstreamTimeouts, HeadLimits, Http1Settings, Http2Settings, Http10, HttpSettings, OtherUpgrades,
+            DownstreamTimeouts, HeadLimits, Http1Settings, Http2Settings, Http10, HttpSettings,
+            OtherUpgrades, StreamsOf,
         },
         manners::{GrpcReplies, LocalReplies, Manners},
     },
@@ -57,6 +58,8 @@ pub fn http_settings() -> HttpSettings {
         http2: Http2Settings {
             stream_window_bytes: WINDOW_BYTES,
             connection_window_bytes: WINDOW_BYTES,
+            // Before the pod stands an ingress, with the streams of all its clients.
+            streams_of: StreamsOf::Many,
             ..Http2Settings::default()
         },
         other_upgrades: OtherUpgrades::Passed,

@@ -164,6 +164,18 @@ pub struct Http2Settings {
     pub connection_window_bytes: u32,
     /// Whether PING asks now and then if the client is still there. Default: never.
     pub keep_alive: Option<Http2KeepAlive>,
+    /// Whose streams a connection carries, so what it says of its peer that many are given up. Default: one client's.
+    pub streams_of: StreamsOf,
+}
+
+/// Whose streams a connection of HTTP/2 carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamsOf {
+    /// One client's: RST_STREAM have bounds (rapid reset, CVE-2023-44487).
+    #[default]
+    OneClient,
+    /// Those of many clients, by a proxy that is trusted to bound each: whoever gives up takes nobody with him.
+    Many,
 }
 
 /// When PING asks whether a client is still there.
@@ -259,6 +271,7 @@ impl Default for Http2Settings {
             stream_window_bytes: limits::H2_STREAM_WINDOW_BYTES,
             connection_window_bytes: limits::H2_CONNECTION_WINDOW_BYTES,
             keep_alive: None,
+            streams_of: StreamsOf::OneClient,
         }
     }
 }

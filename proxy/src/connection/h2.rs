@@ -50,7 +50,8 @@ where
 {
     let settings = proxy.peer().http();
     let verdict: Verdict = Arc::new(OnceLock::new());
-    let socket = Metered::new(socket, settings.head.bytes_max, Arc::clone(&verdict));
+    let meter = meter::Meter::new(settings.head.bytes_max).of(settings.http2.streams_of);
+    let socket = Metered::new(socket, meter, Arc::clone(&verdict));
     let handshake = builder(settings).handshake::<_, Bytes>(socket);
     match tokio::time::timeout(settings.timeouts.request_head, handshake).await {
         Ok(Ok(connection)) => Life::new(&proxy, guard, verdict).run(connection).await,

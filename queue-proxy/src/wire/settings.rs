@@ -11,6 +11,7 @@ use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol, Tran
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::{
     DownstreamTimeouts, HeadLimits, Http1Settings, Http2Settings, Http10, HttpSettings, OtherUpgrades,
+    StreamsOf,
 };
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::normalize::forwarded::Forwarding;
@@ -50,6 +51,8 @@ pub fn http() -> HttpSettings {
         http2: Http2Settings {
             stream_window_bytes: H2_WINDOW_BYTES,
             connection_window_bytes: H2_WINDOW_BYTES,
+            // Before the pod stands an ingress, with the streams of all its clients.
+            streams_of: StreamsOf::Many,
             ..Http2Settings::default()
         },
         ..HttpSettings::default()

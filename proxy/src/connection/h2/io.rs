@@ -33,10 +33,10 @@ struct Farewell {
 }
 
 impl<S> Metered<S> {
-    pub(super) fn new(socket: S, head_bytes_max: usize, verdict: Verdict) -> Self {
+    pub(super) fn new(socket: S, meter: Meter, verdict: Verdict) -> Self {
         Self {
             socket,
-            meter: Meter::new(head_bytes_max),
+            meter,
             began: clock::now(),
             verdict,
             farewell: None,

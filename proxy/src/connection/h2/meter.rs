@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::split::{Frame, Frames, flag, kind, reason};
+use crate::config::http::StreamsOf;
 use crate::config::limits;
 
 /// What a client did too often.
@@ -65,6 +66,7 @@ impl Excess {
 #[derive(Debug)]
 pub struct Meter {
     block_bytes_max: usize,
+    streams_of: StreamsOf,
     received: Frames,
     sent: Frames,
     window: Window,
@@ -116,6 +118,7 @@ impl Meter {
         Self {
             // An encoder of bad will makes more of a field than it is, one of good will does not.
             block_bytes_max: head_bytes_max.saturating_mul(2),
+            streams_of: StreamsOf::OneClient,
             received: Frames::after_preface(),
             sent: Frames::default(),
             window: Window::default(),
@@ -125,6 +128,12 @@ impl Meter {
             excess: None,
             failed: false,
         }
+    }
+
+    /// The same for streams of these.
+    #[must_use]
+    pub fn of(self, streams_of: StreamsOf) -> Self {
+        Self { streams_of, ..self }
     }
 
     /// Counts what came from the client, `now` after the connection began, in pieces of any size.
@@ -181,6 +190,10 @@ impl Meter {
                 limits::H2_PRIORITIES_MAX,
                 Excess::Priorities,
             ),
+            kind::RST_STREAM if self.streams_of == StreamsOf::Many => {
+                self.streams.answer(frame.stream);
+                Ok(())
+            }
             kind::RST_STREAM => {
                 bounded(&mut window.resets, limits::H2_RESETS_MAX, Excess::Resets)?;
                 self.streams.reset(frame.stream)

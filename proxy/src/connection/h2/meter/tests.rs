@@ -208,3 +208,20 @@ fn pieces_of_any_size_count_alike() {
     assert_eq!(whole[2].number_at(4), 11);
     (1..bytes.len()).for_each(|size| assert_eq!(count(size), whole, "pieces of {size}"));
 }
+
+#[test]
+fn resets_of_many_clients_are_nobodys_fault() {
+    let opened_and_reset = |number: u32| {
+        let stream = number * 2 + 1;
+        [
+            frame(kind::HEADERS, flag::END_STREAM, stream, &[]),
+            frame(kind::RST_STREAM, 0, stream, &[0; 4]),
+        ]
+        .concat()
+    };
+    let (_, excess) = takes(opened_and_reset);
+    assert_eq!(excess, Some(Excess::PrematureResets));
+    let mut meter = metered().of(StreamsOf::Many);
+    (0..20_000).for_each(|number| meter.received(&opened_and_reset(number), Duration::ZERO));
+    assert_eq!(meter.excess(), None);
+}

@@ -96,6 +96,7 @@ pub(super) fn http2(manager: &HttpConnectionManager, notes: &mut Notes) -> Resul
             defaults.connection_window_bytes,
         ),
         keep_alive: keep_alive(options)?,
+        streams_of: defaults.streams_of,
     })
 }
 
