@@ -1,5 +1,7 @@
 //! Where does each HTTP/2 frame begin in a stream of bytes, and what does its head say?
 
+use std::fmt;
+
 /// The length of a frame's head (RFC 9113 §4.1).
 const HEAD_BYTES: usize = 9;
 /// How much of a payload is kept: the last stream and the reason of a GOAWAY.
@@ -72,13 +74,23 @@ impl Frame {
 }
 
 /// Finds frames in bytes that come in pieces of any size.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Frames {
     /// The head and the start of the payload of the next frame, as far as they have come.
     next: [u8; HEAD_BYTES + PAYLOAD_BYTES],
     have: usize,
     /// What is left of the preface or of the payload of the frame before.
     skip: usize,
+}
+
+impl fmt::Debug for Frames {
+    /// Without what is left of earlier frames: however the bytes came, the same is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frames")
+            .field("next", &self.next.get(..self.have))
+            .field("skip", &self.skip)
+            .finish()
+    }
 }
 
 impl Frames {

@@ -152,6 +152,13 @@ fn status_line(line: &[u8]) -> Result<(Version, StatusCode, &[u8]), &'static str
     let status = StatusCode::from_bytes(code).map_err(|_| "a response without a status")?;
     match reason {
         [] => Ok((version, status, b"")),
+        [b' ', reason @ ..]
+            if reason
+                .iter()
+                .any(|byte| byte.is_ascii_control() && *byte != b'\t') =>
+        {
+            Err("a response whose reason has a control character")
+        }
         [b' ', reason @ ..] => Ok((version, status, reason)),
         _ => Err("a response without a status"),
     }

@@ -166,3 +166,17 @@ fn one_line_end_too_many_is_skipped_wherever_the_bytes_are_cut() {
     check("\r\nHTTP/1.1 204 No Content\r\n\r\n", true);
     check("\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", false);
 }
+
+#[test]
+fn a_reason_with_a_control_character_is_refused() {
+    let check = |reason: &str, good: bool| {
+        let answer = read(
+            &format!("HTTP/1.1 200 {reason}\r\ncontent-length: 0\r\n\r\n"),
+            &Method::GET,
+        );
+        assert_eq!(answer.is_ok(), good, "{reason:?}");
+    };
+    check("OK\rset-cookie: a", false);
+    check("OK\0", false);
+    check("as\twe say", true);
+}
