@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use pin_project_lite::pin_project;
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep};
 
@@ -11,24 +12,37 @@ use tokio::time::{Instant, Sleep};
 /// future, which each request does, costs nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// Who the timer wakes.
-    wakes: Option<Waker>,
+    timer: Option<Pin<Box<Timer>>>,
+}
+
+pin_project! {
+    /// In a box as a whole: each idle connection has room for an alarm.
+    #[derive(Debug)]
+    struct Timer {
+        #[pin]
+        sleep: Sleep,
+        // Who it wakes.
+        wakes: Option<Waker>,
+    }
+}
+
+impl Timer {
+    fn until(deadline: Instant) -> Self {
+        Self {
+            sleep: tokio::time::sleep_until(deadline),
+            wakes: None,
+        }
+    }
 }
 
 impl Alarm {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(Timer::until(deadline)));
+        let timer = timer.as_mut().project();
+        let (mut sleep, wakes) = (timer.sleep, timer.wakes);
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
-        } else if !sleep.is_elapsed()
-            && self
-                .wakes
-                .as_ref()
-                .is_some_and(|waker| waker.will_wake(cx.waker()))
-        {
+        } else if !sleep.is_elapsed() && wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             // It was asked before, and will wake whoever asks now: asking again costs more than all of this.
             return Poll::Pending;
         }
@@ -36,7 +50,7 @@ impl Alarm {
             // A timer that is asked by a task whose turn is over does not look who asks.
             let looks = coop::has_budget_remaining();
             if sleep.as_mut().poll(cx).is_pending() {
-                self.wakes = looks.then(|| cx.waker().clone());
+                *wakes = looks.then(|| cx.waker().clone());
                 return Poll::Pending;
             }
             if Instant::now() >= deadline {
