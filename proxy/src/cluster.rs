@@ -23,6 +23,7 @@ use arc_swap::ArcSwap;
 use http::{Extensions, Version};
 use tokio::sync::Notify;
 
+use crate::layers::Layers;
 use crate::observe::counts::cluster::{UpkeepCounts, UpkeepTotals};
 use crate::observe::counts::{ClusterCounts, one};
 use crate::observe::metrics::{self, ClusterMetrics};
@@ -82,6 +83,10 @@ pub struct ClusterSettings {
     pub breakers: BreakerSettings,
     /// What share of its requests may be in a retry at once, whatever their routes say. Default: the routes say it.
     pub retry_budget: Option<RetryBudget>,
+    /// What stands between any route and this cluster, inside of the route's own layers: each request whose route leads here
+    /// passes it. Copies of requests, bytes of `tcp_proxy` and what the process asks for itself do not. Default: nothing, which
+    /// costs a look at a null pointer.
+    pub layers: Option<Layers>,
     /// Anything that layers want to find on the cluster of a request; opaque to the proxy.
     pub metadata: Extensions,
 }
@@ -102,6 +107,7 @@ impl ClusterSettings {
             discovery: None,
             breakers: BreakerSettings::default(),
             retry_budget: None,
+            layers: None,
             metadata: Extensions::new(),
         }
     }

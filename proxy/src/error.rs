@@ -408,6 +408,11 @@ impl Error {
     }
 }
 
+/// In the extensions of a response that a layer has made of an error, in words of its own: which error that was. Logs and numbers
+/// then tell of the error, and the client is told nothing else than the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Worded(pub Kind);
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.detail())?;

@@ -37,7 +37,7 @@ use http_body::{Body as _, Frame};
 use crate::body::Body;
 use crate::clock;
 use crate::connection::Peer;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Worded};
 use crate::observe::counts::one;
 use crate::observe::ledger::Ending;
 use crate::observe::metrics::ProxyMetrics;
@@ -182,6 +182,9 @@ impl Observation {
 
     /// An upstream or the route itself answered: the rest depends on the body.
     pub(crate) fn answered(mut self, mut response: Response<Body>) -> Response<Body> {
+        if let Some(Worded(kind)) = response.extensions_mut().remove() {
+            return self.failed(&Error::new(kind), response);
+        }
         let status = response.status();
         if let Some(record) = &self.record {
             record.responded(&mut response, None);

@@ -321,7 +321,7 @@ fn missing(found: &Found) -> Error {
     status.into_iter().fold(error, Error::with_status)
 }
 
-/// Sends the request to its cluster, through the route's layers.
+/// Sends the request to its cluster, through the route's layers and the cluster's.
 async fn send(
     worker: &Arc<Worker>,
     peer: &Peer,
@@ -331,7 +331,8 @@ async fn send(
     let Chosen::Cluster(cluster) = &found.chosen else {
         return Err(missing(found));
     };
-    let Some(layers) = &found.route.layers else {
+    let own = found.route.layers.as_ref();
+    let Some(layers) = own.or(cluster.settings().layers.as_ref()) else {
         let errand = Errand {
             cluster,
             endpoint: None,
@@ -342,7 +343,10 @@ async fn send(
         let (response, _timing) = attempt::run(worker, errand, request).await?;
         return Ok(response);
     };
-    let stack = worker.stacks.get(layers, || Upstream::new(worker));
+    let stack = worker.stacks.get(layers, || match own {
+        Some(_) => Upstream::before_clusters(worker),
+        None => Upstream::innermost(worker),
+    });
     // A layer may put another body in the place of the client's, which knows the way back.
     if let Some(interim) = request.body().interim().cloned() {
         request.extensions_mut().insert(interim);

@@ -46,7 +46,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response, Uri};
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use crate::attempt::{self, Errand};
 use crate::body::Body;
@@ -112,6 +112,16 @@ pub struct Retried {
 pub struct Upstream {
     // The worker owns the stacks that own this: a strong reference would be a cycle.
     worker: Weak<Worker>,
+    place: Place,
+}
+
+/// Where an [`Upstream`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Inside of a route's layers: the cluster may have some too.
+    BeforeClusters,
+    /// Inside of everything.
+    Innermost,
 }
 
 /// Sends requests to one cluster outside of any route: what a process asks for itself, such as its own configuration.
@@ -203,9 +213,19 @@ fn name_host(request: &mut Request<Body>) {
 }
 
 impl Upstream {
-    pub(crate) fn new(worker: &Arc<Worker>) -> Self {
+    /// What is inside of a route's layers.
+    pub(crate) fn before_clusters(worker: &Arc<Worker>) -> Self {
         Self {
             worker: Arc::downgrade(worker),
+            place: Place::BeforeClusters,
+        }
+    }
+
+    /// What is inside of a cluster's layers.
+    pub(crate) fn innermost(worker: &Arc<Worker>) -> Self {
+        Self {
+            worker: Arc::downgrade(worker),
+            place: Place::Innermost,
         }
     }
 }
@@ -224,8 +244,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let mut request = request.map(Body::new);
-        let target = request.extensions_mut().remove::<Target>();
         let worker = self.worker.upgrade();
+        let target = request.extensions().get::<Target>();
+        if let (Place::BeforeClusters, Some(target), Some(worker)) = (self.place, target, &worker)
+            && let Some(layers) = &target.cluster.settings().layers
+        {
+            let stack = worker.stacks.get(layers, || Self::innermost(worker));
+            return Box::pin(stack.oneshot(request));
+        }
+        let target = request.extensions_mut().remove::<Target>();
         Box::pin(async move {
             let (Some(target), Some(worker)) = (target, worker) else {
                 let gone = "a layer removed the request's Target, or outlived the proxy";

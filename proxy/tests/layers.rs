@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
-use support::{CLUSTER, Front, GRACE, HOST, cluster, everything_to};
-use tidegate_proxy::cluster::{Endpoint, Protocol};
-use tidegate_proxy::error::{BoxError, Kind};
+use support::{CLUSTER, Front, GRACE, HOST, cluster, everything_to, with_endpoints};
+use tidegate_proxy::cluster::{ClusterSettings, Endpoint, Protocol};
+use tidegate_proxy::error::{BoxError, Kind, Worded};
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::upstream::{Target, Timing, Upstream as Sender};
 use tidegate_proxy::{Body, Error};
@@ -239,4 +239,45 @@ async fn a_layer_that_panics_takes_one_connection_with_it() {
     }
     assert_eq!(other.get(HOST, "/").await.status, 200);
     assert_eq!(front.finish(GRACE).await.forced, 0);
+}
+
+#[tokio::test]
+async fn a_clusters_layers_are_inside_of_its_routes() {
+    let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+    let seen = |by| {
+        let seen = SetResponseHeaderLayer::appending(SEEN, HeaderValue::from_static(by));
+        Layers::new(seen)
+    };
+    for (of_route, expected) in [
+        (Some(seen("route")), &["cluster", "route"][..]),
+        (None, &["cluster"]),
+    ] {
+        let settings = ClusterSettings {
+            layers: Some(seen("cluster")),
+            ..ClusterSettings::new(CLUSTER)
+        };
+        let cluster = with_endpoints(settings, &[upstream.address()]);
+        let front = Front::start(everything_to(&cluster, of_route));
+        let answer = get(front.address, HOST, "/").await;
+        let seen = answer.headers.get_all(SEEN).iter();
+        let seen: Vec<_> = seen.filter_map(|seen| seen.to_str().ok()).collect();
+        assert_eq!((answer.status.as_u16(), &*seen), (200, expected));
+    }
+}
+
+#[tokio::test]
+async fn an_error_in_a_layers_own_words_is_in_the_books_as_that_error() {
+    let answer = layer_fn(|_upstream: Sender| {
+        service_fn(|_: Request<Body>| async {
+            let mut response = Response::new(Body::from("no room"));
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response.extensions_mut().insert(Worded(Kind::QueueFull));
+            Ok::<_, BoxError>(response)
+        })
+    });
+    let front = Front::through(Layers::new(answer), "127.0.0.1:9".parse().unwrap());
+    let answer = get(front.address, HOST, "/").await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (503, "no room"));
+    front.at_rest().await;
+    assert_eq!(front.books.totals().failed(Kind::QueueFull), 1);
 }
