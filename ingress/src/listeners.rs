@@ -224,6 +224,8 @@ impl Outside for Listeners {
         cluster.watch(&self.shared.drain);
     }
 
+    fn clusters_changed(&mut self, _names: &[Arc<str>], _find: &dyn Fn(&str) -> Option<Arc<Cluster>>) {}
+
     fn open(&mut self, opening: &Opening<'_>) -> Result<SocketId, String> {
         self.await_address(opening.address);
         let settings = ListenerSettings {

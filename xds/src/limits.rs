@@ -214,3 +214,10 @@ pub const ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the body of a direct response may be, in bytes, where the route configuration does not say it
 /// (`max_direct_response_body_size_bytes`). Above it the route configuration is rejected.
 pub const DIRECT_RESPONSE_BODY_BYTES_MAX: u64 = 4096;
+
+/// How long a request of a revision may take, in seconds, where the cluster does not say it (`timeoutSeconds` of
+/// `tidegate.activation`), as Knative has it. Above it the client gets 504, or a response that is cut.
+pub const REVISION_TIMEOUT_SECONDS: u32 = 300;
+
+/// The largest number that a cluster may give of its revision: seconds, or requests at a time. Above it the cluster is rejected.
+pub const REVISION_NUMBER_MAX: u32 = i32::MAX as u32;

@@ -109,6 +109,8 @@ struct Books {
 #[derive(Default)]
 struct Changes {
     snapshot: bool,
+    /// Which clusters are told of to the world.
+    clusters: Vec<Arc<str>>,
     view: BTreeSet<Kind>,
     counts: Arc<Counts>,
 }
@@ -313,6 +315,12 @@ impl<O: Outside> Store<O> {
     }
 
     fn publish(&mut self, now: Instant) {
+        let told = std::mem::take(&mut self.changes.clusters);
+        if !told.is_empty() {
+            let clusters = &self.books.clusters;
+            self.outside
+                .clusters_changed(&told, &|name| clusters.in_force(name).cloned());
+        }
         if std::mem::take(&mut self.changes.snapshot) {
             let tables = self.books.routes.tables().chain(self.books.listeners.tables());
             let clusters = self.books.clusters.published();

@@ -28,6 +28,7 @@ pub mod text_match;
 pub mod unknown;
 
 use tidegate_proxy::filter::probe::Readiness;
+use tidegate_proxy::layers::Layers;
 use tidegate_proxy::normalize::edge::EdgePolicy;
 
 use listener::access_log::Sinks;
@@ -55,6 +56,8 @@ pub struct Context {
     /// Filters that are refused as if nobody knew them, by category and name, such as
     /// `envoy.filters.http/envoy.filters.http.cors` (`--disable-extensions`).
     pub disabled: Vec<Box<str>>,
+    /// What stands before a cluster that is [for a revision](cluster::activation). Without it, such a cluster is as any other.
+    pub activator: Option<Layers>,
 }
 
 impl Context {

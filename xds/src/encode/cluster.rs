@@ -23,6 +23,7 @@ use super::endpoints::assignment;
 use super::{Encoder, Unsupported, duration, number};
 use crate::resource::Kind;
 use crate::server::{Reference, Resource};
+use crate::translate::cluster::activation::Activation;
 use crate::translate::metadata::Metadata;
 
 mod balance;
@@ -74,7 +75,9 @@ impl Encoder {
         balance::apply(&settings.balance, &mut cluster).map_err(within)?;
         let mut body = cluster.encode_to_vec();
         let own = settings.metadata.get::<Metadata>().map(|own| &*own.encoded);
-        if settings.metadata.len() > usize::from(own.is_some()) {
+        // Read from the metadata that is written, which says it again.
+        let read_from_it = usize::from(settings.metadata.get::<Arc<Activation>>().is_some());
+        if settings.metadata.len() > usize::from(own.is_some()) + read_from_it {
             return Err(within(Unsupported::new(
                 "metadata",
                 "what only this process reads",
@@ -106,6 +109,7 @@ impl Encoder {
             transport: _,
             balance,
             metadata: _,
+            layers: _,
             transport_http2,
             choices,
             outlier,
@@ -114,7 +118,9 @@ impl Encoder {
             breakers,
             retry_budget,
         } = settings;
+        let activated = settings.metadata.get::<Arc<Activation>>().is_some();
         let refused = [
+            (settings.layers.is_some() && !activated, "layers of this process"),
             (transport_http2.is_some(), "another transport for HTTP/2"),
             (choices.is_some(), "transports that endpoints choose"),
             (retry_budget.is_some(), "a budget of retries"),

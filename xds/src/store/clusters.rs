@@ -172,6 +172,7 @@ impl Clusters {
         tools.changes.view.insert(Kind::Cluster);
         if version.is_ready(tools.now) {
             version.in_force();
+            tools.changes.clusters.push(Arc::clone(name));
             tools.changes.snapshot |= !slot.active.as_ref().is_some_and(|old| old.is_same(&version));
             slot.active = Some(version);
             slot.warming = None;
@@ -269,6 +270,7 @@ impl Clusters {
                 version.awaits_endpoints = None;
                 if let (Some(cluster), Some(known)) = (&version.cluster, known) {
                     cluster.set_endpoints(known.endpoints.clone());
+                    tools.changes.clusters.push(Arc::clone(name));
                 }
             }
             let percent = known.and_then(|known| known.overprovisioning_percent);
@@ -333,9 +335,15 @@ impl Clusters {
         for name in self.warming.clone() {
             self.look_at(&name, parts, tools);
         }
-        let before = self.lingering.len();
-        self.lingering.retain(|(_, until)| *until > tools.now.at);
-        tools.changes.snapshot |= self.lingering.len() < before;
+        let (changes, now) = (&mut *tools.changes, tools.now.at);
+        self.lingering.retain(|(cluster, until)| {
+            let lingers = *until > now;
+            if !lingers {
+                changes.snapshot = true;
+                changes.clusters.push(Arc::clone(cluster.name()));
+            }
+            lingers
+        });
     }
 
     fn look_at<O: Outside>(&mut self, name: &Arc<str>, parts: &Parts<'_>, tools: &mut Tools<'_, O>) {
@@ -392,6 +400,14 @@ impl Clusters {
         let active = self.slots.values().filter_map(|slot| slot.active.as_ref());
         let lingering = self.lingering.iter().map(|(cluster, _)| Arc::clone(cluster));
         lingering.chain(active.filter_map(|version| version.cluster.clone()))
+    }
+
+    /// The cluster of this name that takes requests, if there is one.
+    pub(super) fn in_force(&self, name: &str) -> Option<&Arc<Cluster>> {
+        let slot = self.slots.get(name);
+        let active = slot.and_then(|slot| slot.active.as_ref()?.cluster.as_ref());
+        let mut lingering = self.lingering.iter().map(|(cluster, _)| cluster);
+        active.or_else(|| lingering.find(|cluster| &**cluster.name() == name))
     }
 
     /// The names of all endpoints that are used, and whether they come from the control plane.

@@ -44,6 +44,10 @@ pub trait Outside {
     /// Starts what a cluster needs beside requests: look-ups, health checks.
     fn watch(&mut self, cluster: &Arc<Cluster>);
 
+    /// Clusters of these names have come into force, have other endpoints, or are gone, and a snapshot that says so is published next.
+    /// `find` has what is in force from then on. A name may come more than once.
+    fn clusters_changed(&mut self, names: &[Arc<str>], find: &dyn Fn(&str) -> Option<Arc<Cluster>>);
+
     /// Takes an address; clients are refused until it is served.
     ///
     /// # Errors

@@ -32,10 +32,20 @@ struct World {
     served: BTreeMap<SocketId, Vec<(String, bool)>>,
     /// What cannot be bound.
     forbidden: Vec<String>,
+    /// The clusters that it was told of since this was last looked at, and how many endpoints each has, where it is there.
+    told: BTreeMap<String, Option<usize>>,
 }
 
 impl Outside for World {
     fn watch(&mut self, _cluster: &Arc<Cluster>) {}
+
+    fn clusters_changed(&mut self, names: &[Arc<str>], find: &dyn Fn(&str) -> Option<Arc<Cluster>>) {
+        let told = names.iter().map(|name| {
+            let endpoints = find(name).map(|cluster| cluster.endpoints().len());
+            (name.to_string(), endpoints)
+        });
+        self.told.extend(told);
+    }
 
     fn open(&mut self, opening: &Opening<'_>) -> Result<SocketId, String> {
         let address = opening.address.to_string();

@@ -14,6 +14,7 @@ use super::notes::Notes;
 use super::secret::{SecretName, Secrets, UpstreamTls};
 use super::{Context, Note, Reject, unknown};
 
+pub mod activation;
 mod balance;
 mod breakers;
 pub(in crate::translate) mod constraints;
@@ -89,6 +90,10 @@ pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject>
     settings.outlier = outlier::read(message.outlier_detection.as_ref(), &mut notes)?.map(Box::new);
     settings.health_check = health::read(&message, settings.transport.protocol, &mut notes)?.map(Box::new);
     settings.metadata = metadata(body);
+    if let Some(activation) = activation::read(&message, context, &mut notes)? {
+        settings.metadata.insert(activation);
+        settings.layers.clone_from(&context.activator);
+    }
     settings.metrics_name =
         (!message.alt_stat_name.is_empty()).then(|| message.alt_stat_name.as_str().into());
     ignored::read(&message, &mut notes)?;

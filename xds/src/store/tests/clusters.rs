@@ -64,7 +64,7 @@ fn what_is_kept_of_a_response_does_not_hold_the_rest_of_it() {
     let good = cluster::Cluster {
         name: "a".to_owned(),
         metadata: Some(core::Metadata {
-            filter_metadata: [("tidegate.activation".to_owned(), Default::default())].into(),
+            filter_metadata: [("example".to_owned(), Default::default())].into(),
             ..Default::default()
         }),
         ..Default::default()
@@ -205,6 +205,31 @@ fn a_cluster_without_endpoints_goes_on_when_its_time_is_over_or_it_hears_that_th
     assert!(rig.cluster("b").is_some());
     assert_eq!(rig.store.stage(), Stage::Initializing);
     assert!(rig.store.wanted().contains_key(&Kind::Listener));
+}
+
+#[test]
+fn the_world_is_told_of_clusters_that_come_into_force_change_and_go() {
+    let mut rig = Rig::new();
+    let told = |rig: &mut Rig| {
+        std::mem::take(&mut rig.store.outside().told)
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
+    let both = |ports: &[u16]| [("a", static_cluster("a", 1, ports)), ("b", eds_cluster("b", 1))];
+    rig.accepts(&clusters("1", &both(&[80])));
+    assert_eq!(told(&mut rig), [("a".to_owned(), Some(1))], "the other one warms");
+    rig.accepts(&state(Kind::Endpoints, "1", vec![("b", assignment("b", &[81]))]));
+    assert_eq!(told(&mut rig), [("b".to_owned(), Some(1))]);
+    rig.accepts(&clusters("2", &both(&[80])));
+    assert_eq!(told(&mut rig), []);
+    rig.accepts(&clusters("3", &both(&[80, 81])));
+    assert_eq!(told(&mut rig), [("a".to_owned(), Some(2))]);
+    rig.accepts(&state(Kind::Endpoints, "2", vec![("b", assignment("b", &[]))]));
+    assert_eq!(told(&mut rig), [("b".to_owned(), Some(0))]);
+    rig.accepts(&clusters("4", &[("b", eds_cluster("b", 1))]));
+    assert_eq!(told(&mut rig), [], "it takes requests for a moment longer");
+    rig.pass(limits::CLUSTERS_LINGER);
+    assert_eq!(told(&mut rig), [("a".to_owned(), None)]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use super::*;
 use crate::translate::UnknownFields;
 use crate::translate::tests::context;
 
+mod activation;
 mod checks;
 mod http;
 mod matches;
@@ -283,14 +284,14 @@ fn only_endpoints_leave_the_fingerprint_as_it_is() {
 #[test]
 fn metadata_is_carried_as_it_came() {
     let metadata = core::Metadata {
-        filter_metadata: [("tidegate.activation".to_owned(), protobuf::Struct::default())].into(),
+        filter_metadata: [("example".to_owned(), protobuf::Struct::default())].into(),
         ..Default::default()
     };
     let encoded = metadata.encode_to_vec();
     let config = read(&with(|cluster| cluster.metadata = Some(metadata))).unwrap();
     let carried = config.settings.metadata.get::<Metadata>().unwrap();
     assert_eq!(carried.encoded, encoded);
-    assert!(carried.structs.contains_key("tidegate.activation"));
+    assert!(carried.structs.contains_key("example"));
 }
 
 #[test]
