@@ -14,6 +14,7 @@ pub mod object;
 pub mod observability;
 mod problem;
 mod report;
+pub mod request_log;
 mod source;
 pub mod stat;
 mod suggest;

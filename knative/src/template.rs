@@ -62,6 +62,12 @@ impl Template {
         })
     }
 
+    /// Whether it asks for a field or method of this name anywhere.
+    #[must_use]
+    pub fn mentions(&self, name: &str) -> bool {
+        parse::mention(&self.nodes, name)
+    }
+
     /// What it says of `root`.
     ///
     /// # Errors

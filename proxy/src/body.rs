@@ -17,6 +17,8 @@
 use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -31,6 +33,10 @@ use crate::connection::interim::Interim;
 use crate::error::{BoxError, Error, Kind};
 use crate::exchange;
 use crate::observe::{Account, Observation, Received};
+
+mod watched;
+
+pub use watched::{Watcher, watched};
 
 /// A request or response body. It streams: no variant collects what it carries.
 ///
@@ -121,6 +127,14 @@ impl Body {
     pub(crate) fn count(&mut self, received: Received) {
         if matches!(self.account, Account::None) {
             self.account = Account::Request(received);
+        }
+    }
+
+    /// Where the bytes of a client's body are counted as they come; none where there is no such body.
+    pub fn tally(&mut self) -> Option<Arc<AtomicU64>> {
+        match &mut self.account {
+            Account::Request(received) => Some(received.tally()),
+            Account::None | Account::Response(_) => None,
         }
     }
 
@@ -311,8 +325,6 @@ impl fmt::Debug for Body {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http_body_util::Full;
 
     use super::*;

@@ -25,7 +25,7 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,9 @@ use crate::route::Found;
 pub mod access_log;
 pub mod counts;
 pub mod exercise;
+pub mod instruments;
 pub mod ledger;
+pub mod lines;
 pub mod metrics;
 pub(crate) mod record;
 pub mod request_id;
@@ -120,6 +122,7 @@ impl Observation {
                 peer: Arc::clone(peer),
                 record: observation.record.clone(),
                 bytes: 0,
+                tally: None,
             });
         }
         observation
@@ -355,11 +358,23 @@ pub(crate) struct Received {
     peer: Arc<Peer>,
     record: Option<Arc<Record>>,
     bytes: u64,
+    /// Where a layer reads them.
+    tally: Option<Arc<AtomicU64>>,
 }
 
 impl Received {
     fn add(&mut self, frame: &Frame<Bytes>) {
-        self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        self.bytes += bytes;
+        if let Some(tally) = &self.tally {
+            tally.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn tally(&mut self) -> Arc<AtomicU64> {
+        let bytes = self.bytes;
+        let tally = self.tally.get_or_insert_with(|| Arc::new(AtomicU64::new(bytes)));
+        Arc::clone(tally)
     }
 }
 

@@ -24,9 +24,9 @@ pub mod readiness;
 
 pub mod stats;
 
-pub mod request_log;
+pub mod route_tag;
 
-pub mod invocations;
+pub mod measures;
 
 pub mod drainer;
 

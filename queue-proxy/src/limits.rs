@@ -94,6 +94,9 @@ pub const WORKERS_MAX: usize = 4;
 /// Lines of the request log that wait to be written; beyond these, lines are lost.
 pub const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
 
+/// Sets of attributes that requests are counted by, on each side; what comes with further ones is counted together.
+pub const SERIES_MAX: usize = 500;
+
 /// How long the last lines of the request log may take at the end.
 pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_knative::observability::Observability;
+use tidegate_knative::observability::NoAddress;
+use tidegate_knative::request_log::RequestLog;
 use tidegate_proxy::config::http::{DownstreamTimeouts, HttpSettings};
 use tidegate_proxy::config::{Handle, Snapshot};
 use tidegate_proxy::drain::{Drain, Watch};
 use tidegate_proxy::layers::Layers;
 use tidegate_proxy::listener::chain::FilterChain;
+use tidegate_proxy::observe::lines::Lines;
 use tidegate_proxy::process::{self, Workers};
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -22,13 +24,14 @@ use tokio::time::timeout;
 use crate::Sidecar;
 use crate::drainer::Drainer;
 use crate::in_flight::{Awaited, InFlight};
-use crate::invocations::Invocations;
 use crate::limits::{
-    CONNECTIONS_DRAIN_TIMEOUT, LOG_FLUSH_TIMEOUT, SIDE_IDLE_TIMEOUT, STREAMS_DRAIN_TIMEOUT, WORKERS_MAX,
+    CONNECTIONS_DRAIN_TIMEOUT, LOG_FLUSH_TIMEOUT, LOG_LINES_WAITING_MAX, SIDE_IDLE_TIMEOUT,
+    STREAMS_DRAIN_TIMEOUT, WORKERS_MAX,
 };
+use crate::measures::Measures;
 use crate::readiness::Readiness;
-use crate::request_log::RequestLog;
 use crate::stats::{Loads, Page};
+use crate::wire::seen::{self, Seeing};
 use crate::wire::{Wire, WireLayer, settings};
 
 pub mod env;
@@ -39,7 +42,7 @@ mod side;
 mod tls;
 mod traces;
 
-use env::{Env, EnvError, Identity};
+use env::{Env, EnvError};
 use listeners::{Listeners, OpenError};
 use log::Log;
 use side::{Admin, Side};
@@ -62,7 +65,7 @@ pub enum StartError {
     Io(#[from] io::Error),
     /// Numbers are to be shown at a place that is none.
     #[error(transparent)]
-    Metrics(#[from] metrics::NoAddress),
+    Metrics(#[from] NoAddress),
     /// There is a certificate that cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::TlsStartError),
@@ -100,7 +103,9 @@ struct Running {
     admin: Admin,
     drain: Drain,
     workers: Workers,
-    spans: Option<JoinHandle<()>>,
+    /// Who sends spans and numbers.
+    sending: Vec<JoinHandle<()>>,
+    lines: Option<Lines>,
     log: Log,
 }
 
@@ -125,7 +130,21 @@ fn start(env: Env) -> Result<Running, StartError> {
     let workers = workers(env.threads);
     let app = SocketAddr::from((Ipv4Addr::LOCALHOST, env.user_port));
     let loads = Arc::new(Loads::new(&identity.pod, workers.get(), Instant::now()));
-    let metrics = metrics::Where::of(&env.observability.request_metrics, &log)?;
+    let get = |name: &str| std::env::var(name).ok();
+    let collected = metrics::Collected::of(&env.observability.request_metrics, get, &log)?;
+    let resource = traces::resource(identity);
+    let service = env
+        .otel_service_name
+        .as_deref()
+        .unwrap_or_else(|| identity.service_name());
+    let of_service = ("service.name".to_owned(), service.to_owned());
+    let lines = request_lines(&env, &log);
+    let seeing = Seeing {
+        log: lines.clone().and_then(|lines| request_log(&env, lines, &log)),
+        measures: collected
+            .is_some()
+            .then(|| Measures::new(resource.iter().cloned().chain([of_service]).collect(), app)),
+    };
     let wire = Arc::new(Wire {
         app,
         sidecar: Sidecar::new(env.container_concurrency, env.timeouts),
@@ -133,15 +152,14 @@ fn start(env: Env) -> Result<Running, StartError> {
         drainer: Drainer::new(env.quiet),
         loads: Arc::clone(&loads),
         in_flight: InFlight::default(),
-        request_log: request_log(&env.observability, identity, &log),
-        invocations: metrics.map(|_| Invocations::new(identity, workers.get())),
+        seeing,
     });
     let admin = Admin::new(Arc::clone(&wire.drainer), watch.clone());
     let page = Page::new(&loads);
-    let config = Handle::new(snapshot(&wire, &admin, &page));
+    let shown = collected.as_ref().filter(|collected| collected.are_here());
+    let config = Handle::new(snapshot(&wire, &admin, &page, shown.is_some()));
 
-    let service = env.otel_service_name.as_deref();
-    let traces = traces::start(&env.observability, (identity, service), &watch, &log);
+    let traces = traces::start(&env.observability, (resource, service), &watch, &log);
     let mut listeners = Listeners::new(workers, log.clone());
     let http = HttpSettings {
         tracing: traces.as_ref().map(|traces| traces.tracing.clone()),
@@ -150,8 +168,10 @@ fn start(env: Env) -> Result<Running, StartError> {
     listeners.open("main", env.ports.main, FilterChain::plain(http.clone()))?;
     listeners.open(ADMIN, env.ports.admin, FilterChain::plain(of_table(ADMIN)))?;
     listeners.open(STATS, env.ports.stats, FilterChain::plain(of_table(STATS)))?;
-    if let Some(metrics) = metrics {
-        metrics.listen(&mut listeners, FilterChain::plain(of_table(METRICS)))?;
+    let mut sending = Vec::new();
+    if let (Some(collected), Some(measures)) = (collected, &wire.seeing.measures) {
+        let listen = (&mut listeners, FilterChain::plain(of_table(METRICS)));
+        sending.extend(collected.start(listen, measures.instruments(), &watch)?);
     }
     if let Some((certificate, chain)) = tls::find(&env.certificates, &env.tls, &http, &log)? {
         let listener = listeners.open("tls", env.ports.tls, chain)?;
@@ -159,27 +179,45 @@ fn start(env: Env) -> Result<Running, StartError> {
     }
     let workers = listeners.serve(&config, &watch)?;
     report(page, loads, &watch);
+    sending.extend(traces.map(|traces| traces.sending));
     Ok(Running {
         wire,
         admin,
         drain,
         workers,
-        spans: traces.map(|traces| traces.sending),
+        sending,
+        lines,
         log,
     })
 }
 
-/// The request log, where there is to be one. Requests are served whatever its template is.
-fn request_log(observability: &Observability, identity: &Identity, log: &Log) -> Option<Arc<RequestLog>> {
-    let (template, logs_probes) = (&observability.request_log, observability.logs_probes);
-    RequestLog::new(template, logs_probes, identity).unwrap_or_else(|error| {
-        log.error(format_args!("requests are not logged: {error}"));
-        None
+/// Where lines about requests go, where there are to be any.
+fn request_lines(env: &Env, log: &Log) -> Option<Lines> {
+    if env.observability.request_log.is_empty() {
+        return None;
+    }
+    let complain = |error: &io::Error| log.error(format_args!("requests are not logged: {error}"));
+    let lines = Lines::to_stdout("request-log", LOG_LINES_WAITING_MAX);
+    lines.inspect_err(complain).ok()
+}
+
+/// The request log. Requests are served whatever its template is.
+fn request_log(env: &Env, lines: Lines, log: &Log) -> Option<seen::Log> {
+    let template = &env.observability.request_log;
+    let request_log = RequestLog::new(template, move |line| lines.say(line));
+    let request_log = request_log
+        .inspect_err(|error| log.error(format_args!("requests are not logged: {error}")))
+        .ok()?;
+    Some(seen::Log {
+        log: Arc::new(request_log),
+        takes_probes: env.observability.logs_probes,
+        about: Arc::new(env.identity.clone()),
     })
 }
 
-fn snapshot(wire: &Arc<Wire>, admin: &Admin, page: &Page) -> Snapshot {
-    let metrics = wire.invocations.clone().map(|all| (METRICS, Side::Metrics(all)));
+fn snapshot(wire: &Arc<Wire>, admin: &Admin, page: &Page, shows_metrics: bool) -> Snapshot {
+    let measures = wire.seeing.measures.as_ref().filter(|_| shows_metrics);
+    let metrics = measures.map(|all| (METRICS, Side::Metrics(Arc::clone(all.instruments()))));
     let sides = [
         (ADMIN, Side::Admin(admin.clone())),
         (STATS, Side::Stats(page.clone())),
@@ -231,12 +269,12 @@ impl Running {
         }
         self.drain.finish(CONNECTIONS_DRAIN_TIMEOUT).await;
         let panicked = self.workers.join();
-        if let Some(spans) = self.spans {
+        for sending in self.sending {
             // Bounded by itself; whether all were taken is not ours to mend.
-            drop(spans.await);
+            drop(sending.await);
         }
-        if let Some(log) = &self.wire.request_log {
-            log.flush(LOG_FLUSH_TIMEOUT);
+        if let Some(lines) = &self.lines {
+            lines.flush(LOG_FLUSH_TIMEOUT);
         }
         if panicked > 0 {
             self.log

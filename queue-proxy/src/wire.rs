@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use tidegate_knative::headers::{PROXY_REQUEST, PROXY_REQUEST_ACTIVATOR};
@@ -19,17 +20,18 @@ use tower::{Layer, Service};
 
 use crate::drainer::Drainer;
 use crate::in_flight::{Awaited, InFlight};
-use crate::invocations::{Invocation, Invocations, Tally};
+use crate::measures::{Counted, Invocation};
 use crate::readiness::Readiness;
-use crate::request_log::RequestLog;
 use crate::stats::{Arrived, Load, Loads, Origin};
 use crate::{Sidecar, forwarded, host};
 
 mod health;
+pub mod seen;
 pub mod settings;
 pub(crate) mod words;
 
 use health::Asked;
+use seen::{Seeing, Seen};
 
 /// What a client reads whose request took too long.
 const TIMEOUT_TEXT: &str = "request timeout";
@@ -49,10 +51,8 @@ pub struct Wire {
     pub loads: Arc<Loads>,
     /// What is still under way.
     pub in_flight: InFlight,
-    /// What is written about requests, where anything is.
-    pub request_log: Option<Arc<RequestLog>>,
-    /// What invocations took, where anybody wants to know.
-    pub invocations: Option<Arc<Invocations>>,
+    /// Who is told of requests, where anybody is.
+    pub seeing: Seeing,
 }
 
 /// Puts the sidecar before its application; the only layer of its route.
@@ -66,7 +66,6 @@ pub struct WireLayer {
 pub struct WireService<S> {
     wire: Arc<Wire>,
     load: Option<Load>,
-    tally: Option<Tally>,
     inner: S,
 }
 
@@ -85,11 +84,6 @@ impl<S> Layer<S> for WireLayer {
         WireService {
             wire: Arc::clone(&self.wire),
             load: self.wire.loads.of_next_worker(),
-            tally: self
-                .wire
-                .invocations
-                .as_ref()
-                .and_then(|all| all.of_next_worker()),
             inner,
         }
     }
@@ -108,13 +102,13 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // The one that was asked whether it is ready is the one that is called.
         let next = self.clone();
         let this = std::mem::replace(self, next);
-        match this.wire.request_log.clone() {
-            None => Box::pin(this.serve(request)),
-            Some(log) => Box::pin(this.serve_and_log(log, request)),
+        match this.wire.seeing.begin(&mut request) {
+            None => Box::pin(this.serve(request, None)),
+            Some(seen) => Box::pin(this.serve_seen(seen, request)),
         }
     }
 }
@@ -131,29 +125,23 @@ impl<S> WireService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
 {
-    async fn serve_and_log(
-        self,
-        log: Arc<RequestLog>,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, BoxError> {
-        let Some(Target { received, client, .. }) = request.extensions().get() else {
-            return self.serve(request).await;
-        };
-        let is_probe = health::is_probe(request.headers());
-        let entry = log.begin(&request, *client, (*received, is_probe));
-        match (self.serve(request).await, entry) {
-            (Ok(response), Some(entry)) => Ok(entry.finish(response)),
-            (Err(error), Some(entry)) => {
+    async fn serve_seen(self, seen: Seen, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        match self.serve(request, seen.counted()).await {
+            Ok(response) => Ok(seen.finish(response)),
+            Err(error) => {
                 let failure = Error::from_boxed(error);
-                entry.fail(&failure);
+                seen.fail(&failure);
                 Err(failure.into())
             }
-            (result, None) => result,
         }
     }
 
-    async fn serve(mut self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
-        let (wire, counters) = (&*self.wire, (self.load.as_ref(), self.tally.as_ref()));
+    async fn serve(
+        mut self,
+        mut request: Request<Body>,
+        counted: Option<Arc<Counted>>,
+    ) -> Result<Response<Body>, BoxError> {
+        let wire = &*self.wire;
         match health::asked(request.headers(), wire.drainer.is_draining()) {
             Asked::Told(response) => return Ok(response),
             Asked::Readiness => return Ok(health::readiness(wire.readiness.ask().await)),
@@ -168,12 +156,17 @@ where
         // Before this hop adds itself: `Forwarded` tells of those before it.
         forwarded::synthesize(request.headers_mut());
         let exchange = async {
-            let mut place = wire.place(counters, request.headers_mut()).await?;
+            let mut place = wire.place(self.load.as_ref(), request.headers_mut()).await?;
             if let Some(address) = client.address {
                 append_address(request.headers_mut(), address.ip());
             }
+            let asked = Instant::now();
             let response = self.inner.call(request).await;
             let response = response.map_err(|error| Error::from_boxed(error.into()));
+            if let Some(counted) = counted {
+                let status = response.as_ref().ok().map(|response| response.status().as_u16());
+                counted.asked(asked.elapsed(), status);
+            }
             place.answered(&response);
             Ok((response?, place))
         };
@@ -194,12 +187,9 @@ where
 
 impl Wire {
     /// Counts a request, gives it the name that its client asked for, and waits for its turn. A kubelet's probe does without.
-    async fn place(
-        &self,
-        (load, tally): (Option<&Load>, Option<&Tally>),
-        headers: &mut HeaderMap,
-    ) -> Result<Place, Error> {
-        let tally = tally.filter(|_| !health::is_probe(headers));
+    async fn place(&self, load: Option<&Load>, headers: &mut HeaderMap) -> Result<Place, Error> {
+        let measures = self.seeing.measures.as_ref();
+        let is_measured = measures.is_some() && !health::is_probe(headers);
         if health::is_kubelet_probe(headers) {
             host::strip_revision(headers);
             return Ok(Place::default());
@@ -208,11 +198,11 @@ impl Wire {
         let arrived = load.map(|load| load.arrive(origin));
         host::restore(headers);
         let permit = self.sidecar.admit().await?;
-        if let (Some(invocations), Some(_)) = (&self.invocations, &permit) {
-            invocations.note_depth(self.sidecar.queue_depth());
+        if let (Some(measures), Some(_)) = (measures, &permit) {
+            measures.note_depth(self.sidecar.queue_depth());
         }
         Ok(Place {
-            invocation: tally.map(Tally::begin),
+            invocation: measures.filter(|_| is_measured).map(|measures| measures.invoke()),
             _arrived: arrived,
             _permit: permit,
         })

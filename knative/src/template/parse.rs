@@ -60,6 +60,33 @@ pub(super) fn template(pieces: &[Piece]) -> Result<Vec<Node>, TemplateError> {
     }
 }
 
+/// Whether any of these nodes asks for a field of this name.
+pub(super) fn mention(nodes: &[Node], name: &str) -> bool {
+    nodes.iter().any(|node| match node {
+        Node::Text(_) => false,
+        Node::Print(pipeline) => pipeline.mentions(name),
+        Node::If(branches, otherwise) => {
+            let mut branches = branches.iter();
+            mention(otherwise, name)
+                || branches.any(|(condition, body)| condition.mentions(name) || mention(body, name))
+        }
+    })
+}
+
+impl Pipeline {
+    fn mentions(&self, name: &str) -> bool {
+        let mut operands = self
+            .0
+            .iter()
+            .flat_map(|command| std::iter::once(&command.head).chain(&command.arguments));
+        operands.any(|operand| match operand {
+            Operand::Field(names) => names.iter().any(|other| other == name),
+            Operand::Inner(inner, names) => inner.mentions(name) || names.iter().any(|other| other == name),
+            _ => false,
+        })
+    }
+}
+
 /// Nodes up to what ends them: nothing, `end` or `else`, which is said and whose other words are left.
 fn nodes<'a>(rest: &mut &'a [Piece], depth: usize) -> Result<(Vec<Node>, Option<&'a str>), TemplateError> {
     let mut nodes = Vec::new();

@@ -203,6 +203,8 @@ pub const SPAN_TRIES: u32 = 4;
 pub const SPAN_RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How long the end of a process waits for its last spans to be exported; then they are dropped and counted.
 pub const SPAN_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often metrics are sent to a collector, unless another interval is set (OpenTelemetry's default).
+pub const METRICS_PUSH_INTERVAL: Duration = Duration::from_secs(60);
 /// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).
 pub const H2_STREAMS_MAX: u32 = 250;
 /// The receive window of one HTTP/2 stream, in bytes.

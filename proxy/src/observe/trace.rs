@@ -31,7 +31,7 @@ use crate::observe::request_id::random;
 
 pub(crate) mod context;
 mod export;
-mod otlp;
+pub(crate) mod otlp;
 mod send;
 mod span;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_knative::observability::Observability;
+use tidegate_knative::request_log::Described;
 use tidegate_proxy::layers::timeout::Timeouts;
 
 use super::log::Level;
@@ -87,6 +88,20 @@ impl Identity {
     }
 }
 
+impl Described for Identity {
+    fn get(&self, name: &str) -> Option<&str> {
+        Some(match name {
+            "Name" => &self.revision,
+            "Namespace" => &self.namespace,
+            "Service" => &self.service,
+            "Configuration" => &self.configuration,
+            "PodName" => &self.pod,
+            "PodIP" => &self.pod_ip,
+            _ => return None,
+        })
+    }
+}
+
 /// Why the sidecar cannot start with what it is told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvError {
@@ -142,7 +157,8 @@ impl Env {
         };
         let observability = vars.get("OBSERVABILITY_CONFIG").unwrap_or_default();
         let observability = Observability::parse(&observability)
-            .map_err(|error| EnvError::Observability(error.to_string()))?;
+            .map_err(|error| EnvError::Observability(error.to_string()))?
+            .heeding(|name| vars.get(name));
         let probe = vars.get("SERVING_READINESS_PROBE").unwrap_or_default();
         let probes = Declared::parse(&probe, reading);
         Ok(Self {

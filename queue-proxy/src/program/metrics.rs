@@ -1,9 +1,16 @@
-//! Where are the numbers about invocations shown, if anywhere?
+//! How do the sidecar's numbers reach whoever collects them, if anybody does?
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tidegate_knative::observability::{Export, Protocol};
+use tidegate_knative::observability::{Export, Listen, NoAddress, Protocol};
+use tidegate_proxy::drain::Watch;
 use tidegate_proxy::listener::chain::FilterChain;
+use tidegate_proxy::observe::instruments::{Instruments, Pusher};
+use tidegate_proxy::observe::trace::{Collector, CollectorError};
+use tidegate_proxy::process;
+use tokio::task::JoinHandle;
 
 use super::listeners::{Listeners, OpenError};
 use super::log::Log;
@@ -11,64 +18,63 @@ use super::log::Log;
 /// The port unless another is set.
 const PORT: u16 = 9091;
 
-/// Where Prometheus scrapes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Where {
-    /// A port of all addresses.
-    Port(u16),
-    /// One address.
-    Address(SocketAddr),
+/// How they are collected.
+#[derive(Debug)]
+pub(super) enum Collected {
+    /// Prometheus scrapes them here.
+    Here(Listen),
+    /// They are sent there, this often.
+    There(Collector, Duration),
 }
 
-/// A place where nobody can listen.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request metrics' endpoint {0:?} is no address and port")]
-pub struct NoAddress(String);
-
-impl Where {
-    /// As the operator says; none where nothing is shown. Numbers are not sent to anybody yet, which is said.
-    pub(super) fn of(export: &Export, log: &Log) -> Result<Option<Self>, NoAddress> {
-        match export.protocol {
-            Protocol::Prometheus => Self::parse(&export.endpoint).map(Some),
-            Protocol::Grpc | Protocol::Http | Protocol::Stdout => {
-                log.error("request metrics are not exported: of the protocols only prometheus is known here");
-                Ok(None)
+impl Collected {
+    /// As the operator says; none where nobody wants them, or cannot get them, which is said: requests are served in any case.
+    pub(super) fn of(
+        export: &Export,
+        get: impl Fn(&str) -> Option<String>,
+        log: &Log,
+    ) -> Result<Option<Self>, NoAddress> {
+        let collector = match export.protocol {
+            Protocol::None | Protocol::Stdout => return Ok(None),
+            Protocol::Prometheus => {
+                return Ok(Some(Self::Here(Listen::at(&export.endpoint, PORT, get)?)));
             }
-            Protocol::None => Ok(None),
-        }
+            Protocol::Grpc => Collector::grpc(&export.endpoint),
+            Protocol::Http => Collector::http(&export.endpoint),
+        };
+        let complain = |error: &CollectorError| log.error(format_args!("numbers are not sent: {error}"));
+        let collector = collector.inspect_err(complain).ok();
+        Ok(collector.map(|collector| Self::There(collector, export.interval)))
     }
 
-    fn parse(endpoint: &str) -> Result<Self, NoAddress> {
-        if endpoint.is_empty() {
-            return Ok(Self::Port(PORT));
-        }
-        let port = endpoint.strip_prefix(':').and_then(|port| port.parse().ok());
-        let found = port
-            .map(Self::Port)
-            .or_else(|| endpoint.parse().ok().map(Self::Address));
-        found.ok_or_else(|| NoAddress(endpoint.to_owned()))
+    /// Whether they are scraped here.
+    pub(super) fn are_here(&self) -> bool {
+        matches!(self, Self::Here(_))
     }
 
-    /// Listens there.
-    pub(super) fn listen(self, listeners: &mut Listeners, chain: FilterChain) -> Result<(), OpenError> {
+    /// Listens, or begins to send; who sends is done some time after the drain.
+    pub(super) fn start(
+        self,
+        (listeners, chain): (&mut Listeners, FilterChain),
+        instruments: &Arc<Instruments>,
+        watch: &Watch,
+    ) -> Result<Option<JoinHandle<()>>, OpenError> {
         match self {
-            Self::Port(port) => listeners.open("metrics", port, chain),
-            Self::Address(address) => listeners.open_at("metrics", address, chain),
+            Self::Here(Listen { host: None, port }) => listeners.open("metrics", port, chain).map(|_| None),
+            Self::Here(Listen {
+                host: Some(host),
+                port,
+            }) => listeners
+                .open_at("metrics", SocketAddr::new(host, port), chain)
+                .map(|_| None),
+            Self::There(collector, interval) => {
+                let pusher = Pusher::new(Arc::clone(instruments), collector, interval);
+                Ok(Some(process::spawn(
+                    "metrics",
+                    watch.unguarded(),
+                    pusher.run(watch.clone()),
+                )))
+            }
         }
-        .map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_shown_where_the_operator_says() {
-        let check = |endpoint: &str, expected| assert_eq!(Where::parse(endpoint), Ok(expected));
-        check("", Where::Port(9091));
-        check(":9464", Where::Port(9464));
-        check("127.0.0.1:1", Where::Address(([127, 0, 0, 1], 1).into()));
-        assert!(Where::parse("here").is_err());
     }
 }

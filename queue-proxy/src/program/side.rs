@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use http::{Request, Response, StatusCode};
 use tidegate_proxy::drain::Watch;
 use tidegate_proxy::error::BoxError;
+use tidegate_proxy::observe::instruments::Instruments;
 use tidegate_proxy::{Body, process};
 use tokio::time::sleep;
 use tower::{Layer, Service};
 
 use crate::drainer::Drainer;
-use crate::invocations::Invocations;
 use crate::limits::TERMINATION_NOTICE;
 use crate::stats::Page;
 use crate::wire::words;
@@ -25,8 +25,8 @@ pub(super) enum Side {
     Admin(Admin),
     /// `/metrics`: the autoscaler asks for the load.
     Stats(Page),
-    /// `/metrics`: Prometheus asks what invocations took.
-    Metrics(Arc<Invocations>),
+    /// `/metrics`: Prometheus asks for all numbers.
+    Metrics(Arc<Instruments>),
 }
 
 /// Waits for the drain with whoever asks.
@@ -91,7 +91,7 @@ impl Service<Request<Body>> for Side {
             Ok(match (this, request.uri().path()) {
                 (Self::Admin(admin), "/wait-for-drain") => admin.wait_for_drain().await,
                 (Self::Stats(page), "/metrics") => page.response(),
-                (Self::Metrics(invocations), "/metrics") => words::text(StatusCode::OK, invocations.text()),
+                (Self::Metrics(instruments), "/metrics") => words::text(StatusCode::OK, instruments.text()),
                 _ => words::error(StatusCode::NOT_FOUND, "404 page not found"),
             })
         })

@@ -23,7 +23,7 @@ pub(super) struct Traces {
 /// Starts to trace, where the operator wants it and there is a way; requests are served in any case.
 pub(super) fn start(
     observability: &Observability,
-    (identity, service): (&Identity, Option<&str>),
+    (resource, service): (Vec<(String, String)>, &str),
     watch: &Watch,
     log: &Log,
 ) -> Option<Traces> {
@@ -42,9 +42,9 @@ pub(super) fn start(
         .ok()?;
     let (tracing, exporter) = Tracing::new(TracingSettings {
         sample_per_million: observability.sample_per_million,
-        resource: resource(identity),
+        resource,
         untraced: probes(),
-        ..TracingSettings::new(service.unwrap_or_else(|| identity.service_name()))
+        ..TracingSettings::new(service)
     });
     let sending = process::spawn("spans", watch.unguarded(), exporter.run(collector, watch.clone()));
     Some(Traces { tracing, sending })
@@ -60,7 +60,8 @@ fn probes() -> Vec<FieldBegins> {
     ]
 }
 
-fn resource(identity: &Identity) -> Vec<(String, String)> {
+/// What tells of the sidecar, beside its name.
+pub(super) fn resource(identity: &Identity) -> Vec<(String, String)> {
     let attributes = [
         ("container.name", "queue-proxy"),
         ("k8s.namespace.name", identity.namespace.as_str()),

@@ -1,10 +1,12 @@
 //! What does Prometheus scrape?
 
-use tidegate_testkit::client::get;
+use http_body_util::BodyExt;
+use tidegate_testkit::body;
+use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::upstream::{self, Upstream};
 use tidegate_testkit::wait::eventually;
 
-use crate::rig::{HOST, PROBER, Sidecar, listening};
+use crate::rig::{HOST, PROBER, Sidecar, listening, request};
 
 const CONFIG: &str = r#"{"requestMetrics":{"protocol":"prometheus","endpoint":":0"}}"#;
 
@@ -59,4 +61,82 @@ async fn an_application_that_does_not_listen_counts_as_502() {
     )
     .await;
     assert!(!page.contains("queue_depth"), "there is no queue");
+}
+
+/// What OpenTelemetry's library says of every series.
+const OTELHTTP: &str = r#"otel_scope_name="go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",otel_scope_schema_url="",otel_scope_version="0.69.0""#;
+
+#[tokio::test]
+async fn qp_20_numbers_of_http_are_told_by_tag_on_both_sides() {
+    let app = Upstream::fixed(http::StatusCode::CREATED, "made").await;
+    let mut sidecar = Sidecar::start(app.address(), &[("OBSERVABILITY_CONFIG", CONFIG)]).await;
+    sidecar.get(&[]).await;
+    let mut tagged = request(&[("knative-serving-tag", "blue")]);
+    *tagged.method_mut() = http::Method::POST;
+    *tagged.body_mut() = body::full("seven..");
+    Client::http1(sidecar.main).await.call(tagged).await;
+    sidecar
+        .get(&[("k-network-probe", "queue"), ("user-agent", PROBER)])
+        .await;
+    let protocol = r#"network_protocol_name="http",network_protocol_version="1.1""#;
+    let served = |method, tag| {
+        format!(
+            r#"http_request_method="{method}",http_response_status_code="201",kn_route_tag="{tag}",{protocol},{OTELHTTP},server_address="{HOST}",url_scheme="http""#
+        )
+    };
+    let port = app.address().port();
+    let asked = format!(
+        r#"http_request_method="POST",http_response_status_code="201",kn_route_tag="blue",{protocol},{OTELHTTP},server_address="127.0.0.1",server_port="{port}",url_scheme="http""#
+    );
+    let (get, post) = (served("GET", "kn:disabled"), served("POST", "blue"));
+    let lines = [
+        format!(r#"http_server_request_duration_seconds_bucket{{{get},le="10"}} 1"#),
+        format!("http_server_response_body_size_bytes_sum{{{get}}} 4"),
+        format!(r#"http_server_request_body_size_bytes_bucket{{{post},le="10"}} 1"#),
+        format!("http_server_request_body_size_bytes_sum{{{post}}} 7"),
+        format!(r#"http_client_request_duration_seconds_bucket{{{asked},le="10"}} 1"#),
+        format!("http_client_request_body_size_bytes_sum{{{asked}}} 7"),
+    ];
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    let page = scraped(&mut sidecar, &lines).await;
+    let series = page
+        .lines()
+        .filter(|line| line.starts_with("http_server_request_duration_seconds_count"));
+    assert_eq!(series.count(), 2, "probes are not told of\n{page}");
+}
+
+#[tokio::test]
+async fn numbers_are_sent_where_the_operator_says() {
+    let (sender, received) = std::sync::mpsc::channel();
+    let collector = Upstream::start(move |request| {
+        let sender = sender.clone();
+        async move {
+            let path = request.uri().path().to_owned();
+            let body = request.into_body().collect().await.expect("a body").to_bytes();
+            _ = sender.send((path, body));
+            upstream::answer(http::StatusCode::OK, "")
+        }
+    })
+    .await;
+    let config = format!(
+        r#"{{"requestMetrics":{{"protocol":"http/protobuf","endpoint":"http://{}","exportInterval":20000000}}}}"#,
+        collector.address()
+    );
+    let app = Upstream::echo().await;
+    let sidecar = Sidecar::start(app.address(), &[("OBSERVABILITY_CONFIG", &config)]).await;
+    sidecar.get(&[]).await;
+    let has = |body: &[u8], text: &str| body.windows(text.len()).any(|part| part == text.as_bytes());
+    eventually("the numbers", async || {
+        let (path, body) = received.try_recv().map_err(|_| "nothing".to_owned())?;
+        let wanted = [
+            "kn.serving.invocation.duration",
+            "http.server.request.duration",
+            "hello-00001",
+        ];
+        let missing = wanted.iter().find(|text| !has(&body, text));
+        missing.map_or(Ok(assert_eq!(path, "/v1/metrics")), |text| {
+            Err(format!("no {text}"))
+        })
+    })
+    .await;
 }

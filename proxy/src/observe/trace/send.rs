@@ -25,6 +25,7 @@ use crate::worker::Proxy;
 #[derive(Clone, Debug)]
 pub struct Collector {
     protocol: Protocol,
+    signal: Signal,
     uri: Uri,
     place: Place,
     /// How long one export may take. Default: [`limits::SPAN_SEND_TIMEOUT`].
@@ -44,6 +45,13 @@ enum Protocol {
     Grpc,
 }
 
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Spans,
+    Metrics,
+}
+
 /// An address that spans cannot be sent to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{url}' is no address of a collector: it has to look like http://HOST:PORT{path}")]
@@ -54,7 +62,7 @@ pub struct CollectorError {
 }
 
 /// What became of a batch.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Taken,
     /// It may be sent again, after a while that the collector may have named.
     Busy(Option<Duration>),
@@ -62,11 +70,34 @@ pub(super) enum Outcome {
     Refused(String),
 }
 
-const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const GRPC_STATUS: &str = "grpc-status";
 /// gRPC's codes that OTLP calls retryable: CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, OUT_OF_RANGE,
 /// UNAVAILABLE, DATA_LOSS.
 const GRPC_RETRYABLE: [&[u8]; 7] = [b"1", b"4", b"8", b"10", b"11", b"14", b"15"];
+
+impl Signal {
+    /// Where a POST goes whose URL has no path.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Spans => "/v1/traces",
+            Self::Metrics => "/v1/metrics",
+        }
+    }
+
+    /// The method that is called by gRPC.
+    fn method(self) -> &'static str {
+        match self {
+            Self::Spans => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Self::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, Self::Taken)
+    }
+}
 
 impl Collector {
     /// OTLP over HTTP with protobuf, by a POST to this URL, such as `http://127.0.0.1:4318/v1/traces`.
@@ -97,9 +128,18 @@ impl Collector {
         Self::through(proxy, cluster.into(), uri, Protocol::Grpc)
     }
 
+    /// The same one, for metrics.
+    pub(crate) fn of_metrics(self) -> Self {
+        Self {
+            signal: Signal::Metrics,
+            ..self
+        }
+    }
+
     fn through(proxy: &Proxy, cluster: Arc<str>, uri: Uri, protocol: Protocol) -> Self {
         Self {
             protocol,
+            signal: Signal::Spans,
             uri,
             place: Place::Cluster(proxy.clone(), cluster),
             timeout: limits::SPAN_SEND_TIMEOUT,
@@ -123,6 +163,7 @@ impl Collector {
         });
         Ok(Self {
             protocol,
+            signal: Signal::Spans,
             uri,
             place: Place::Address(host, port),
             timeout: limits::SPAN_SEND_TIMEOUT,
@@ -130,7 +171,7 @@ impl Collector {
     }
 
     /// Sends one encoded batch. The caller bounds the time.
-    pub(super) async fn send(&self, message: &[u8]) -> Outcome {
+    pub(crate) async fn send(&self, message: &[u8]) -> Outcome {
         let sent = async {
             let (host, port) = match &self.place {
                 Place::Address(host, port) => (host, *port),
@@ -150,10 +191,7 @@ impl Collector {
 
     async fn post(&self, stream: TcpStream, message: &[u8]) -> Result<Outcome, BoxError> {
         let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
-        let target = self
-            .uri
-            .path_and_query()
-            .map_or("/", http::uri::PathAndQuery::as_str);
+        let target = self.target();
         let request = Request::builder()
             .method(Method::POST)
             .uri(target)
@@ -182,16 +220,14 @@ impl Collector {
         let request = Request::builder().method(Method::POST).header(HOST, authority);
         let (request, message) = match self.protocol {
             Protocol::Http => {
-                let path = self
-                    .uri
-                    .path_and_query()
-                    .map_or("/", http::uri::PathAndQuery::as_str);
-                let request = request.uri(path).header(CONTENT_TYPE, "application/x-protobuf");
+                let request = request
+                    .uri(self.target())
+                    .header(CONTENT_TYPE, "application/x-protobuf");
                 (request, Bytes::copy_from_slice(message))
             }
             Protocol::Grpc => {
                 let request = request
-                    .uri(GRPC_PATH)
+                    .uri(self.signal.method())
                     .header(CONTENT_TYPE, "application/grpc")
                     .header(TE, HeaderValue::from_static("trailers"));
                 (request, framed(message)?)
@@ -212,12 +248,21 @@ impl Collector {
         Ok(by_grpc_status(status.ok_or("the collector sent no grpc-status")?))
     }
 
+    /// Where a POST goes.
+    fn target(&self) -> &str {
+        let target = self
+            .uri
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
+        if target == "/" { self.signal.path() } else { target }
+    }
+
     /// One unary call: a message of five bytes and the batch, then trailers.
     async fn call(&self, stream: TcpStream, message: &[u8]) -> Result<Outcome, BoxError> {
         let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
         let request = Request::builder()
             .method(Method::POST)
-            .uri(format!("http://{authority}{GRPC_PATH}"))
+            .uri(format!("http://{authority}{}", self.signal.method()))
             .header(CONTENT_TYPE, "application/grpc")
             .header(TE, HeaderValue::from_static("trailers"))
             .body(())?;

@@ -3,14 +3,19 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, REFERER, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{
+    CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, REFERER, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{Method, Request, Uri, Version};
-use http_body::Body as _;
-use tidegate_knative::template::{Object, Value};
-use tidegate_proxy::Body;
-use tidegate_proxy::upstream::Client;
 
-use crate::program::env::Identity;
+use super::{Came, Described};
+use crate::template::{Object, Value};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const B3_TRACE: HeaderName = HeaderName::from_static("x-b3-traceid");
+
+/// The fields that have a name of their own in templates.
+const NAMED: [HeaderName; 5] = [HOST, USER_AGENT, REFERER, TRACEPARENT, B3_TRACE];
 
 /// A request as it came.
 #[derive(Debug)]
@@ -21,7 +26,8 @@ pub(super) struct Asked {
     headers: HeaderMap,
     /// -1 where it is not known before the end.
     content_length: i64,
-    client: Client,
+    from: Option<SocketAddr>,
+    is_tls: bool,
 }
 
 /// What became of it.
@@ -36,7 +42,8 @@ pub(super) struct Told {
 pub(super) struct Exchange<'a> {
     pub(super) asked: &'a Asked,
     pub(super) told: Told,
-    pub(super) identity: &'a Identity,
+    pub(super) about: &'a dyn Described,
+    pub(super) tells_trace: bool,
 }
 
 struct Headers<'a>(&'a HeaderMap);
@@ -45,19 +52,25 @@ struct Headers<'a>(&'a HeaderMap);
 struct Values<'a>(Vec<&'a HeaderValue>);
 
 impl Asked {
-    pub(super) fn of(request: &Request<Body>, client: Client) -> Self {
+    /// With all fields, or with those alone that have a name of their own.
+    pub(super) fn of<B>(request: &Request<B>, came: &Came, with_all_fields: bool) -> Self {
         let headers = request.headers();
         let length = headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok());
-        let is_open = headers.contains_key(TRANSFER_ENCODING) || !request.body().is_end_stream();
+        let is_open = headers.contains_key(TRANSFER_ENCODING) || came.has_body;
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
-            headers: headers.clone(),
+            headers: if with_all_fields {
+                headers.clone()
+            } else {
+                named(headers)
+            },
             content_length: length.unwrap_or(if is_open { -1 } else { 0 }),
-            client,
+            from: came.from,
+            is_tls: came.is_tls,
         }
     }
 
@@ -67,19 +80,15 @@ impl Asked {
 
     /// The trace that the request is a part of, as its headers say (Knative `pkg/http/request_log.go`).
     fn trace_id(&self) -> &str {
-        let mut parent = self.text("traceparent").split('-');
+        let mut parent = self.text(TRACEPARENT).split('-');
         match (parent.next(), parent.next()) {
             (Some(_version), Some(trace)) => trace,
-            _ => self.text("x-b3-traceid"),
+            _ => self.text(B3_TRACE),
         }
     }
 
     fn address(&self) -> String {
-        self.client
-            .address
-            .as_ref()
-            .map(SocketAddr::to_string)
-            .unwrap_or_default()
+        self.from.as_ref().map(SocketAddr::to_string).unwrap_or_default()
     }
 
     fn protocol(&self) -> &'static str {
@@ -89,6 +98,17 @@ impl Asked {
             _ => "HTTP/1.1",
         }
     }
+}
+
+/// Copies of what is told by name: the values are shared.
+fn named(headers: &HeaderMap) -> HeaderMap {
+    let mut named = HeaderMap::with_capacity(NAMED.len());
+    for name in NAMED {
+        if let Some(value) = headers.get(&name) {
+            named.insert(name, value.clone());
+        }
+    }
+    named
 }
 
 fn text(value: Option<&HeaderValue>) -> &str {
@@ -111,7 +131,8 @@ impl Object for Exchange<'_> {
         Some(match name {
             "Request" => Value::Object(self.asked),
             "Response" => Value::Object(&self.told),
-            "Revision" => Value::Made(Box::new(Revision(self.identity))),
+            "Revision" => Value::Made(Box::new(Revision(self.about))),
+            "TraceID" if !self.tells_trace => Value::from(""),
             "TraceID" => Value::from(self.asked.trace_id()),
             _ => return None,
         })
@@ -132,7 +153,7 @@ impl Object for Asked {
             "RemoteAddr" => Value::from(self.address()),
             "UserAgent" => Value::from(self.text(USER_AGENT)),
             "Referer" => Value::from(self.text(REFERER)),
-            "TLS" if !self.client.is_tls => Value::Nil,
+            "TLS" if !self.is_tls => Value::Nil,
             "TLS" => Value::from("{}"),
             _ => return None,
         })
@@ -150,20 +171,20 @@ impl Object for Told {
     }
 }
 
-struct Revision<'a>(&'a Identity);
+struct Revision<'a>(&'a dyn Described);
 
 impl Object for Revision<'_> {
     fn get(&self, name: &str, _: &[Value<'_>]) -> Option<Value<'_>> {
-        let identity = self.0;
-        Some(Value::from(match name {
-            "Name" => identity.revision.as_str(),
-            "Namespace" => &identity.namespace,
-            "Service" => &identity.service,
-            "Configuration" => &identity.configuration,
-            "PodName" => &identity.pod,
-            "PodIP" => &identity.pod_ip,
-            _ => return None,
-        }))
+        let is_known = [
+            "Name",
+            "Namespace",
+            "Service",
+            "Configuration",
+            "PodName",
+            "PodIP",
+        ]
+        .contains(&name);
+        is_known.then(|| Value::from(self.0.get(name).unwrap_or_default()))
     }
 }
 
@@ -245,17 +266,14 @@ mod tests {
     #[test]
     fn qp_64_the_trace_is_the_one_that_the_headers_tell() {
         let check = |fields: &[(&'static str, &'static str)], expected: &str| {
-            let mut request = Request::new(Body::empty());
+            let mut request = Request::new(());
             for (name, value) in fields {
                 request
                     .headers_mut()
                     .insert(*name, HeaderValue::from_static(value));
             }
-            assert_eq!(
-                Asked::of(&request, Client::default()).trace_id(),
-                expected,
-                "{fields:?}"
-            );
+            let asked = Asked::of(&request, &Came::default(), false);
+            assert_eq!(asked.trace_id(), expected, "{fields:?}");
         };
         check(&[], "");
         check(&[("traceparent", "00-abc-def-01"), ("x-b3-traceid", "b3")], "abc");
