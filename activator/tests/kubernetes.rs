@@ -1,16 +1,7 @@
 //! Does the program as it is deployed follow a Kubernetes API server?
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails there")]
-
-#[path = "support/api.rs"]
-mod api;
-#[path = "support/autoscaler.rs"]
-mod autoscaler;
-
 use std::{net::SocketAddr, sync::Arc};
 
-use api::{Api, CONFIG_MAPS, ENDPOINTS, REVISIONS, SECRETS};
-use autoscaler::Autoscaler;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{Response, StatusCode};
 use rustix::process::Signal;
@@ -19,6 +10,8 @@ use tidegate_testkit::{
     body,
     certificates::Authority,
     client::{self, Client},
+    knative::api::{Api, CONFIG_MAPS, ENDPOINTS, REVISIONS, SECRETS},
+    knative::autoscaler::Autoscaler,
     program::Program,
     tls,
     upstream::Upstream,

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::autoscaler::Autoscaler;
 use tidegate_activator::{
     Registry, Revision,
     health::Health,
@@ -18,7 +17,7 @@ use tidegate_activator::{
 };
 use tidegate_knative::stat::{Stat, WireStatMessage, WireStatMessages};
 use tidegate_proxy::drain::Drain;
-use tidegate_testkit::{upstream::bind, wait::eventually};
+use tidegate_testkit::{knative::autoscaler::Autoscaler, upstream::bind, wait::eventually};
 
 async fn connected(health: &Health, expected: bool) {
     eventually("the link to be as expected", async || {

@@ -8,7 +8,6 @@ use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::{Response, StatusCode};
 use serde_json::json;
-use support::autoscaler::Autoscaler;
 use tidegate_activator::{
     backends::{
         Mesh,
@@ -26,6 +25,7 @@ use tidegate_testkit::{
     client,
     client::Client,
     gate::Gate,
+    knative::autoscaler::Autoscaler,
     tls,
     upstream::Upstream,
     wait::{eventually, soon},

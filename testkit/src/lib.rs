@@ -18,6 +18,8 @@ pub mod control_plane;
 pub mod envoy;
 pub mod frames;
 pub mod gate;
+#[cfg(feature = "knative")]
+pub mod knative;
 #[cfg(feature = "xds")]
 pub mod kourier;
 pub mod peers;

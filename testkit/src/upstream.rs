@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 pub use self::counts::{Counts, Seen};
+pub use self::echo::websocket as websocket_echo;
 pub use self::raw::{RawConnection, RawUpstream};
 use crate::body::{self, Body};
 use crate::gate::Gate;

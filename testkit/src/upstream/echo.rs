@@ -40,7 +40,7 @@ pub(super) fn break_off_after(text: &'static str) -> Body {
 }
 
 /// Answers an upgrade or an extended CONNECT (RFC 8441), and echoes messages until the peer closes.
-pub(super) async fn websocket(mut request: Request<Incoming>) -> Response<Body> {
+pub async fn websocket(mut request: Request<Incoming>) -> Response<Body> {
     if request.method() == Method::CONNECT {
         echo_to(&mut request);
         return answer(StatusCode::OK, "");

@@ -1,24 +1,22 @@
 //! How does a test stand in for a Kubernetes API server? As far as one that is only watched goes.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use tidegate_testkit::{
-    body::{self, Body, Feed},
-    upstream::Upstream,
-};
+
+use crate::body::{self, Body, Feed};
+use crate::upstream::Upstream;
 
 /// An API server that holds objects and tells of their changes.
-pub(crate) struct Api {
+#[derive(Debug)]
+pub struct Api {
     server: Upstream,
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     version: u64,
     /// Nothing is known of the changes up to this version.
@@ -28,29 +26,40 @@ struct State {
     watches: Vec<(String, Arc<Feed>)>,
 }
 
-pub(crate) const REVISIONS: &str = "/apis/serving.knative.dev/v1/revisions";
-pub(crate) const ENDPOINTS: &str = "/api/v1/endpoints";
-pub(crate) const SECRETS: &str = "/api/v1/namespaces/knative-serving/secrets";
-pub(crate) const CONFIG_MAPS: &str = "/api/v1/namespaces/knative-serving/configmaps";
+/// The list of revisions.
+pub const REVISIONS: &str = "/apis/serving.knative.dev/v1/revisions";
+/// The list of Endpoints.
+pub const ENDPOINTS: &str = "/api/v1/endpoints";
+/// The list of the system's secrets.
+pub const SECRETS: &str = "/api/v1/namespaces/knative-serving/secrets";
+/// The list of the system's ConfigMaps.
+pub const CONFIG_MAPS: &str = "/api/v1/namespaces/knative-serving/configmaps";
 
 impl Api {
-    pub(crate) async fn start() -> Self {
+    /// Without any object.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    pub async fn start() -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
         let server = Upstream::start(move |request| {
-            let response = answer(&request, &mut shared.lock().unwrap());
+            let response = answer(&request, &mut lock(&shared));
             async move { response }
         })
         .await;
         Self { server, state }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
     /// The text of a client's configuration that leads here.
-    pub(crate) fn kubeconfig(&self) -> String {
+    #[must_use]
+    pub fn kubeconfig(&self) -> String {
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{"name": "test", "cluster": {"server": format!("http://{}", self.address())}}],
@@ -61,9 +70,9 @@ impl Api {
     }
 
     /// Puts an object of a kind, new or not, and tells of it.
-    pub(crate) async fn put(&self, list: &'static str, mut object: Value) {
+    pub async fn put(&self, list: &'static str, mut object: Value) {
         let (feeds, line) = {
-            let mut state = self.state.lock().unwrap();
+            let mut state = lock(&self.state);
             state.version += 1;
             object["metadata"]["resourceVersion"] = json!(state.version.to_string());
             let name = object["metadata"]["name"].clone();
@@ -85,11 +94,14 @@ impl Api {
     }
 
     /// Takes an object out, and tells of it.
-    pub(crate) async fn delete(&self, list: &'static str, name: &str) {
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn delete(&self, list: &'static str, name: &str) {
         let (feeds, line) = {
-            let mut state = self.state.lock().unwrap();
+            let mut state = lock(&self.state);
             let of = |(kind, object): &(&str, Value)| *kind == list && object["metadata"]["name"] == name;
-            let place = state.objects.iter().position(of).unwrap();
+            let place = state.objects.iter().position(of).expect("the object is there");
             let (_, object) = state.objects.remove(place);
             (
                 state.watching(list, &object),
@@ -100,8 +112,8 @@ impl Api {
     }
 
     /// Takes an object out while nobody watches: all watches end, and who comes back is told to list anew.
-    pub(crate) fn lose(&self, list: &'static str, name: &str) {
-        let mut state = self.state.lock().unwrap();
+    pub fn lose(&self, list: &'static str, name: &str) {
+        let mut state = lock(&self.state);
         let of = |(kind, object): &(&str, Value)| *kind == list && object["metadata"]["name"] == name;
         state.objects.retain(|object| !of(object));
         state.version += 1;
@@ -204,6 +216,10 @@ fn version() -> Value {
         version[field] = json!("");
     }
     version
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn respond(status: StatusCode, value: &Value) -> Response<Body> {
