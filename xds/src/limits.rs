@@ -41,10 +41,6 @@ pub const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// connection is closed.
 pub const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// How long a connection that is drained waits for what is under way where a connection manager does not say it, as Envoy has
-/// it. What outlasts it is cut.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// What stands for a time that is switched off where there has to be one: ten years. Above it: as without.
 pub const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 

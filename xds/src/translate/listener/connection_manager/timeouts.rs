@@ -22,7 +22,8 @@ pub(super) fn of_manager(
     let stream_idle = duration(manager.stream_idle_timeout.as_ref())?.unwrap_or(limits::STREAM_IDLE_TIMEOUT);
     let stream_idle = some(stream_idle);
     let head = duration(manager.request_headers_timeout.as_ref())?.and_then(some);
-    let drain = duration(manager.drain_timeout.as_ref())?.and_then(some);
+    // How long after GOAWAY new streams may still come. Here they may until the client has answered it, however long that takes.
+    duration(manager.drain_timeout.as_ref())?;
     let defaults = DownstreamTimeouts::default();
     Ok(DownstreamTimeouts {
         request_head: head.unwrap_or(defaults.request_head),
@@ -37,7 +38,8 @@ pub(super) fn of_manager(
         request: duration(manager.request_timeout.as_ref())?.and_then(some),
         stream_max: duration(longest)?.and_then(some),
         connection_max: lifetime.and_then(some),
-        drain: drain.unwrap_or(limits::DRAIN_TIMEOUT),
+        // As in Envoy a connection that is drained ends with its last stream, and cuts none.
+        drain: limits::FOREVER,
         linger: duration(manager.delayed_close_timeout.as_ref())?.unwrap_or(limits::DELAYED_CLOSE_TIMEOUT),
     })
 }
