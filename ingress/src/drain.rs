@@ -5,9 +5,10 @@ use std::time::Duration;
 use tidegate_proxy::drain::{Drain, Fade, Watch};
 use tidegate_proxy::process;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::lifecycle::{DrainOrder, End, HealthOrder, Manner, Orders, Scope};
-use crate::limits::END_GRACE;
+use crate::limits::{END_GRACE, PARTING_TIME};
 use crate::listeners::Listeners;
 
 /// Follows the orders until the program is to end; says why, and whether a drain came before.
@@ -69,11 +70,16 @@ fn begin(order: DrainOrder, listeners: &Listeners, watch: &Watch) {
 
 /// Ends all connections: after a drain of `grace` where there is one, else at once, each with a FIN.
 pub(crate) async fn end(listeners: &Listeners, traffic: Drain, grace: Duration) {
-    if !grace.is_zero() {
-        traffic.fade(listeners.manners().fade());
-    }
     listeners.stop_accepting(Scope::All);
-    let outcome = traffic.finish(grace.max(END_GRACE)).await;
+    let parting = grace.min(PARTING_TIME);
+    if !parting.is_zero() {
+        // Who has not sent anything yet may be about to: a request that meets a closed connection is lost, and may be one that
+        // cannot be sent twice.
+        traffic.fade(Fade::Now);
+        // Whether all have gone, or not in time, the rest is the same.
+        _ = timeout(parting, traffic.idle()).await;
+    }
+    let outcome = traffic.finish((grace - parting).max(END_GRACE)).await;
     if outcome.forced > 0 {
         tracing::info!(cut = outcome.forced, "connections were cut");
     }

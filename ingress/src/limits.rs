@@ -94,3 +94,7 @@ pub const DUMP_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// How long a program that is asked for its configuration may take for all of it.
 pub const DUMP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long connections without a request are left open when the program ends by a drain, so that a request that is on its way gets
+/// its response, which then says that it is the connection's last; after that they are closed.
+pub const PARTING_TIME: Duration = Duration::from_secs(5);

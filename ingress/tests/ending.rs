@@ -38,6 +38,32 @@ async fn sigterm_drains_where_it_is_told_to() {
 }
 
 #[tokio::test]
+async fn a_request_that_comes_on_a_standing_connection_after_sigterm_is_answered() {
+    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    control_plane.set(&items(&[], ports));
+    let flags = ["--drain-on-sigterm", "30"];
+    let mut gateway = Gateway::start_with(control_plane.address(), ports, &flags);
+    gateway.answers("nobody.example.com", 404).await;
+    let mut wire = Wire::connect(gateway.external()).await;
+    const REQUEST: &str = "GET / HTTP/1.1\r\nhost: nobody.example.com\r\n\r\n";
+    for (is_ending, connection) in [(false, None), (true, Some("close"))] {
+        if is_ending {
+            gateway.program.signal(rustix::process::Signal::TERM);
+            eventually("closed ports", async || {
+                TcpStream::connect(gateway.external()).await.is_err()
+            })
+            .await;
+        }
+        wire.send(REQUEST).await;
+        let message = wire.message().await;
+        assert_eq!(message.status(), 404);
+        assert_eq!(message.head.header("connection").as_deref(), connection);
+    }
+    wire.ends().await;
+    assert!(gateway.program.exit().await.success());
+}
+
+#[tokio::test]
 async fn sigterm_without_a_drain_ends_at_once_and_clients_see_the_end() {
     let gate = Gate::closed();
     let upstream = Upstream::held(&gate).await;

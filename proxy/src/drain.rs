@@ -108,8 +108,8 @@ impl Drain {
         self.signal.advance(Phase::Forced);
     }
 
-    /// Resolves when no guard is held.
-    pub(crate) async fn idle(&self) {
+    /// Resolves when no guard is held. Cancel-safe.
+    pub async fn idle(&self) {
         self.busy.wait_idle().await;
     }
 
