@@ -13,7 +13,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::runtime::Builder;
 
 mod driver;
 mod pods;
@@ -126,10 +125,9 @@ fn measure(options: Options, way: Way) -> anyhow::Result<Measured> {
     let stop = Arc::new(AtomicBool::new(false));
     let sampler = {
         let (stop, pods) = (Arc::clone(&stop), pods.states());
-        let runtime = Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new()
             .name("sampler".into())
-            .spawn(move || runtime.block_on(sampler::run(slices, pods, stop)))?
+            .spawn(move || sampler::run(&slices, &pods, &stop))?
     };
     let begin = Instant::now();
     let threads: Vec<_> = drivers

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use tidegate_activator::Revision;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use super::driver::Driver;
 use super::sampler::Slice;
@@ -31,7 +31,8 @@ pub(super) struct Pods {
 /// One pod.
 pub(super) struct Pod {
     address: SocketAddr,
-    work: Duration,
+    /// Told when a request begins, and tells when it is done.
+    worker: mpsc::Sender<oneshot::Sender<()>>,
     /// Requests that it has.
     requests: AtomicUsize,
     /// Whether it works on one.
@@ -63,7 +64,7 @@ impl Pods {
         for _ in 0..count {
             let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             listener.set_nonblocking(true)?;
-            pods.push(Arc::new(Pod::new(listener.local_addr()?, work)));
+            pods.push(Arc::new(Pod::new(listener.local_addr()?, worker(work)?)));
             listeners.push(listener);
         }
         let served = pods.clone();
@@ -110,10 +111,10 @@ impl Pods {
 }
 
 impl Pod {
-    fn new(address: SocketAddr, work: Duration) -> Self {
+    fn new(address: SocketAddr, worker: mpsc::Sender<oneshot::Sender<()>>) -> Self {
         Self {
             address,
-            work,
+            worker,
             requests: AtomicUsize::new(0),
             busy: AtomicBool::new(false),
             owner: OnceLock::new(),
@@ -139,12 +140,32 @@ impl Pod {
         let _turn = self.turn.lock().await;
         self.busy.store(true, SeqCst);
         self.gaps().end();
-        sleep(self.work).await;
+        let (done, is_done) = oneshot::channel();
+        // The worker lives as long as the process.
+        _ = self.worker.send(done);
+        _ = is_done.await;
         self.busy.store(false, SeqCst);
         if self.owner.get().is_some_and(|revision| revision.parked() > 0) {
             self.gaps().since = Some(Instant::now());
         }
     }
+}
+
+/// Takes its time over one request after the other, on a thread of its own: timers of a runtime tick once a millisecond, and
+/// pods that always end at the same ticks would become free together, which real ones do not.
+fn worker(work: Duration) -> std::io::Result<mpsc::Sender<oneshot::Sender<()>>> {
+    let (worker, begun) = mpsc::channel::<oneshot::Sender<()>>();
+    thread::Builder::new().name("work".into()).spawn(move || {
+        for done in begun {
+            let end = Instant::now() + work;
+            while let Some(left) = end.checked_duration_since(Instant::now()) {
+                thread::park_timeout(left);
+            }
+            // A client that has left does not wait for it.
+            _ = done.send(());
+        }
+    })?;
+    Ok(worker)
 }
 
 async fn serve(pods: Vec<Arc<Pod>>, listeners: Vec<std::net::TcpListener>) -> std::io::Result<()> {

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tidegate_activator::Revision;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::pods::Pod;
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
+/// The mean pause between two looks. Each is another one: looks in step with timers would always, or never, fall into the moment
+/// between two requests.
+const BETWEEN_LOOKS_US: u64 = 1_000;
 
 /// An activator's requests, and its pods.
 pub(super) struct Slice {
@@ -49,18 +51,17 @@ impl Idle {
     }
 }
 
-/// Looks until it is told to stop: over each slice by itself, and over all pods.
-pub(super) async fn run(slices: Vec<Slice>, pods: Vec<Arc<Pod>>, stop: Arc<AtomicBool>) -> (Idle, Idle) {
-    let mut looks = interval(BETWEEN_LOOKS);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Looks until it is told to stop: over each slice by itself, and over all pods. Blocks its thread.
+pub(super) fn run(slices: &[Slice], pods: &[Arc<Pod>], stop: &AtomicBool) -> (Idle, Idle) {
     let (mut own, mut all) = (Idle::default(), Idle::default());
     let mut before = Instant::now();
     while !stop.load(SeqCst) {
-        looks.tick().await;
+        let pause = BETWEEN_LOOKS_US / 2 + fastrand::u64(..BETWEEN_LOOKS_US);
+        thread::park_timeout(Duration::from_micros(pause));
         let now = Instant::now();
         let lasted = now - std::mem::replace(&mut before, now);
         let mut anybody = pods.iter().any(|pod| pod.queued() > 0);
-        for slice in &slices {
+        for slice in slices {
             if slice
                 .revision
                 .as_ref()
@@ -71,7 +72,7 @@ pub(super) async fn run(slices: Vec<Slice>, pods: Vec<Arc<Pod>>, stop: Arc<Atomi
             }
         }
         if anybody {
-            all.add(&pods, lasted);
+            all.add(pods, lasted);
         }
     }
     (own, all)
