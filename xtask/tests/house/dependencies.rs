@@ -45,7 +45,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 ];
 
 /// Packages that only tests and chores use: no other package builds on them.
-const FOR_TESTS: [&str; 4] = ["testkit", "bench", "fuzz", "xtask"];
+const FOR_TESTS: [&str; 5] = ["testkit", "chain", "bench", "fuzz", "xtask"];
 
 /// What a package keeps away from, however long the way to it.
 const KEPT_AWAY: [(&str, &[&str]); 5] = [

@@ -1,0 +1,14 @@
+//! The programs behind each other, as a cluster runs them: ingress, activator, sidecar, application.
+
+#![expect(
+    clippy::expect_used,
+    reason = "a test fails by panicking, also in what it is made of"
+)]
+
+mod app;
+mod clients;
+mod cluster;
+mod ledger;
+mod programs;
+mod rolling;
+mod streams;
