@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tidegate_proxy::{cluster::Cluster, layers::timeout::Timeouts};
 
-use crate::{registry::Registry, throttle::Revision};
+use crate::{registry::Registry, throttle::Revision, world::Key};
 
 /// A revision, and how its requests are treated.
 #[derive(Debug, Clone)]
@@ -50,14 +50,36 @@ impl Directory {
         namespaces.get(namespace)?.get(name).map(Arc::clone)
     }
 
+    /// The revision that a cluster is called after: `namespace/name`. Takes no lock.
+    #[must_use]
+    pub fn of_cluster(&self, name: &str) -> Option<Arc<Entry>> {
+        let (namespace, name) = name.split_once('/')?;
+        self.get(namespace, name)
+    }
+
     /// Adds a revision, or replaces what is known of it.
     pub fn insert(&self, entry: Entry) {
-        let entry = Arc::new(entry);
-        let settings = entry.revision.settings();
-        self.registry.insert(&entry.revision);
-        self.change(&settings.namespace, |names| {
-            names.insert(settings.name.as_str().into(), Arc::clone(&entry));
-        });
+        self.extend(vec![entry]);
+    }
+
+    /// Adds revisions, or replaces what is known of them: each map is copied once.
+    pub fn extend(&self, entries: Vec<Entry>) {
+        let revisions: Vec<_> = entries.iter().map(|entry| Arc::clone(&entry.revision)).collect();
+        self.registry.insert_all(&revisions);
+        let mut by_namespace: HashMap<String, Vec<Arc<Entry>>> = HashMap::new();
+        for entry in entries {
+            let namespace = entry.revision.settings().namespace.clone();
+            by_namespace.entry(namespace).or_default().push(Arc::new(entry));
+        }
+        for (namespace, entries) in by_namespace {
+            self.change(&namespace, |names| {
+                let named = entries.iter().map(|entry| {
+                    let name = entry.revision.settings().name.as_str();
+                    (name.into(), Arc::clone(entry))
+                });
+                names.extend(named);
+            });
+        }
     }
 
     /// Takes a revision out, and refuses what waits for it.
@@ -66,6 +88,27 @@ impl Directory {
             names.remove(name);
         });
         self.registry.remove(&format!("{namespace}/{name}"));
+    }
+
+    /// Takes revisions out, as [`remove`](Self::remove) takes out one: each map is copied once.
+    pub fn remove_all(&self, keys: &[Key]) {
+        let mut by_namespace: HashMap<&str, Vec<&str>> = HashMap::new();
+        for key in keys {
+            by_namespace.entry(&key.namespace).or_default().push(&key.name);
+        }
+        for (namespace, gone) in by_namespace {
+            self.change(namespace, |names| {
+                for name in &gone {
+                    names.remove(*name);
+                }
+            });
+        }
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|key| format!("{}/{}", key.namespace, key.name))
+            .collect();
+        self.registry
+            .remove_all(&keys.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     /// What its revisions are in as well.

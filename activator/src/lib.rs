@@ -58,6 +58,8 @@ pub mod wire;
 
 pub mod directory;
 
+pub mod fleet;
+
 pub mod health;
 
 pub mod link;

@@ -1,7 +1,10 @@
 //! Who sees that requests wait? The observer that a program installs, and the metrics.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -55,7 +58,24 @@ pub(crate) struct RevisionMetrics {
     parked: Gauge,
     parked_total: Counter,
     wait: Histogram,
+    totals: Totals,
 }
+
+/// What is counted of a revision for whoever reads it there.
+#[derive(Debug, Default)]
+struct Totals {
+    parked: AtomicU64,
+    refused: [AtomicU64; REASONS.len()],
+}
+
+/// Why requests are refused, or leave.
+const REASONS: [Kind; 5] = [
+    Kind::QueueFull,
+    Kind::CapacityRefused,
+    Kind::CapacityTimeout,
+    Kind::ClientClosed,
+    Kind::Overloaded,
+];
 
 impl RevisionMetrics {
     pub(crate) fn new(namespace: &str, revision: &str) -> Self {
@@ -64,11 +84,31 @@ impl RevisionMetrics {
             parked: gauge!(PARKED_REQUESTS, &labels),
             parked_total: counter!(PARKED_TOTAL, &labels),
             wait: histogram!(WAIT_SECONDS, &labels),
+            totals: Totals::default(),
             labels,
         }
     }
 
+    /// How many requests had to wait.
+    pub(crate) fn parked_total(&self) -> u64 {
+        self.totals.parked.load(Relaxed)
+    }
+
+    /// How many were given no pod, by the name of the reason.
+    pub(crate) fn refused_total(&self) -> [(&'static str, u64); REASONS.len()] {
+        let counts = &self.totals.refused;
+        std::array::from_fn(|at| {
+            let (reason, count) = (REASONS.get(at), counts.get(at));
+            let count = count.map_or(0, |count| count.load(Relaxed));
+            (reason.map_or("", |reason| reason.name()), count)
+        })
+    }
+
     pub(crate) fn refused(&self, reason: Kind) {
+        let counts = REASONS.iter().zip(&self.totals.refused);
+        for (_, count) in counts.filter(|(counted, _)| **counted == reason) {
+            count.fetch_add(1, Relaxed);
+        }
         let [namespace, revision] = self.labels.clone();
         counter!(
             REFUSED_TOTAL,
@@ -91,6 +131,7 @@ impl<'a> Wait<'a> {
         let metrics = revision.metrics();
         metrics.parked.increment(1.0);
         metrics.parked_total.increment(1);
+        metrics.totals.parked.fetch_add(1, Relaxed);
         observer.parked(revision);
         Self {
             revision,

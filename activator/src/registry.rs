@@ -47,20 +47,40 @@ impl Registry {
         });
     }
 
-    /// Takes a revision out and refuses what is parked for it. Its leases go on.
-    pub fn remove(&self, key: &str) -> Option<Arc<Revision>> {
-        let before = self.revisions.rcu(|revisions| {
+    /// Adds revisions, as [`insert`](Self::insert) adds one: the map of all is copied once.
+    pub fn insert_all(&self, all: &[Arc<Revision>]) {
+        self.revisions.rcu(|revisions| {
             let mut revisions = HashMap::clone(revisions);
-            revisions.remove(key);
+            let added = all.iter().map(|one| (Arc::clone(one.key()), Arc::clone(one)));
+            revisions.extend(added);
             revisions
         });
-        let revision = before.get(key).map(Arc::clone)?;
-        let message = format!("revision {key} was deleted");
-        revision.refuse(Refusal {
-            message,
-            retry_after: DELETED_RETRY_AFTER,
+    }
+
+    /// Takes a revision out and refuses what is parked for it. Its leases go on.
+    pub fn remove(&self, key: &str) -> Option<Arc<Revision>> {
+        self.remove_all(&[key]).pop()
+    }
+
+    /// Takes revisions out, as [`remove`](Self::remove) takes out one: the map of all is copied once.
+    pub fn remove_all(&self, keys: &[&str]) -> Vec<Arc<Revision>> {
+        let before = self.revisions.rcu(|revisions| {
+            let mut revisions = HashMap::clone(revisions);
+            for key in keys {
+                revisions.remove(*key);
+            }
+            revisions
         });
-        Some(revision)
+        let removed = keys.iter().filter_map(|key| before.get(*key));
+        let removed: Vec<_> = removed.map(Arc::clone).collect();
+        for revision in &removed {
+            let message = format!("revision {} was deleted", revision.key());
+            revision.refuse(Refusal {
+                message,
+                retry_after: DELETED_RETRY_AFTER,
+            });
+        }
+        removed
     }
 
     /// The revision with this key. Takes no lock.

@@ -71,7 +71,7 @@ struct Steered {
     facts: RevisionFacts,
     tracker: Arc<Tracker>,
     /// Tells the watcher of the pods, where they are listed. Dropping it ends the watcher.
-    watcher: Option<watch::Sender<Sets>>,
+    watcher: Option<watch::Sender<Option<Sets>>>,
 }
 
 impl Steering {
@@ -256,7 +256,7 @@ impl Steering {
         let watcher = match &steered.watcher {
             Some(watcher) => watcher,
             None => {
-                let (sender, receiver) = watch::channel(Sets::default());
+                let (sender, receiver) = watch::channel(Some(Sets::default()));
                 let (watcher, state) = self.settings.watcher(steered);
                 let forced = self.watch.forced();
                 process::spawn("pods", self.watch.unguarded(), async move {
@@ -269,6 +269,7 @@ impl Steering {
             }
         };
         watcher.send_if_modified(|before| {
+            let sets = Some(sets);
             let changed = *before != sets;
             *before = sets;
             changed

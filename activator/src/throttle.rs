@@ -37,7 +37,7 @@ pub struct RevisionSettings {
     pub service: String,
     /// The Configuration that made it, for labels.
     pub configuration: String,
-    /// How many requests one replica takes at a time; 0 for any number (`containerConcurrency`).
+    /// How many requests one replica takes at a time, at first; 0 for any number (`containerConcurrency`).
     pub container_concurrency: u32,
     /// How long a request may wait for capacity, from its arrival (`timeoutSeconds`); then 504.
     pub timeout: Duration,
@@ -118,6 +118,17 @@ impl Revision {
         &self.settings
     }
 
+    /// How many requests one replica takes at a time now; 0 for any number.
+    #[must_use]
+    pub fn container_concurrency(&self) -> u32 {
+        self.balancer.container_concurrency()
+    }
+
+    /// Says that it is another number. The pods keep theirs, which is theirs to be [told](Pod::set_limit).
+    pub(crate) fn set_container_concurrency(&self, container_concurrency: u32) {
+        self.balancer.set_container_concurrency(container_concurrency);
+    }
+
     /// Replaces the ready pods. Waiting requests are given what is new at once; a pod that is no longer listed is
     /// retired: it gets no new lease from the moment this returns, and its leases go on. A pod that was retired may
     /// come back. A pod that was not there before disproves a [`refuse`](Self::refuse), which ends.
@@ -150,6 +161,18 @@ impl Revision {
     #[must_use]
     pub fn parked(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How many requests had to wait until now.
+    #[must_use]
+    pub fn parked_total(&self) -> u64 {
+        self.metrics.parked_total()
+    }
+
+    /// How many requests were given no replica until now, by the name of the reason (the proxy's kinds of errors).
+    #[must_use]
+    pub fn refused_total(&self) -> impl IntoIterator<Item = (&'static str, u64)> + use<> {
+        self.metrics.refused_total()
     }
 
     /// Refuses all that wait, and whoever would have to wait, for one reason: nothing is coming up. Ends with

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -51,18 +52,23 @@ const POD_TLS_PORT: u16 = 8112;
 const SERVICE_TLS_PORT: u16 = 443;
 
 /// Keeps the pods of one [`Revision`].
-#[derive(Debug)]
 pub struct Tracker {
     revision: Arc<Revision>,
     ports: Ports,
+    endpoints: Box<MakeEndpoint>,
     state: Mutex<State>,
 }
+
+/// What stands for an address.
+type MakeEndpoint = dyn Fn(SocketAddr) -> Arc<Endpoint> + Send + Sync;
 
 #[derive(Debug)]
 struct State {
     /// All pods, those of other activators too; in the order of their addresses as text.
     pods: BTreeMap<String, Arc<Pod>>,
     service: Option<Service>,
+    /// How many requests a pod takes at a time; 0 for any number.
+    limit: u32,
     /// This activator's place among those who share the revision, once it is known.
     index: Option<usize>,
     activators: usize,
@@ -79,15 +85,27 @@ impl Tracker {
     /// Keeps the pods of `revision`. Until it is told otherwise, all of them are for this activator.
     #[must_use]
     pub fn new(revision: Arc<Revision>, ports: Ports) -> Self {
+        Self::with_endpoints(revision, ports, |address| Endpoint::new(address).into())
+    }
+
+    /// The same; `endpoints` says what stands for the address of a pod that is new.
+    #[must_use]
+    pub fn with_endpoints(
+        revision: Arc<Revision>,
+        ports: Ports,
+        endpoints: impl Fn(SocketAddr) -> Arc<Endpoint> + Send + Sync + 'static,
+    ) -> Self {
         let state = State {
             pods: BTreeMap::new(),
             service: None,
+            limit: revision.container_concurrency(),
             index: None,
             activators: 1,
         };
         Self {
             revision,
             ports,
+            endpoints: Box::new(endpoints),
             state: Mutex::new(state),
         }
     }
@@ -102,7 +120,7 @@ impl Tracker {
                 let pod = |address: &SocketAddr| {
                     let name = address.to_string();
                     let pod = known.get(&name).map(Arc::clone);
-                    (name, pod.unwrap_or_else(|| self.pod(*address)))
+                    (name, pod.unwrap_or_else(|| self.pod(*address, state.limit)))
                 };
                 state.pods = addresses.iter().map(pod).collect();
                 state.service = None;
@@ -130,6 +148,18 @@ impl Tracker {
         }
     }
 
+    /// Says that a pod takes another number of requests at a time; 0 for any number. What is in flight above it goes on.
+    pub fn limit(&self, container_concurrency: u32) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.limit != container_concurrency {
+            state.limit = container_concurrency;
+            self.revision.set_container_concurrency(container_concurrency);
+            let pods = state.pods.values();
+            pods.for_each(|pod| pod.set_limit(container_concurrency));
+            self.apply(&state);
+        }
+    }
+
     /// The revision whose pods it keeps.
     #[must_use]
     pub fn revision(&self) -> &Arc<Revision> {
@@ -137,7 +167,7 @@ impl Tracker {
     }
 
     fn apply(&self, state: &State) {
-        let limit = self.revision.settings().container_concurrency;
+        let limit = state.limit;
         if let Some(service) = &state.service {
             let capacity = capacity(limit, service.ready, 0, state.activators);
             service.pod.set_limit(capacity);
@@ -152,19 +182,28 @@ impl Tracker {
         self.revision.set_pods(own);
     }
 
-    fn pod(&self, mut address: SocketAddr) -> Arc<Pod> {
+    fn pod(&self, mut address: SocketAddr, limit: u32) -> Arc<Pod> {
         if self.ports == Ports::Tls {
             address.set_port(POD_TLS_PORT);
         }
-        let limit = self.revision.settings().container_concurrency;
-        Pod::new(Endpoint::new(address).into(), limit, found_now())
+        Pod::new((self.endpoints)(address), limit, found_now())
     }
 
     fn service(&self, mut address: SocketAddr) -> Arc<Pod> {
         if self.ports == Ports::Tls {
             address.set_port(SERVICE_TLS_PORT);
         }
-        Pod::new(Endpoint::new(address).into(), 0, found_now())
+        Pod::new((self.endpoints)(address), 0, found_now())
+    }
+}
+
+impl fmt::Debug for Tracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracker")
+            .field("revision", &self.revision)
+            .field("ports", &self.ports)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@
 //! count a cold start too; it is given a pod, at once or after a wait, edited, and sent there.
 
 mod edit;
+pub mod inline;
 mod probes;
 mod revision_of;
 mod settings;

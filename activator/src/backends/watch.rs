@@ -37,8 +37,8 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Follows what Kubernetes says, until nobody says it any more.
-    pub(crate) async fn run(self, mut state: State, mut sets: watch::Receiver<Sets>) {
+    /// Follows what is said of the pods, until nobody says it any more, or it is `None`.
+    pub(crate) async fn run(self, mut state: State, mut sets: watch::Receiver<Option<Sets>>) {
         let mut ticks = interval(self.pace.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -47,7 +47,9 @@ impl Watcher {
                     if changed.is_err() {
                         return;
                     }
-                    let now = sets.borrow_and_update().clone();
+                    let Some(now) = sets.borrow_and_update().clone() else {
+                        return;
+                    };
                     state.endpoints(now)
                 }
                 _ = ticks.tick(), if !state.is_settled() => state.tick(),
@@ -56,13 +58,11 @@ impl Watcher {
         }
     }
 
-    async fn follow(&self, state: &mut State, mut step: Step, sets: &watch::Receiver<Sets>) {
+    async fn follow(&self, state: &mut State, mut step: Step, sets: &watch::Receiver<Option<Sets>>) {
         loop {
             step = match step {
                 Step::Rest => return,
-                // What nobody steers any more is steered by another watcher, or has nothing to reach.
-                Step::Publish(_) if sets.has_changed().is_err() => return,
-                Step::Publish(to) => return self.publish(&to),
+                Step::Publish(to) => return self.publish(&to, sets),
                 Step::AskPods(pods) => state.pods_answered(&self.ask_all(&pods).await),
                 Step::FindService => state.service_found(self.find_service().await),
                 Step::AskService(address) => {
@@ -73,7 +73,13 @@ impl Watcher {
         }
     }
 
-    fn publish(&self, to: &Destinations) {
+    fn publish(&self, to: &Destinations, sets: &watch::Receiver<Option<Sets>>) {
+        // Held until it is said, so that whoever says `None` knows that nothing is said after that.
+        let now = sets.borrow();
+        // What nobody steers any more is steered by another watcher, or has nothing to reach.
+        if now.is_none() || sets.has_changed().is_err() {
+            return;
+        }
         let revision = self.tracker.revision().key();
         tracing::debug!(%revision, ?to, "what can be reached has changed");
         self.tracker.update(to);

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
 };
 
 use crate::throttle::Pod;
@@ -24,26 +24,37 @@ enum Policy {
 /// Picks pods for one revision; shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Balancer {
-    policy: Policy,
+    container_concurrency: AtomicU32,
     turn: AtomicUsize,
 }
 
 impl Balancer {
     pub(crate) fn new(container_concurrency: u32) -> Self {
-        let policy = match container_concurrency {
+        Self {
+            container_concurrency: AtomicU32::new(container_concurrency),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    pub(crate) fn container_concurrency(&self) -> u32 {
+        self.container_concurrency.load(Relaxed)
+    }
+
+    pub(crate) fn set_container_concurrency(&self, container_concurrency: u32) {
+        self.container_concurrency.store(container_concurrency, Relaxed);
+    }
+
+    fn policy(&self) -> Policy {
+        match self.container_concurrency() {
             0 => Policy::PowerOfTwoChoices,
             1..=FIRST_AVAILABLE_MAX => Policy::FirstAvailable,
             _ => Policy::RoundRobin,
-        };
-        Self {
-            policy,
-            turn: AtomicUsize::new(0),
         }
     }
 
     /// The pod that takes the next request, counted in already; none if none has capacity.
     pub(crate) fn reserve<'a>(&self, pods: &'a [Arc<Pod>]) -> Option<&'a Arc<Pod>> {
-        match (pods, self.policy) {
+        match (pods, self.policy()) {
             ([], _) => None,
             ([only], _) => only.reserve().then_some(only),
             (_, Policy::FirstAvailable) => first_available(pods),

@@ -18,6 +18,11 @@ pub(super) fn answer(head: &mut HeaderMap, health: &Health) -> Option<Response<B
             Err(reason) => words::error(StatusCode::INTERNAL_SERVER_ERROR, reason),
         });
     }
+    of_network(head)
+}
+
+/// The answer to those who ask about the way here, and not about the program; otherwise as [`answer`].
+pub(super) fn of_network(head: &mut HeaderMap) -> Option<Response<Body>> {
     let probe = value(head, &NETWORK_PROBE);
     if probe == NetworkProbe::Ingress.as_str().as_bytes() {
         return Some(echo(head));

@@ -1,0 +1,318 @@
+//! Which revisions does an ingress hold requests for, and where are their pods?
+//!
+//! Whoever reads the ingress's configuration says of each revision all that is known, as often as something of it changes. Pods
+//! that are ready take requests at once; one that is not ready is asked itself, so that it takes them the moment it is. Whoever
+//! waits for a revision goes on to wait, whatever is said anew of it.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tidegate_activator::{Registry, backends::Sets, directory::Directory, fleet::{Fleet, Known}};
+//! use tidegate_activator::world::{Key, RevisionFacts};
+//! use tidegate_proxy::{cluster::{Cluster, ClusterSettings}, drain::Drain, layers::timeout::Timeouts};
+//!
+//! let directory = Directory::new(Registry::new());
+//! let (_drain, watch) = Drain::new();
+//! let mut fleet = Fleet::new(Arc::clone(&directory), watch);
+//! let facts = RevisionFacts {
+//!     key: Key { namespace: "default".to_owned(), name: "hello-00001".to_owned() },
+//!     service: "hello".to_owned(),
+//!     configuration: "hello".to_owned(),
+//!     container_concurrency: 1,
+//!     timeouts: Timeouts::from_seconds(300, 0, 0),
+//!     port_name: "http",
+//!     believe_pods: true,
+//! };
+//! let cluster = Cluster::new(ClusterSettings::new("default/hello-00001-private"));
+//! let pods = Sets { ready: ["10.0.0.1:8012".parse()?].into(), ..Sets::default() };
+//! fleet.know(vec![Known { facts, ports: Default::default(), cluster, pods }]);
+//! let entry = directory.get("default", "hello-00001").expect("it is known");
+//! assert_eq!(entry.revision.pods().len(), 1);
+//! # Ok::<(), std::net::AddrParseError>(())
+//! ```
+
+use std::{
+    collections::{HashMap, hash_map},
+    fmt, mem,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tidegate_proxy::{
+    cluster::{Cluster, Endpoint, address::Address},
+    drain::Watch,
+    process,
+};
+use tokio::sync::watch;
+
+use crate::{
+    backends::{
+        Mesh, Rules, Sets, State,
+        ask::{Ask, Plain},
+        endpoints::Service,
+        watch::{Pace, Watcher},
+    },
+    directory::{Directory, Entry},
+    limits::{PROBE_INTERVAL, PROBE_TIMEOUT, WAIT_MAX},
+    throttle::{Revision, RevisionSettings},
+    tracker::{Destinations, Ports, Tracker},
+    world::{Found, Key, RevisionFacts, World},
+};
+
+/// The revisions of one ingress.
+pub struct Fleet {
+    directory: Arc<Directory>,
+    held: HashMap<Key, Held>,
+    share: Share,
+    asking: Asking,
+}
+
+/// All that is known of a revision.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Its name and limits.
+    pub facts: RevisionFacts,
+    /// Which port of a pod takes requests.
+    pub ports: Ports,
+    /// The cluster of its pods: how they are connected to.
+    pub cluster: Arc<Cluster>,
+    /// Its pods.
+    pub pods: Sets,
+}
+
+/// Which of those who send to a revision this one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    index: Option<usize>,
+    of: usize,
+}
+
+/// How pods are asked.
+struct Asking {
+    ask: Arc<dyn Ask>,
+    pace: Pace,
+    watch: Watch,
+}
+
+struct Held {
+    facts: RevisionFacts,
+    ports: Ports,
+    tracker: Arc<Tracker>,
+    place: Place,
+    pods: Sets,
+    /// Tells the watcher of the pods, while some of them are not ready.
+    watcher: Option<watch::Sender<Option<Sets>>>,
+}
+
+/// The cluster of a revision's pods, as it is now.
+type Place = Arc<Mutex<Arc<Cluster>>>;
+
+impl Fleet {
+    /// One without revisions, which keeps `directory`. What asks pods ends with `watch`.
+    #[must_use]
+    pub fn new(directory: Arc<Directory>, watch: Watch) -> Self {
+        let pace = Pace {
+            interval: PROBE_INTERVAL,
+            timeout: PROBE_TIMEOUT,
+        };
+        Self {
+            directory,
+            held: HashMap::new(),
+            share: Share { index: None, of: 1 },
+            asking: Asking {
+                ask: Arc::new(Plain),
+                pace,
+                watch,
+            },
+        }
+    }
+
+    /// Takes what is known of revisions; those that it has not heard of take requests from now on. Asks pods in the runtime that
+    /// this is called in.
+    pub fn know(&mut self, all: Vec<Known>) {
+        let mut entries = Vec::new();
+        for known in all {
+            let held = match self.held.entry(known.facts.key.clone()) {
+                hash_map::Entry::Vacant(vacant) => vacant.insert(Held::new(&known, self.share)),
+                hash_map::Entry::Occupied(held) => held.into_mut(),
+            };
+            entries.push(Entry {
+                revision: Arc::clone(held.tracker.revision()),
+                timeouts: known.facts.timeouts,
+                cluster: Arc::clone(&known.cluster),
+                passthrough_host: None,
+            });
+            held.adapt(known, self.share, &self.asking);
+        }
+        if !entries.is_empty() {
+            self.directory.extend(entries);
+        }
+    }
+
+    /// These revisions are not there any more: who waits for one waits in vain.
+    pub fn forget(&mut self, keys: &[Key]) {
+        for key in keys {
+            if let Some(held) = self.held.remove(key) {
+                held.rest();
+            }
+        }
+        self.directory.remove_all(keys);
+    }
+
+    /// Says how many ingresses share the revisions, and which of them this one is, if it is one of them.
+    pub fn share(&mut self, index: Option<usize>, of: usize) {
+        let share = Share { index, of };
+        if mem::replace(&mut self.share, share) != share {
+            for held in self.held.values() {
+                held.tracker.share(index, of);
+            }
+        }
+    }
+}
+
+impl Held {
+    fn new(known: &Known, share: Share) -> Self {
+        let place = Arc::new(Mutex::new(Arc::clone(&known.cluster)));
+        Self {
+            tracker: tracker(Revision::new(settings(&known.facts)), known.ports, &place, share),
+            facts: known.facts.clone(),
+            ports: known.ports,
+            place,
+            pods: Sets::default(),
+            watcher: None,
+        }
+    }
+
+    fn adapt(&mut self, known: Known, share: Share, asking: &Asking) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = known.cluster;
+        if known.facts.container_concurrency != self.facts.container_concurrency {
+            self.tracker.limit(known.facts.container_concurrency);
+        }
+        let is_asked_anew = known.facts.believe_pods != self.facts.believe_pods;
+        let is_elsewhere = known.ports != self.ports;
+        if is_elsewhere {
+            let revision = Arc::clone(self.tracker.revision());
+            self.ports = known.ports;
+            self.rest();
+            self.tracker = tracker(revision, known.ports, &self.place, share);
+        }
+        self.facts = known.facts;
+        if is_asked_anew || is_elsewhere || known.pods != self.pods {
+            if is_asked_anew || is_elsewhere {
+                self.rest();
+                self.watcher = None;
+            }
+            self.pods = known.pods;
+            self.follow(asking);
+        }
+    }
+
+    /// Lets the pods take requests that are ready, and asks the others.
+    fn follow(&mut self, asking: &Asking) {
+        let pods = self.pods.clone();
+        if let Some(watcher) = self.watcher.as_ref().filter(|_| !pods.not_ready.is_empty()) {
+            watcher.send_replace(Some(pods));
+            return;
+        }
+        // There is nothing to be asked, or nobody yet who has asked.
+        self.rest();
+        self.watcher = None;
+        let ready = pods.ready.iter().copied().collect();
+        self.tracker.update(&Destinations::Pods(ready));
+        if !pods.not_ready.is_empty() {
+            self.watcher = Some(asking.start(&self.tracker, &self.facts, pods));
+        }
+    }
+
+    /// Ends the watcher: what it has found out and not said yet is not said any more.
+    fn rest(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.send_replace(None);
+        }
+    }
+}
+
+impl Asking {
+    fn start(
+        &self,
+        tracker: &Arc<Tracker>,
+        facts: &RevisionFacts,
+        pods: Sets,
+    ) -> watch::Sender<Option<Sets>> {
+        let watcher = Watcher {
+            tracker: Arc::clone(tracker),
+            ask: Arc::clone(&self.ask),
+            world: Arc::new(Nowhere),
+            pace: self.pace,
+            service: String::new(),
+            port_name: facts.port_name,
+            passthrough_host: None,
+        };
+        // An ingress goes by what it is told is ready, as it does for any cluster, and looks for no mesh.
+        let state = State::new(Rules {
+            mesh: Mesh::Disabled,
+            passthrough: false,
+            believe_pods: facts.believe_pods,
+        });
+        let (sender, mut receiver) = watch::channel(Some(pods));
+        receiver.mark_changed();
+        let forced = self.watch.forced();
+        process::spawn("pods", self.watch.unguarded(), async move {
+            tokio::select! {
+                () = forced => {}
+                () = watcher.run(state, receiver) => {}
+            }
+        });
+        sender
+    }
+}
+
+/// An ingress knows no services: it has the addresses of pods.
+struct Nowhere;
+
+impl World for Nowhere {
+    fn service<'a>(&'a self, _namespace: &'a str, _name: &'a str) -> Found<'a, Service> {
+        Box::pin(async { None })
+    }
+}
+
+fn tracker(revision: Arc<Revision>, ports: Ports, place: &Place, share: Share) -> Arc<Tracker> {
+    let place = Arc::clone(place);
+    let tracker = Tracker::with_endpoints(revision, ports, move |address| {
+        let cluster = place.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoint(&cluster, address)
+    });
+    tracker.share(share.index, share.of);
+    Arc::new(tracker)
+}
+
+/// The cluster's own endpoint, so that what happens there is in its numbers.
+fn endpoint(cluster: &Cluster, address: SocketAddr) -> Arc<Endpoint> {
+    let wanted = Address::from(address);
+    let endpoints = cluster.endpoints();
+    let found = endpoints.iter().find(|endpoint| *endpoint.address() == wanted);
+    found.map_or_else(|| Endpoint::new(address).into(), Arc::clone)
+}
+
+fn settings(facts: &RevisionFacts) -> RevisionSettings {
+    RevisionSettings {
+        namespace: facts.key.namespace.clone(),
+        name: facts.key.name.clone(),
+        service: facts.service.clone(),
+        configuration: facts.configuration.clone(),
+        container_concurrency: facts.container_concurrency,
+        // The timers of a request run from its arrival and end its wait.
+        timeout: WAIT_MAX,
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet")
+            .field("directory", &self.directory)
+            .field("share", &self.share)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

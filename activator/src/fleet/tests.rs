@@ -1,0 +1,194 @@
+//! What becomes of revisions, and of who waits for them, as they are told of anew.
+
+use http::StatusCode;
+use tidegate_proxy::{
+    cluster::ClusterSettings,
+    drain::{Drain, Watch},
+    layers::timeout::Timeouts,
+};
+use tidegate_testkit::{upstream::Upstream, wait::eventually};
+
+use super::*;
+use crate::{Registry, throttle::NoPlace};
+
+/// A fleet with one revision.
+struct Rig {
+    fleet: Fleet,
+    known: Known,
+    directory: Arc<Directory>,
+    _drain: Drain,
+}
+
+impl Rig {
+    fn new(container_concurrency: u32) -> Self {
+        let directory = Directory::new(Registry::new());
+        let (drain, watch): (Drain, Watch) = Drain::new();
+        let facts = RevisionFacts {
+            key: key(),
+            service: "svc".to_owned(),
+            configuration: "conf".to_owned(),
+            container_concurrency,
+            timeouts: Timeouts::from_seconds(300, 0, 0),
+            port_name: "http",
+            believe_pods: true,
+        };
+        let known = Known {
+            facts,
+            ports: Ports::Same,
+            cluster: Cluster::new(ClusterSettings::new("ns/rev-private")),
+            pods: Sets::default(),
+        };
+        let mut rig = Self {
+            fleet: Fleet::new(Arc::clone(&directory), watch),
+            known,
+            directory,
+            _drain: drain,
+        };
+        rig.tell(|_| {});
+        rig
+    }
+
+    /// Says all of it again, with a change.
+    fn tell(&mut self, change: impl FnOnce(&mut Known)) {
+        change(&mut self.known);
+        self.fleet.know(vec![self.known.clone()]);
+    }
+
+    fn entry(&self) -> Arc<Entry> {
+        self.directory.get("ns", "rev").unwrap()
+    }
+
+    fn revision(&self) -> Arc<Revision> {
+        Arc::clone(&self.entry().revision)
+    }
+
+    fn pods(&self) -> Vec<String> {
+        let pods = self.revision().pods();
+        pods.iter()
+            .map(|pod| pod.endpoint().address().to_string())
+            .collect()
+    }
+}
+
+fn key() -> Key {
+    Key {
+        namespace: "ns".to_owned(),
+        name: "rev".to_owned(),
+    }
+}
+
+fn ready(pods: &[&str]) -> Sets {
+    Sets {
+        ready: pods.iter().map(|pod| pod.parse().unwrap()).collect(),
+        ..Sets::default()
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_is_ready_takes_requests_at_once_and_stays_the_same_one() {
+    let mut rig = Rig::new(1);
+    rig.tell(|known| known.pods = ready(&["10.0.0.1:8012"]));
+    assert_eq!(rig.pods(), ["10.0.0.1:8012"]);
+    let lease = rig.revision().try_lease().unwrap();
+    rig.tell(|known| known.pods = ready(&["10.0.0.1:8012", "10.0.0.2:8012"]));
+    assert_eq!(rig.pods(), ["10.0.0.1:8012", "10.0.0.2:8012"]);
+    let other = rig.revision().try_lease().unwrap();
+    assert_eq!(other.endpoint().address().to_string(), "10.0.0.2:8012");
+    assert!(rig.revision().try_lease().is_none(), "both are busy");
+    drop((lease, other));
+}
+
+#[tokio::test]
+async fn a_pod_that_is_not_ready_is_asked_and_taken_at_its_word() {
+    let pod = Upstream::fixed(StatusCode::OK, "queue").await;
+    let silent = Upstream::fixed(StatusCode::SERVICE_UNAVAILABLE, "").await;
+    let mut rig = Rig::new(0);
+    rig.tell(|known| known.pods.not_ready = [pod.address(), silent.address()].into());
+    let taken = pod.address().to_string();
+    eventually("the pod", async || rig.pods() == [&*taken]).await;
+    rig.tell(|known| known.pods = ready(&[&taken]));
+    assert_eq!(
+        rig.pods(),
+        [&*taken],
+        "nothing changes when it is said by others too"
+    );
+    rig.tell(|known| known.pods = Sets::default());
+    assert!(rig.pods().is_empty());
+}
+
+#[tokio::test]
+async fn a_pod_that_cannot_know_is_not_believed() {
+    let pod = Upstream::fixed(StatusCode::OK, "queue").await;
+    let mut rig = Rig::new(0);
+    rig.tell(|known| {
+        known.facts.believe_pods = false;
+        known.pods.not_ready = [pod.address()].into();
+    });
+    eventually("a question", async || pod.counts().requests() > 1).await;
+    assert!(rig.pods().is_empty());
+    rig.tell(|known| known.facts.believe_pods = true);
+    eventually("the pod", async || rig.pods().len() == 1).await;
+}
+
+#[tokio::test]
+async fn who_waits_goes_on_to_wait_whatever_is_said_anew() {
+    let mut rig = Rig::new(1);
+    let waiting = rig.revision().park().unwrap();
+    rig.tell(|known| {
+        known.facts.timeouts = Timeouts::from_seconds(5, 0, 0);
+        known.facts.service = "another".to_owned();
+        known.cluster = Cluster::new(ClusterSettings::new("ns/rev-private"));
+    });
+    rig.tell(|known| known.facts.container_concurrency = 2);
+    assert_eq!(rig.revision().parked(), 1);
+    assert_eq!(rig.entry().timeouts, Timeouts::from_seconds(5, 0, 0));
+    assert!(Arc::ptr_eq(&rig.entry().cluster, &rig.known.cluster));
+    rig.tell(|known| known.pods = ready(&["10.0.0.1:8012"]));
+    let first = waiting.await.unwrap();
+    let second = rig.revision().try_lease().unwrap();
+    assert!(rig.revision().try_lease().is_none());
+    let waiting = rig.revision().park().unwrap();
+    rig.tell(|known| known.facts.container_concurrency = 3);
+    drop((first, second, waiting.await.unwrap()));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_revision_that_is_gone_is_told() {
+    let mut rig = Rig::new(1);
+    let revision = rig.revision();
+    let waiting = revision.park().unwrap();
+    rig.fleet.forget(&[key()]);
+    let refusal = waiting.await.unwrap_err();
+    assert_eq!(refusal.message, "revision ns/rev was deleted");
+    assert!(rig.directory.get("ns", "rev").is_none());
+    assert!(matches!(revision.park(), Err(NoPlace::Refused(_))));
+    rig.tell(|_| {});
+    assert!(rig.revision().park().is_ok(), "another one of its name");
+}
+
+#[tokio::test]
+async fn ingresses_that_share_a_revision_have_pods_of_their_own() {
+    let mut rig = Rig::new(1);
+    let all = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];
+    rig.tell(|known| known.pods = ready(&all));
+    assert_eq!(rig.pods(), all);
+    rig.fleet.share(Some(0), 2);
+    assert_eq!(rig.pods(), [all[0], all[2]]);
+    rig.fleet.share(Some(1), 2);
+    assert_eq!(rig.pods(), [all[1]]);
+    rig.fleet.forget(&[key()]);
+    rig.tell(|_| {});
+    assert_eq!(rig.pods(), [all[1]], "also where the revision comes later");
+    rig.fleet.share(None, 1);
+    assert_eq!(rig.pods(), all);
+}
+
+#[tokio::test]
+async fn over_tls_pods_take_requests_at_their_other_port() {
+    let mut rig = Rig::new(1);
+    rig.tell(|known| known.pods = ready(&["10.0.0.1:8012"]));
+    rig.tell(|known| known.ports = Ports::Tls);
+    assert_eq!(rig.pods(), ["10.0.0.1:8112"]);
+    rig.tell(|known| known.ports = Ports::Same);
+    assert_eq!(rig.pods(), ["10.0.0.1:8012"]);
+}

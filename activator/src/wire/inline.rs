@@ -1,0 +1,245 @@
+//! The life of one request in an ingress, top to bottom: what Knative's activator does, without a hop of its own.
+//!
+//! The revision is the one that the request's cluster is called after. As long as it is not known, the request goes where its
+//! cluster sends it. Its timers run from its head on, so that they count a cold start too; one that a timeout cuts breaks off
+//! visibly. The route's own timeout holds as well.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use http::{Request, Response};
+use tidegate_proxy::{
+    Body, Error,
+    error::{BoxError, Kind, Worded},
+    layers::timeout::Timers,
+    overload::Overload,
+    route::Route,
+    upstream::Target,
+};
+use tokio::time::sleep_until;
+use tower::{Layer, Service, ServiceExt};
+
+use super::{Answer, Asking, answered, edit, probes, words};
+use crate::{
+    directory::{Directory, Entry},
+    observe::Observer,
+    reporter::Reporter,
+    request::{Shared, Visit},
+};
+
+/// Puts an activator before the clusters of an ingress that are called `namespace/revision`. Clones share their state.
+#[derive(Clone)]
+pub struct InlineLayer {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    directory: Arc<Directory>,
+    shared: Arc<Shared>,
+}
+
+/// What [`InlineLayer`] makes of a service.
+#[derive(Debug, Clone)]
+pub struct Inline<S> {
+    layer: InlineLayer,
+    inner: S,
+}
+
+impl InlineLayer {
+    /// Sends requests to the pods of the revisions in `directory`. Who waits counts against [`Overload::parked`] too.
+    #[must_use]
+    pub fn new(
+        directory: Arc<Directory>,
+        reporter: Arc<Reporter>,
+        overload: &Overload,
+        observer: impl Observer + 'static,
+    ) -> Self {
+        let shared = Shared {
+            registry: Arc::clone(directory.registry()),
+            reporter,
+            observer: Arc::new(observer),
+            parked: Some(overload.parked().clone()),
+        };
+        Self {
+            parts: Arc::new(Parts {
+                directory,
+                shared: Arc::new(shared),
+            }),
+        }
+    }
+}
+
+impl<S> Layer<S> for InlineLayer {
+    type Service = Inline<S>;
+
+    fn layer(&self, inner: S) -> Inline<S> {
+        Inline {
+            layer: self.clone(),
+            inner,
+        }
+    }
+}
+
+impl<S> Service<Request<Body>> for Inline<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
+    S: Clone + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let (parts, inner) = (Arc::clone(&self.layer.parts), self.inner.clone());
+        let found = request.extensions().get::<Target>().and_then(|target| {
+            let entry = parts.directory.of_cluster(target.cluster.name())?;
+            Some((target.clone(), entry))
+        });
+        let Some((target, entry)) = found else {
+            return Box::pin(async move { inner.oneshot(request).await.map_err(Into::into) });
+        };
+        if let Some(response) = probes::of_network(request.headers_mut()) {
+            return answered(response);
+        }
+        edit::request(request.headers_mut(), None, None);
+        Box::pin(hold(parts, (target, entry), inner, request))
+    }
+}
+
+/// From the arrival to the head of the response.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn keeps its arguments twice, and thousands of requests wait in this future"
+)]
+fn hold<S>(
+    parts: Arc<Parts>,
+    (target, entry): (Target, Arc<Entry>),
+    inner: S,
+    request: Request<Body>,
+) -> impl Future<Output = Result<Response<Body>, BoxError>>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
+{
+    async move {
+        let (route, received) = (Arc::clone(&target.route), target.received);
+        let timers = Timers::start(&entry.timeouts, received);
+        let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target);
+        let sent = AtomicBool::new(false);
+        let sending = Sending {
+            directory: &parts.directory,
+            sent: &sent,
+            inner,
+        };
+        let answer = async { visit.run(sending, request).await.map_err(Error::from_boxed) };
+        match within(longest(&route, received), &sent, timers.until_start(answer)).await {
+            Ok(Ok(response)) => Ok(timers.finish(response)),
+            Ok(Err(error)) => told(error, &route),
+            // What the route says is told in the words of its listener.
+            Err(late) => Err(late.into()),
+        }
+    }
+}
+
+/// When the route's own time for the request is over, where it gives one.
+fn longest(route: &Route, received: Instant) -> Option<Instant> {
+    let timeouts = &route.policy.as_deref()?.timeouts;
+    received.checked_add(timeouts.request?)
+}
+
+/// The answer, unless `deadline` comes while the request still waits. Once it is sent, the time is measured where it is.
+async fn within<T>(
+    deadline: Option<Instant>,
+    sent: &AtomicBool,
+    answer: impl Future<Output = T>,
+) -> Result<T, Error> {
+    let Some(deadline) = deadline else {
+        return Ok(answer.await);
+    };
+    let mut answer = pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => return Ok(answer),
+        () = sleep_until(deadline.into()) => {}
+    }
+    if sent.load(Relaxed) {
+        Ok(answer.await)
+    } else {
+        Err(Error::new(Kind::RequestTimeout))
+    }
+}
+
+/// What a client reads where there was no answer.
+fn told(error: Error, route: &Route) -> Result<Response<Body>, BoxError> {
+    let kind = error.kind();
+    if kind == Kind::CapacityRefused {
+        // Its cluster is gone: as it is for whoever comes now.
+        let missing = route.as_forward().map(|forward| forward.missing);
+        let error = Error::new(Kind::ClusterMissing);
+        return Err(missing.into_iter().fold(error, Error::with_status).into());
+    }
+    words::of(error).map(|mut response| {
+        response.extensions_mut().insert(Worded(kind));
+        response
+    })
+}
+
+/// Sends a request to the pod that it was given, in that pod's name, in the way in which its revision's pods are connected to now:
+/// it may have waited for long.
+struct Sending<'a, S> {
+    directory: &'a Directory,
+    sent: &'a AtomicBool,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Sending<'_, S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Asking<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        self.sent.store(true, Relaxed);
+        let target = request.extensions_mut().get_mut::<Target>();
+        let pod = target.and_then(|target| {
+            // Before the first try it has the cluster that its route leads to, then that of its pods.
+            if let Some(entry) = self.directory.of_cluster(target.cluster.name()) {
+                target.cluster = Arc::clone(&entry.cluster);
+            }
+            target.endpoint.clone()
+        });
+        if let Some(pod) = &pod {
+            edit::name_pod(request.headers_mut(), pod.address());
+        }
+        Asking {
+            answer: self.inner.call(request),
+            pod,
+        }
+    }
+}
+
+impl fmt::Debug for InlineLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InlineLayer")
+            .field("directory", &self.parts.directory)
+            .finish_non_exhaustive()
+    }
+}
