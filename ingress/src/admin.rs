@@ -46,6 +46,8 @@ pub struct Settings {
     pub proxy: Handle,
     /// The statistics.
     pub stats: Registry,
+    /// The revisions that requests wait for.
+    pub revisions: Option<Arc<tidegate_activator::Registry>>,
     /// What the store knows.
     pub view: Arc<ArcSwap<View>>,
     /// The bootstrap as the program goes by it, and when it was read.

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::Uri;
+
 use crate::limits;
 
 mod parse;
@@ -52,6 +54,8 @@ pub struct Flags {
     pub internal_listeners: Vec<String>,
     /// The last good configuration on disk.
     pub snapshot: SnapshotFlags,
+    /// `--autoscaler-address`: who is told of the load of revisions, as the URL of a WebSocket.
+    pub autoscaler: Option<Uri>,
     /// `--guard-empty`: an empty CDS or LDS response is refused instead of deleting everything.
     pub guard_empty: bool,
 }
@@ -283,6 +287,7 @@ impl Flags {
                 secrets: SnapshotSecrets::default(),
                 max_age: limits::SNAPSHOT_MAX_AGE,
             },
+            autoscaler: None,
             guard_empty: false,
         }
     }

@@ -1,5 +1,6 @@
 //! An Envoy-compatible ingress.
 
+pub mod activation;
 pub mod admin;
 pub mod bootstrap;
 pub mod diff;
@@ -22,5 +23,6 @@ pub mod start;
 pub mod stats;
 mod traces;
 pub mod workers;
+mod world;
 
 pub use bootstrap::{Report, validate};

@@ -224,6 +224,7 @@ impl Outside for Listeners {
         cluster.watch(&self.shared.drain);
     }
 
+    /// It has nothing to do with clusters but their upkeep.
     fn clusters_changed(&mut self, _names: &[Arc<str>], _find: &dyn Fn(&str) -> Option<Arc<Cluster>>) {}
 
     fn open(&mut self, opening: &Opening<'_>) -> Result<SocketId, String> {

@@ -68,8 +68,10 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
         proxy: program.config.clone(),
         stats: Registry::new(program.config.clone(), shown.recorder)
             .with_discovery(discovery)
+            .with_activators(program.activators.clone())
             .ruled(rules),
         view: Arc::clone(&program.view),
+        revisions: Some(Arc::clone(&program.activators.revisions)),
         bootstrap: admin::Bootstrap {
             message: shown.loaded.message.clone(),
             read_at: SystemTime::now(),

@@ -24,12 +24,14 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use crate::activation::{self, Activators};
 use crate::drain::{self, Before};
 use crate::keeper::Keeper;
 use crate::lifecycle::{End, Lifecycle};
 use crate::limits::DELIVERIES_WAITING_MAX;
 use crate::listeners::{Listeners, Manners};
 use crate::snapshot_file::{self, Directory, DirectoryError};
+use crate::world::World;
 use crate::{traces, workers};
 
 /// What the program is told.
@@ -43,6 +45,8 @@ pub struct Settings {
     pub drain_on_sigterm: Duration,
     /// What it may use of memory and connections.
     pub overload: Overload,
+    /// What it is told about itself among those who activate revisions.
+    pub activation: activation::Settings,
     /// What the store goes by.
     pub store: store::Settings,
     /// The resources of the bootstrap: secrets, then clusters, then listeners.
@@ -64,6 +68,8 @@ pub struct Program {
     pub counts: Arc<Counts>,
     /// What is in force.
     pub config: Handle,
+    /// The revisions that requests wait for here.
+    pub activators: Activators,
     /// Which names are to be subscribed to.
     pub wanted: watch::Receiver<Wanted>,
     /// Which files resources are to be read from.
@@ -125,12 +131,13 @@ async fn serve(
     let connections_max = settings.overload.connections_max;
     let connections_max = connections_max.map(|max| usize::try_from(max).unwrap_or(usize::MAX));
     let listeners = Listeners::new(seats, settings.manners, connections_max, control, watch.clone());
-    let mut store = Store::new(
-        settings.store.clone(),
-        listeners.clone(),
-        config.clone(),
-        Now::read(),
-    );
+    let (activator, revisions, activators) = activation::start(&settings.activation, &config, &watch);
+    settings.store.context.activator = Some(activator);
+    let world = World {
+        listeners: listeners.clone(),
+        revisions,
+    };
+    let mut store = Store::new(settings.store.clone(), world, config.clone(), Now::read());
     for (kind, raw) in settings.static_resources {
         let added = store.add_static(kind, raw, Now::read());
         added.map_err(StartError::Resource)?;
@@ -145,6 +152,7 @@ async fn serve(
         view,
         counts,
         config,
+        activators,
         wanted: keeper.wanted.subscribe(),
         files: keeper.files.subscribe(),
         sinks: settings.store.context.sinks.clone(),
@@ -216,7 +224,7 @@ async fn until_told(
 
 /// Reads the last good configuration, and starts to keep the next.
 fn restore(
-    store: &mut Store<Listeners>,
+    store: &mut Store<World>,
     settings: Option<snapshot_file::Settings>,
 ) -> Result<Option<watch::Sender<u64>>, StartError> {
     let Some(settings) = settings else {

@@ -10,6 +10,7 @@ use tidegate_xds::resource::Kind;
 use tidegate_xds::store::{self, Empty, Fetched};
 use tidegate_xds::translate::bootstrap::{Bootstrap, LayerSource};
 
+use crate::activation;
 use crate::admin::Loggers;
 use crate::bootstrap::{Loaded, Report, context, load};
 use crate::discovery::Plan;
@@ -108,6 +109,7 @@ fn settings(flags: &Flags, loaded: &Loaded) -> Settings {
         },
         drain_on_sigterm: flags.drain.on_sigterm,
         overload: bootstrap.overload,
+        activation: activation(flags),
         store: store_settings(flags, bootstrap),
         static_resources: bootstrap
             .resources
@@ -115,6 +117,27 @@ fn settings(flags: &Flags, loaded: &Loaded) -> Settings {
             .map(|resource| (resource.kind, resource.raw.clone()))
             .collect(),
         snapshot: snapshot(flags, bootstrap),
+    }
+}
+
+/// What the flags, and the environment that Kubernetes gives a pod, say of the program among those who activate revisions.
+fn activation(flags: &Flags) -> activation::Settings {
+    let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let name = said("POD_NAME").or_else(|| said("HOSTNAME"));
+    let own = said("POD_IP").and_then(|address| {
+        let parsed = address.parse();
+        if parsed.is_err() {
+            tracing::warn!(
+                address,
+                "POD_IP is no address: revisions are not shared with other ingresses"
+            );
+        }
+        parsed.ok()
+    });
+    activation::Settings {
+        autoscaler: flags.autoscaler.clone(),
+        pod_name: name.unwrap_or_else(|| "tidegate-ingress".to_owned()),
+        own,
     }
 }
 

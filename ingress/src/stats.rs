@@ -17,6 +17,7 @@ mod quantiles;
 mod query;
 mod recorder;
 mod registry;
+mod revisions;
 mod section;
 mod server;
 mod tcp;

@@ -146,3 +146,25 @@ async fn secrets_of_the_bootstrap_have_to_be_there_as_in_envoy() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_a_cluster_says_of_a_revision_is_nothing_to_envoy_and_read_here() {
+    let Some(program) = peers::envoy("activation") else {
+        return;
+    };
+    let file = |limit: &str| {
+        let cluster = BASE.replace("c1", "ns/rev");
+        format!(
+            "{cluster}    metadata: {{filter_metadata: {{tidegate.activation: {{namespace: ns, revision: rev, \
+             pods: ns/rev-private, containerConcurrency: {limit}}}}}}}\n"
+        )
+    };
+    for (limit, is_taken) in [("10", true), ("-10", false)] {
+        let mut flags = Flags::of("envoy");
+        flags.config_yaml = Some(file(limit));
+        assert_eq!(tidegate_ingress::validate(&flags).is_ok(), is_taken, "{limit}");
+        envoy::validate(&program, &file(limit))
+            .await
+            .expect("Envoy takes it");
+    }
+}

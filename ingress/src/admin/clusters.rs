@@ -11,6 +11,7 @@ use tidegate_proxy::cluster::{Address, Cluster, Endpoint, Status};
 use tidegate_xds::resource::Kind;
 use tidegate_xds::store::view::{Origin, View};
 use tidegate_xds::text::Json;
+use tidegate_xds::translate::cluster::activation::Activation;
 
 use super::Admin;
 use super::answer::{Answer, JSON, TEXT};
@@ -30,9 +31,10 @@ pub(super) fn show(admin: &Admin, parameters: &Parameters) -> Answer {
     }
     Answer::written(TEXT, move |out| {
         let clusters = clusters(&admin, filter.as_ref());
-        clusters
-            .iter()
-            .try_for_each(|(cluster, dynamic)| lines(cluster, *dynamic, out))
+        clusters.iter().try_for_each(|(cluster, dynamic)| {
+            lines(cluster, *dynamic, out)?;
+            activation_lines(&admin, cluster, out)
+        })
     })
 }
 
@@ -90,6 +92,33 @@ fn lines(cluster: &Cluster, dynamic: bool, out: &mut dyn Write) -> fmt::Result {
     endpoints
         .iter()
         .try_for_each(|endpoint| endpoint_lines(name, endpoint, out))
+}
+
+/// What Envoy does not have: for which revision the cluster's requests wait, and how it stands.
+fn activation_lines(admin: &Admin, cluster: &Cluster, out: &mut dyn Write) -> fmt::Result {
+    let (name, settings) = (cluster.name(), cluster.settings());
+    let Some(activation) = settings.metadata.get::<Arc<Activation>>() else {
+        return Ok(());
+    };
+    writeln!(out, "{name}::tidegate_activation::pods::{}", activation.pods)?;
+    let limit = activation.container_concurrency;
+    writeln!(out, "{name}::tidegate_activation::container_concurrency::{limit}")?;
+    let revisions = admin.settings().revisions.as_ref();
+    let revision = revisions.and_then(|revisions| revisions.get(name));
+    let is_active = revision.is_some();
+    writeln!(out, "{name}::tidegate_activation::active::{is_active}")?;
+    let Some(revision) = revision else {
+        return Ok(());
+    };
+    writeln!(out, "{name}::tidegate_activation::parked::{}", revision.parked())?;
+    for pod in revision.pods().iter() {
+        let (at, in_flight) = (shown(pod.endpoint().address()), pod.in_flight());
+        writeln!(
+            out,
+            "{name}::tidegate_activation::pod::{at}::in_flight::{in_flight}"
+        )?;
+    }
+    Ok(())
 }
 
 fn endpoint_lines(cluster: &str, endpoint: &Endpoint, out: &mut dyn Write) -> fmt::Result {

@@ -63,6 +63,7 @@ fn settings(lines: &Arc<Lines>) -> Settings {
         lifecycle: Lifecycle::new(),
         stats: Registry::new(proxy.clone(), Recorder::default()),
         proxy,
+        revisions: None,
         view: Arc::default(),
         bootstrap: Bootstrap {
             message: Bytes::new(),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
+
 use super::table::{Flag, Takes, find};
 use super::{
     DrainStrategy, Flags, IpVersion, LogLevel, Mode, Request, SnapshotSecrets, UsageError, is_envoy, usage,
@@ -142,6 +144,7 @@ impl Given {
         let secrets = self.choice("snapshot-secrets", "unknown snapshot-secrets", snapshot_secrets)?;
         flags.snapshot.secrets = secrets.unwrap_or_default();
         flags.snapshot.max_age = self.time("snapshot-max-age").unwrap_or(flags.snapshot.max_age);
+        flags.autoscaler = self.choice("autoscaler-address", "invalid autoscaler-address", websocket)?;
         flags.guard_empty = self.has("guard-empty");
         Ok(flags)
     }
@@ -255,6 +258,18 @@ fn snapshot_secrets(word: &str) -> Option<SnapshotSecrets> {
         "omit" => Some(SnapshotSecrets::Omit),
         _ => None,
     }
+}
+
+/// The URL of a WebSocket without TLS, or the host and port of one.
+fn websocket(word: &str) -> Option<Uri> {
+    let url = match word.split_once("://") {
+        Some(("ws", _)) => word.to_owned(),
+        Some(_) => return None,
+        None => format!("ws://{word}/"),
+    };
+    let url: Uri = url.parse().ok()?;
+    let authority = url.authority().filter(|authority| !authority.host().is_empty());
+    authority.is_some().then_some(url)
 }
 
 fn split(list: &str) -> Vec<String> {

@@ -128,5 +128,6 @@ pub(super) static FLAGS: &[Flag] = &[
     flag("snapshot-secrets", Takes::Text, "'keep' (the default) or 'omit' private keys in it"),
     flag("snapshot-max-age", Takes::Time, "How old it may be and still be served; 1h by default"),
     flag("drain-on-sigterm", Takes::Time, "How long SIGTERM drains; by default the drain time, or nothing when called as `envoy`"),
+    flag("autoscaler-address", Takes::Text, "Where Knative's autoscaler hears of the load of revisions: host:port, or the URL of its WebSocket; by default nobody does"),
     flag("guard-empty", Takes::Nothing, "Refuse empty CDS and LDS responses instead of deleting everything"),
 ];

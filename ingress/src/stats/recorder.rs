@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit};
+use tidegate_activator::names as activator;
 use tidegate_proxy::observe::counts::Times;
 use tidegate_proxy::observe::metrics as names;
 
@@ -204,7 +205,7 @@ const LABELS: &[&str] = &[
     "breaker",
 ];
 
-/// What is read where it is counted, and would grow with clusters and listeners, or cost each request.
+/// What is read where it is counted, and would grow with clusters, revisions and listeners, or cost each request.
 const ELSEWHERE: &[&str] = &[
     names::REQUESTS_ACCEPTED,
     names::REQUESTS_ANSWERED,
@@ -226,6 +227,10 @@ const ELSEWHERE: &[&str] = &[
     names::UPSTREAM_OVERFLOWS,
     names::UPSTREAM_EJECTIONS,
     names::UPSTREAM_CHECKS,
+    activator::PARKED_REQUESTS,
+    activator::PARKED_TOTAL,
+    activator::REFUSED_TOTAL,
+    activator::WAIT_SECONDS,
 ];
 
 impl fmt::Debug for Recorder {

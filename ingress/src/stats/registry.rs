@@ -13,7 +13,8 @@ use super::query::{Format, Query};
 use super::recorder::Recorder;
 use super::section::{Kind, Section, Stat, Value};
 use super::server::ServerFacts;
-use super::{cluster, html, http, json, limit, listener, prometheus, server, tcp, text};
+use super::{cluster, html, http, json, limit, listener, prometheus, revisions, server, tcp, text};
+use crate::activation::Activators;
 
 /// All statistics of the program. Clones are the same.
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ pub struct Registry {
     proxy: Handle,
     recorder: Recorder,
     discovery: Discovery,
+    activators: Option<Activators>,
     rules: Arc<Rules>,
     /// What counters had reached when they were last reset.
     baseline: Arc<Mutex<Arc<Baseline>>>,
@@ -53,6 +55,7 @@ impl Registry {
             proxy,
             recorder,
             discovery: Discovery::default(),
+            activators: None,
             rules: Arc::default(),
             baseline: Arc::default(),
         }
@@ -73,6 +76,15 @@ impl Registry {
         Self { discovery, ..self }
     }
 
+    /// The same, with the revisions that requests wait for.
+    #[must_use]
+    pub fn with_activators(self, activators: Activators) -> Self {
+        Self {
+            activators: Some(activators),
+            ..self
+        }
+    }
+
     /// Reads everything. With many clusters that takes a while: not for a thread that has other things to do.
     #[must_use]
     pub fn collect(&self, facts: &ServerFacts) -> Collected {
@@ -81,6 +93,11 @@ impl Registry {
         server::tell(&mut flat, facts, &self.proxy, &listeners);
         discovery::tell(&mut flat, &self.discovery);
         self.recorder.tell(&mut flat);
+        let activators = self.activators.as_ref();
+        if let Some(link) = activators.and_then(|activators| activators.link.as_ref()) {
+            flat.gauge("tidegate.autoscaler_connected", link.is_connected().into());
+        }
+        let revisions = activators.map(|activators| &*activators.revisions);
         let snapshot = self.proxy.load();
         Collected {
             sections: vec![
@@ -90,6 +107,7 @@ impl Registry {
                 Box::new(tcp::table(&listeners)),
                 Box::new(limit::table(&listeners)),
                 Box::new(listener::table(&listeners)),
+                Box::new(revisions::table(revisions)),
                 Box::new(flat),
             ],
             rules: Arc::clone(&self.rules),

@@ -1,0 +1,207 @@
+//! What follows for revisions from the clusters that change?
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tidegate_activator::backends::Sets;
+use tidegate_activator::fleet::{Fleet, Known};
+use tidegate_activator::slice::infer_index;
+use tidegate_activator::tracker::Ports;
+use tidegate_activator::world::{Key, RevisionFacts};
+use tidegate_proxy::cluster::{Address, Cluster, Status};
+use tidegate_proxy::layers::timeout::Timeouts;
+use tidegate_xds::translate::cluster::activation::{Activation, Protocol};
+use tokio::runtime;
+
+use super::Settings;
+
+/// The cluster whose endpoints are all ingresses that share revisions, this one among them.
+pub(crate) const PEERS: &str = "tidegate/ingress-peers";
+
+/// Keeps the revisions, as clusters say what they are.
+pub(crate) struct Revisions {
+    fleet: Fleet,
+    /// Where pods are asked.
+    control: runtime::Handle,
+    own: Option<IpAddr>,
+    /// What clusters say of revisions, by name.
+    said: HashMap<Arc<str>, Said>,
+    /// The clusters that have their pods in another one, by that one's name.
+    users: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// Whether somebody hears of load; until that was said.
+    is_reported: bool,
+}
+
+/// What a cluster says.
+struct Said {
+    activation: Arc<Activation>,
+    /// The cluster of the pods, as it was last in force.
+    pods: Option<Arc<Cluster>>,
+}
+
+/// Which cluster has a name now.
+type Find<'a> = &'a dyn Fn(&str) -> Option<Arc<Cluster>>;
+
+impl Revisions {
+    pub(super) fn new(fleet: Fleet, control: runtime::Handle, settings: &Settings) -> Self {
+        Self {
+            fleet,
+            control,
+            own: settings.own,
+            said: HashMap::new(),
+            users: HashMap::new(),
+            is_reported: settings.autoscaler.is_some(),
+        }
+    }
+
+    /// Takes note that clusters have changed. Done before requests find them.
+    pub(crate) fn changed(&mut self, names: &[Arc<str>], find: Find<'_>) {
+        let (mut concerned, mut gone) = (BTreeSet::new(), Vec::new());
+        for name in names {
+            let cluster = find(name);
+            if &**name == PEERS {
+                self.share(cluster.as_deref());
+            }
+            let metadata = cluster.as_ref().map(|cluster| &cluster.settings().metadata);
+            match metadata.and_then(|metadata| metadata.get::<Arc<Activation>>()) {
+                Some(activation) => {
+                    self.say(name, activation);
+                    concerned.insert(Arc::clone(name));
+                }
+                None => gone.extend(self.unsay(name)),
+            }
+            concerned.extend(self.users.get(name).into_iter().flatten().cloned());
+        }
+        let known: Vec<_> = concerned
+            .iter()
+            .filter_map(|name| self.known(name, find))
+            .collect();
+        let _context = self.control.enter();
+        if !gone.is_empty() {
+            self.fleet.forget(&gone);
+        }
+        if !known.is_empty() {
+            self.tell_of_reports();
+            self.fleet.know(known);
+        }
+    }
+
+    fn say(&mut self, name: &Arc<str>, activation: &Arc<Activation>) {
+        let before = self.said.get(name).map(|said| Arc::clone(&said.activation.pods));
+        if let Some(before) = before.filter(|before| *before != activation.pods) {
+            self.leave(&before, name);
+        }
+        let users = self.users.entry(Arc::clone(&activation.pods)).or_default();
+        users.insert(Arc::clone(name));
+        let said = self.said.entry(Arc::clone(name)).or_insert_with(|| Said {
+            activation: Arc::clone(activation),
+            pods: None,
+        });
+        said.activation = Arc::clone(activation);
+    }
+
+    /// The revision that is not there any more, if there was one.
+    fn unsay(&mut self, name: &Arc<str>) -> Option<Key> {
+        let said = self.said.remove(name)?;
+        self.leave(&said.activation.pods, name);
+        said.pods.map(|_| key(&said.activation))
+    }
+
+    fn leave(&mut self, pods: &Arc<str>, name: &Arc<str>) {
+        if let Some(users) = self.users.get_mut(pods) {
+            users.remove(name);
+            if users.is_empty() {
+                self.users.remove(pods);
+            }
+        }
+    }
+
+    /// All that is known of a revision, once its pods' cluster was in force. One that is not any more has no pods.
+    fn known(&mut self, name: &Arc<str>, find: Find<'_>) -> Option<Known> {
+        let said = self.said.get_mut(name)?;
+        let activation = &said.activation;
+        let now = find(&activation.pods).filter(|pods| {
+            let is_as_said = !activation.tls || pods.settings().transport.tls.is_some();
+            if !is_as_said {
+                let (cluster, pods) = (name, pods.name());
+                tracing::error!(%cluster, %pods, "its pods take TLS, and the cluster of its pods has none: they are not used");
+            }
+            is_as_said
+        });
+        let pods = now.as_deref().map(pods).unwrap_or_default();
+        let cluster = now.or_else(|| said.pods.clone())?;
+        said.pods = Some(Arc::clone(&cluster));
+        Some(Known {
+            facts: facts(activation),
+            ports: if activation.tls { Ports::Tls } else { Ports::Same },
+            cluster,
+            pods,
+        })
+    }
+
+    /// Finds this ingress among those who share revisions. One that is not among them uses every pod.
+    fn share(&mut self, peers: Option<&Cluster>) {
+        let endpoints = peers.map(Cluster::endpoints).unwrap_or_default();
+        let healthy = endpoints.iter().filter(|peer| peer.status() == Status::Healthy);
+        let addresses = healthy.filter_map(|peer| match peer.address() {
+            Address::Tcp(address) => Some(address.ip().to_canonical()),
+            Address::Unix(_) => None,
+        });
+        let addresses: BTreeSet<IpAddr> = addresses.collect();
+        let addresses: Vec<_> = addresses.into_iter().collect();
+        let index = self.own.and_then(|own| infer_index(&addresses, own));
+        let of = index.map_or(1, |_| addresses.len());
+        tracing::info!(index, of, "the share of revisions");
+        self.fleet.share(index, of);
+    }
+
+    fn tell_of_reports(&mut self) {
+        if !self.is_reported {
+            self.is_reported = true;
+            tracing::info!("nobody is told of the load of revisions: there is no --autoscaler-address");
+        }
+    }
+}
+
+/// The pods that are endpoints of a cluster. One that drains takes nothing new.
+fn pods(cluster: &Cluster) -> Sets {
+    let mut sets = Sets::default();
+    for endpoint in cluster.endpoints().iter() {
+        let Address::Tcp(address) = endpoint.address() else {
+            continue;
+        };
+        match endpoint.status() {
+            Status::Healthy => _ = sets.ready.insert(*address),
+            Status::Unhealthy | Status::Degraded => _ = sets.not_ready.insert(*address),
+            Status::Draining => {}
+        }
+    }
+    sets
+}
+
+fn key(activation: &Activation) -> Key {
+    Key {
+        namespace: activation.namespace.to_string(),
+        name: activation.revision.to_string(),
+    }
+}
+
+fn facts(activation: &Activation) -> RevisionFacts {
+    RevisionFacts {
+        key: key(activation),
+        service: activation.service.to_string(),
+        configuration: activation.configuration.to_string(),
+        container_concurrency: activation.container_concurrency,
+        timeouts: Timeouts::from_seconds(
+            activation.timeout_seconds,
+            activation.response_start_timeout_seconds,
+            activation.idle_timeout_seconds,
+        ),
+        port_name: match activation.protocol {
+            Protocol::Http1 => "http",
+            Protocol::H2c => "http2",
+        },
+        believe_pods: activation.probe_not_ready_pods,
+    }
+}
