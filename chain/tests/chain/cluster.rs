@@ -37,6 +37,8 @@ pub(crate) struct Revision {
     protocol: Protocol,
     pub(crate) path: Path,
     pub(crate) pods: Vec<Pod>,
+    /// Pods that a test made itself.
+    pub(crate) others: Vec<SocketAddr>,
 }
 
 /// How many requests a pod takes at once.
@@ -83,6 +85,7 @@ impl Cluster {
     pub(crate) async fn start_activator(&mut self, number: u8) {
         let autoscaler = self.autoscaler.url().to_string();
         let activator = Activator::start(number, &self.api.kubeconfig(), &autoscaler).await;
+        activator.says(200).await;
         self.activators.push(activator);
     }
 
@@ -150,15 +153,25 @@ impl Revision {
             protocol,
             path: Path::Activators,
             pods: Vec::new(),
+            others: Vec::new(),
         }
     }
 
     fn service(&self, activators: &[Activator]) -> Service {
         let addresses = match self.path {
-            Path::Pods => self.pods.iter().map(|pod| pod.address).collect(),
+            Path::Pods => self.addresses(),
             Path::Activators => activators.iter().map(|activator| self.door(activator)).collect(),
         };
         Service::numbered(self.number, addresses)
+    }
+
+    /// Where its pods are.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.pods
+            .iter()
+            .map(Pod::address)
+            .chain(self.others.iter().copied())
+            .collect()
     }
 
     /// The port of an activator for this revision's protocol.
@@ -179,6 +192,12 @@ impl Revision {
         self.service(&[]).external_host()
     }
 
+    /// What clients inside the cluster call it.
+    pub(crate) fn internal_host(&self) -> String {
+        let Service { namespace, name, .. } = self.service(&[]);
+        format!("{name}.{namespace}.svc.cluster.local")
+    }
+
     fn port_name(&self) -> &'static str {
         match self.protocol {
             Protocol::Http1 => "http",
@@ -191,28 +210,22 @@ impl Revision {
             Protocol::Http1 => json!({"containerPort": 8080}),
             Protocol::H2c => json!({"name": "h2c", "containerPort": 8080}),
         };
-        json!({
-            "apiVersion": "serving.knative.dev/v1", "kind": "Revision",
-            "metadata": {"namespace": "default", "name": self.name(), "uid": self.name(), "labels": {
-                "serving.knative.dev/configuration": "hello", "serving.knative.dev/service": "hello"}},
-            "spec": {"containerConcurrency": CONCURRENCY, "timeoutSeconds": 600,
-                "containers": [{"image": "hello", "ports": [port], "readinessProbe": {"tcpSocket": {"port": 0}}}]},
-        })
+        revision_object(&self.name(), &port)
     }
 
     /// The private ones, of its pods, and the public ones.
     fn endpoints(&self, activators: &[Activator]) -> [Value; 2] {
-        let of_pod = |pod: &Pod| self.subset("127.0.0.1", pod.address.port());
+        let of_pod = |address: SocketAddr| self.subset("127.0.0.1", address.port());
         let of_activator = |activator: &Activator| self.subset(&activator.ip, self.door(activator).port());
-        let pods: Vec<_> = self.pods.iter().map(of_pod).collect();
+        let pods: Vec<_> = self.addresses().into_iter().map(of_pod).collect();
         let public = match self.path {
             Path::Pods => pods.clone(),
             Path::Activators => activators.iter().map(of_activator).collect(),
         };
         let (private, name) = (format!("{}-private", self.name()), self.name());
         [
-            self.object_of(&private, "Private", &pods),
-            self.object_of(&name, "Public", &public),
+            endpoints_object(&name, (&private, "Private"), &pods),
+            endpoints_object(&name, (&name, "Public"), &public),
         ]
     }
 
@@ -220,15 +233,27 @@ impl Revision {
         json!({"addresses": [{"ip": ip}],
             "ports": [{"name": self.port_name(), "port": port, "protocol": "TCP"}]})
     }
+}
 
-    fn object_of(&self, name: &str, of_type: &str, subsets: &[Value]) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "Endpoints", "subsets": subsets,
-            "metadata": {"namespace": "default", "name": name, "labels": {
-                "serving.knative.dev/revision": self.name(), "serving.knative.dev/revisionUID": self.name(),
-                "networking.internal.knative.dev/serviceType": of_type}},
-        })
-    }
+/// A revision with a container on this port.
+pub(crate) fn revision_object(name: &str, port: &Value) -> Value {
+    json!({
+        "apiVersion": "serving.knative.dev/v1", "kind": "Revision",
+        "metadata": {"namespace": "default", "name": name, "uid": name, "labels": {
+            "serving.knative.dev/configuration": "hello", "serving.knative.dev/service": "hello"}},
+        "spec": {"containerConcurrency": CONCURRENCY, "timeoutSeconds": 600,
+            "containers": [{"image": "hello", "ports": [port], "readinessProbe": {"tcpSocket": {"port": 0}}}]},
+    })
+}
+
+/// The Endpoints of this name and type of a revision.
+pub(crate) fn endpoints_object(revision: &str, (name, of_type): (&str, &str), subsets: &[Value]) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Endpoints", "subsets": subsets,
+        "metadata": {"namespace": "default", "name": name, "labels": {
+            "serving.knative.dev/revision": revision, "serving.knative.dev/revisionUID": revision,
+            "networking.internal.knative.dev/serviceType": of_type}},
+    })
 }
 
 /// The cluster of a revision that speaks HTTP/2, as Kourier sends it.

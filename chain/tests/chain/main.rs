@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, also in what it is made of"
 )]
 
+mod alone;
 mod app;
 mod clients;
 mod cluster;
@@ -12,3 +13,4 @@ mod ledger;
 mod programs;
 mod rolling;
 mod streams;
+mod together;

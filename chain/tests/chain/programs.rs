@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_testkit::body::Body;
 use tidegate_testkit::client::{Client, get, get_request};
 use tidegate_testkit::control_plane::ControlPlane;
-use tidegate_testkit::kourier::Ports;
+use tidegate_testkit::control_plane::model::Item;
+use tidegate_testkit::kourier::{self, Ports, Push, Service};
 use tidegate_testkit::program::Program;
 use tidegate_testkit::wait::eventually;
 use tokio::net::TcpStream;
@@ -32,60 +33,97 @@ const SIDECAR: [(&str, &str); 12] = [
     ("GOMAXPROCS", "1"),
 ];
 
+/// A sidecar, before whatever application.
+#[derive(Debug)]
+pub(crate) struct Sidecar {
+    program: Program,
+    pub(crate) address: SocketAddr,
+    admin: SocketAddr,
+    pub(crate) stats: SocketAddr,
+}
+
+impl Sidecar {
+    /// Of this pod of this revision, before the application at `app`.
+    pub(crate) async fn start(app: SocketAddr, (revision, pod): (&str, &str), concurrency: u32) -> Self {
+        // One try at a time: whoever asks counts.
+        let port = app.port();
+        let probe = json!({"tcpSocket": {"port": port, "host": "127.0.0.1"}, "successThreshold": 1, "periodSeconds": 1});
+        let mut start = Program::new(env!("CARGO_BIN_EXE_chain-queue-proxy"))
+            .env("SERVING_REVISION", revision)
+            .env("SERVING_POD", pod)
+            .env("CONTAINER_CONCURRENCY", concurrency.to_string())
+            .env("USER_PORT", port.to_string())
+            .env("SERVING_READINESS_PROBE", probe.to_string());
+        for (name, value) in SIDECAR {
+            start = start.env(name, value);
+        }
+        let mut program = start.start();
+        Self {
+            address: listening(&mut program, "main").await,
+            admin: listening(&mut program, "admin").await,
+            stats: listening(&mut program, "stats").await,
+            program,
+        }
+    }
+
+    pub(crate) fn terminate(&self) {
+        self.program.signal(Signal::TERM);
+    }
+
+    /// What the hook of the pod's containers waits for.
+    pub(crate) async fn drains(&self) {
+        let hook = get(self.admin, "localhost", "/wait-for-drain").await;
+        assert_eq!(hook.status, 200);
+    }
+
+    /// Waits for its end, once it was told.
+    pub(crate) async fn ends(mut self) {
+        let status = self.program.exit().await;
+        assert!(status.success(), "a sidecar ended with {status}");
+    }
+}
+
 /// A pod: an application and its sidecar.
 #[derive(Debug)]
 pub(crate) struct Pod {
     app: App,
-    sidecar: Program,
-    pub(crate) address: SocketAddr,
-    admin: SocketAddr,
+    sidecar: Sidecar,
 }
 
 impl Pod {
     pub(crate) async fn start(revision: &str, concurrency: u32, visits: &Arc<Visits>) -> Self {
         let app = App::start(visits).await;
-        let mut start = Program::new(env!("CARGO_BIN_EXE_chain-queue-proxy"))
-            .env("SERVING_REVISION", revision)
-            .env("SERVING_POD", format!("{revision}-{}", app.address().port()))
-            .env("CONTAINER_CONCURRENCY", concurrency.to_string())
-            .env("USER_PORT", app.address().port().to_string());
-        for (name, value) in SIDECAR {
-            start = start.env(name, value);
-        }
-        let mut sidecar = start.start();
-        let address = listening(&mut sidecar, "main").await;
-        let admin = listening(&mut sidecar, "admin").await;
-        Self {
-            app,
-            sidecar,
-            address,
-            admin,
-        }
+        let name = format!("{revision}-{}", app.address().port());
+        let sidecar = Sidecar::start(app.address(), (revision, &name), concurrency).await;
+        Self { app, sidecar }
+    }
+
+    /// Where it takes requests.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.sidecar.address
     }
 
     /// Waits until the kubelet would call it ready.
     pub(crate) async fn is_ready(&self) {
         eventually("a ready pod", async || {
-            let mut request = probe(&self.address.to_string());
+            let mut request = probe(&self.address().to_string());
             let queue = HeaderValue::from_static("queue");
             request.headers_mut().insert("k-network-probe", queue);
-            Client::http1(self.address).await.call(request).await.status == 200
+            Client::http1(self.address()).await.call(request).await.status == 200
         })
         .await;
     }
 
     /// What the kubelet does first with a pod that is deleted: SIGTERM for the sidecar, and the hook of the application.
     pub(crate) fn terminate(&self) {
-        self.sidecar.signal(Signal::TERM);
+        self.sidecar.terminate();
     }
 
     /// Waits for the hook, ends the application, and waits for the end of the sidecar.
-    pub(crate) async fn ends(mut self) {
-        let hook = get(self.admin, "localhost", "/wait-for-drain").await;
-        assert_eq!(hook.status, 200);
+    pub(crate) async fn ends(self) {
+        self.sidecar.drains().await;
         self.app.terminate();
-        let status = self.sidecar.exit().await;
-        assert!(status.success(), "a sidecar ended with {status}");
+        self.sidecar.ends().await;
     }
 }
 
@@ -120,6 +158,7 @@ pub(crate) struct Activator {
 }
 
 impl Activator {
+    /// It takes connections, and may not be healthy yet.
     pub(crate) async fn start(number: u8, kubeconfig: &str, autoscaler: &str) -> Self {
         let start = Program::new(env!("CARGO_BIN_EXE_chain-activator"));
         let kubeconfig = start.file("kubeconfig", kubeconfig);
@@ -144,18 +183,16 @@ impl Activator {
         for address in &mut addresses {
             address.set_port(program.line("a port", port).await);
         }
-        let this = Self {
+        Self {
             program,
             name,
             ip,
             addresses,
-        };
-        this.says(200).await;
-        this
+        }
     }
 
     /// Waits until the kubelet gets this answer.
-    async fn says(&self, status: u16) {
+    pub(crate) async fn says(&self, status: u16) {
         eventually("the activator's health", async || {
             let mut client = Client::http1(self.addresses[0]).await;
             client.call(probe("activator")).await.status == status
@@ -210,8 +247,27 @@ impl Ingress {
         }
     }
 
+    /// Where it listens for clients outside of the cluster.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.ports.external))
+    }
+
+    /// Where it listens for those inside.
+    pub(crate) fn internal_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.internal))
+    }
+
+    /// Tells it of these services alone, and waits until it serves.
+    pub(crate) async fn leads_to(&self, services: &[Service]) {
+        let Push {
+            clusters,
+            listeners,
+            routes,
+        } = kourier::push(services, self.ports);
+        let all = clusters.into_iter().chain(listeners).chain(routes);
+        let items = all.map(|resource| Item::new(&resource.any.type_url, &resource.name, resource.any.value));
+        self.control_plane.set(&items.collect::<Vec<_>>());
+        self.serves().await;
     }
 
     /// Waits until it takes connections.
