@@ -190,6 +190,11 @@ fn told(error: Error, route: &Route) -> Result<Response<Body>, BoxError> {
         let error = Error::new(Kind::ClusterMissing);
         return Err(missing.into_iter().fold(error, Error::with_status).into());
     }
+    // As many wait in the process as may: that is a full queue, too.
+    let error = match kind {
+        Kind::Overloaded => Error::new(Kind::QueueFull),
+        _ => error,
+    };
     words::of(error).map(|mut response| {
         response.extensions_mut().insert(Worded(kind));
         response

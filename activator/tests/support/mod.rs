@@ -139,7 +139,7 @@ impl Front {
 }
 
 /// However a test ends: when its tasks are gone, every request that was accepted is accounted for.
-fn audit_books(proxy: &Proxy) {
+pub(crate) fn audit_books(proxy: &Proxy) {
     let ledger = proxy.ledger();
     audit::at_end_of_test("accepted = answered + aborted + failed", move || {
         let totals = ledger.totals();
