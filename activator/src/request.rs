@@ -138,6 +138,8 @@ pub(crate) struct Visit {
     revision: Arc<Revision>,
     target: Target,
     arrival: Arrival,
+    /// Until when it may wait.
+    deadline: Instant,
 }
 
 impl Visit {
@@ -150,10 +152,19 @@ impl Visit {
     /// A request of `revision`, which counts as its load from now on.
     pub(crate) fn of(shared: &Arc<Shared>, revision: Arc<Revision>, target: Target) -> Self {
         Self {
+            deadline: target.received + revision.settings().timeout.min(WAIT_MAX),
             arrival: shared.reporter.arrive(&revision, target.received),
             shared: Arc::clone(shared),
             revision,
             target,
+        }
+    }
+
+    /// Lets it wait no longer than until then.
+    pub(crate) fn until(self, deadline: Instant) -> Self {
+        Self {
+            deadline: self.deadline.min(deadline),
+            ..self
         }
     }
 
@@ -218,7 +229,7 @@ impl Visit {
             }
         };
         let wait = Wait::begin(&self.revision, &*self.shared.observer);
-        match timeout_at(self.deadline().into(), waiter).await {
+        match timeout_at(self.deadline.into(), waiter).await {
             Ok(Ok(lease)) => {
                 wait.end(Unparked::Leased);
                 Ok(lease)
@@ -247,7 +258,7 @@ impl Visit {
     fn unsent(&self, error: Error, retries: u32, lease: &Lease) -> Result<Request<Body>, Error> {
         let kind = error.kind();
         let refused = matches!(kind, Kind::ConnectFailed | Kind::ConnectTimeout);
-        if !refused || retries == CONNECT_RETRIES_MAX || Instant::now() >= self.deadline() {
+        if !refused || retries == CONNECT_RETRIES_MAX || Instant::now() >= self.deadline {
             return Err(error);
         }
         let (revision, address) = (self.revision.key(), lease.endpoint().address());
@@ -290,10 +301,6 @@ impl Visit {
             response.headers_mut().append(SERVER_TIMING, value);
         }
         self.shared.observer.answered(&self.revision, &receipt);
-    }
-
-    fn deadline(&self) -> Instant {
-        self.target.received + self.revision.settings().timeout.min(WAIT_MAX)
     }
 
     fn refused(&self, reason: Kind) -> Error {

@@ -204,6 +204,9 @@ async fn the_revisions_timeouts_count_the_wait_and_are_told_in_knatives_words() 
         .await;
         edge.says(504, "activator request timeout").await;
         edge.parked(0).await;
+        let mut refused = edge.tracker.revision().refused_total().into_iter();
+        let late = refused.find(|(reason, _)| *reason == "capacity_timeout");
+        assert_eq!(late, Some(("capacity_timeout", 1)));
     }
 }
 

@@ -1,36 +1,32 @@
 //! The life of one request in an ingress, top to bottom: what Knative's activator does, without a hop of its own.
 //!
 //! The revision is the one that the request's cluster is called after. As long as it is not known, the request goes where its
-//! cluster sends it. Its timers run from its head on, so that they count a cold start too; one that a timeout cuts breaks off
+//! cluster sends it. Its timers run from its head on, so that they count a cold start too; a response that one cuts breaks off
 //! visibly. The route's own timeout holds as well.
 
 use std::{
     fmt,
     future::Future,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::{Request, Response};
 use tidegate_proxy::{
     Body, Error,
     error::{BoxError, Kind, Worded},
-    layers::timeout::Timers,
+    layers::timeout::{Timeouts, Timers},
     overload::Overload,
     route::Route,
     upstream::Target,
 };
-use tokio::time::sleep_until;
 use tower::{Layer, Service, ServiceExt};
 
 use super::{Answer, Asking, answered, edit, probes, words};
 use crate::{
     directory::{Directory, Entry},
+    limits::WAIT_MAX,
     observe::Observer,
     reporter::Reporter,
     request::{Shared, Visit},
@@ -136,65 +132,66 @@ where
     async move {
         let (route, received) = (Arc::clone(&target.route), target.received);
         let timers = Timers::start(&entry.timeouts, received);
-        let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target);
-        let sent = AtomicBool::new(false);
+        let ends = Ends::of(&entry.timeouts, &route, received);
+        let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target).until(ends.first());
         let sending = Sending {
             directory: &parts.directory,
-            sent: &sent,
             inner,
         };
         let answer = async { visit.run(sending, request).await.map_err(Error::from_boxed) };
-        match within(longest(&route, received), &sent, timers.until_start(answer)).await {
-            Ok(Ok(response)) => Ok(timers.finish(response)),
-            Ok(Err(error)) => told(error, &route),
-            // What the route says is told in the words of its listener.
-            Err(late) => Err(late.into()),
+        match timers.until_start(answer).await {
+            Ok(response) => Ok(timers.finish(response)),
+            Err(error) => told(error, &ends, &route),
         }
     }
 }
 
-/// When the route's own time for the request is over, where it gives one.
-fn longest(route: &Route, received: Instant) -> Option<Instant> {
-    let timeouts = &route.policy.as_deref()?.timeouts;
-    received.checked_add(timeouts.request?)
+/// Until when a request may wait. Once it is sent, the route's time is measured where it is.
+struct Ends {
+    of_revision: Instant,
+    of_route: Option<Instant>,
 }
 
-/// The answer, unless `deadline` comes while the request still waits. Once it is sent, the time is measured where it is.
-async fn within<T>(
-    deadline: Option<Instant>,
-    sent: &AtomicBool,
-    answer: impl Future<Output = T>,
-) -> Result<T, Error> {
-    let Some(deadline) = deadline else {
-        return Ok(answer.await);
-    };
-    let mut answer = pin!(answer);
-    tokio::select! {
-        biased;
-        answer = &mut answer => return Ok(answer),
-        () = sleep_until(deadline.into()) => {}
+impl Ends {
+    fn of(timeouts: &Timeouts, route: &Route, received: Instant) -> Self {
+        let start = [timeouts.response_start, timeouts.idle].into_iter().flatten();
+        let shortest = start.fold(timeouts.request, Duration::min);
+        let of_route = route.policy.as_deref().and_then(|policy| policy.timeouts.request);
+        Self {
+            of_revision: received + shortest.min(WAIT_MAX),
+            of_route: of_route.and_then(|longest| received.checked_add(longest)),
+        }
     }
-    if sent.load(Relaxed) {
-        Ok(answer.await)
-    } else {
-        Err(Error::new(Kind::RequestTimeout))
+
+    fn first(&self) -> Instant {
+        self.of_route
+            .map_or(self.of_revision, |end| end.min(self.of_revision))
+    }
+
+    fn are_the_routes(&self) -> bool {
+        self.of_route.is_some_and(|end| end < self.of_revision)
     }
 }
 
 /// What a client reads where there was no answer.
-fn told(error: Error, route: &Route) -> Result<Response<Body>, BoxError> {
-    let kind = error.kind();
-    if kind == Kind::CapacityRefused {
+fn told(error: Error, ends: &Ends, route: &Route) -> Result<Response<Body>, BoxError> {
+    let error = match error.kind() {
         // Its cluster is gone: as it is for whoever comes now.
-        let missing = route.as_forward().map(|forward| forward.missing);
-        let error = Error::new(Kind::ClusterMissing);
-        return Err(missing.into_iter().fold(error, Error::with_status).into());
-    }
-    // As many wait in the process as may: that is a full queue, too.
-    let error = match kind {
+        Kind::CapacityRefused => {
+            let missing = route.as_forward().map(|forward| forward.missing);
+            let error = Error::new(Kind::ClusterMissing);
+            return Err(missing.into_iter().fold(error, Error::with_status).into());
+        }
+        // What the route says is told in the words of its listener.
+        Kind::CapacityTimeout if ends.are_the_routes() => {
+            return Err(Error::new(Kind::RequestTimeout).into());
+        }
+        Kind::CapacityTimeout => Error::new(Kind::RequestTimeout),
+        // As many wait in the process as may: that is a full queue, too.
         Kind::Overloaded => Error::new(Kind::QueueFull),
         _ => error,
     };
+    let kind = error.kind();
     words::of(error).map(|mut response| {
         response.extensions_mut().insert(Worded(kind));
         response
@@ -205,7 +202,6 @@ fn told(error: Error, route: &Route) -> Result<Response<Body>, BoxError> {
 /// it may have waited for long.
 struct Sending<'a, S> {
     directory: &'a Directory,
-    sent: &'a AtomicBool,
     inner: S,
 }
 
@@ -222,7 +218,6 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        self.sent.store(true, Relaxed);
         let target = request.extensions_mut().get_mut::<Target>();
         let pod = target.and_then(|target| {
             // Before the first try it has the cluster that its route leads to, then that of its pods.
