@@ -25,6 +25,9 @@ pub const HEAD_BYTES_MAX: usize = 1024 * 1024;
 pub const HEAD_FIELDS_MAX: usize = 8_192;
 /// How long a client's connection may lie idle; then it is closed. Knative's activator has no bound.
 pub const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long a client may leave its response unread, or send next to nothing of a body that is waited for; then its request is cut.
+/// Knative's activator has no bound; that of the revision's timeouts counts as well.
+pub const CLIENT_STALL_MAX: Duration = Duration::from_secs(3600);
 /// How long a connection to a pod may lie idle; then it is closed (Go's `DefaultTransport`).
 pub const UPSTREAM_IDLE: Duration = Duration::from_secs(90);
 /// How long a connection to a pod is silent before the kernel asks whether the pod is still there, and between two such

@@ -80,6 +80,7 @@ async fn speak(established: Established, proxy: Proxy, guard: Guard) -> Result<(
         Box::pin(relay::serve(socket, &presence, &proxy, &relay)).await;
         return Ok(());
     }
+    socket.may_stall(peer.http().timeouts.stall);
     let (remote, forced) = (peer.remote(), peer.drain().map(Watch::forced));
     let served = async {
         let protocol = match protocol {

@@ -163,7 +163,7 @@ fn start(env: Env) -> Result<Running, StartError> {
     let mut listeners = Listeners::new(workers, log.clone());
     let http = HttpSettings {
         tracing: traces.as_ref().map(|traces| traces.tracing.clone()),
-        ..settings::http()
+        ..settings::http(env.timeouts.request)
     };
     listeners.open("main", env.ports.main, FilterChain::plain(http.clone()))?;
     listeners.open(ADMIN, env.ports.admin, FilterChain::plain(of_table(ADMIN)))?;
@@ -228,7 +228,7 @@ fn snapshot(wire: &Arc<Wire>, admin: &Admin, page: &Page, shows_metrics: bool) -
 }
 
 fn of_table(name: &str) -> HttpSettings {
-    let of_requests = settings::http();
+    let of_requests = settings::http(SIDE_IDLE_TIMEOUT);
     HttpSettings {
         route_table: name.into(),
         timeouts: DownstreamTimeouts {

@@ -24,8 +24,8 @@ use tidegate_proxy::{
 };
 
 use crate::limits::{
-    HEAD_BYTES_MAX, HEAD_FIELDS_MAX, IDLE_MAX, UPSTREAM_IDLE, UPSTREAM_KEEPALIVE, UPSTREAM_KEEPALIVE_PROBES,
-    WINDOW_BYTES,
+    CLIENT_STALL_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, IDLE_MAX, UPSTREAM_IDLE, UPSTREAM_KEEPALIVE,
+    UPSTREAM_KEEPALIVE_PROBES, WINDOW_BYTES,
 };
 
 /// The cluster that the one route leads to; a request's own replaces it.
@@ -45,6 +45,7 @@ pub fn http_settings() -> HttpSettings {
         timeouts: DownstreamTimeouts {
             idle: IDLE_MAX,
             stream_idle: None,
+            stall: Some(CLIENT_STALL_MAX),
             ..DownstreamTimeouts::default()
         },
         head: HeadLimits {

@@ -117,6 +117,11 @@ pub struct DownstreamTimeouts {
     /// [`Kind::DrainCut`](crate::error::Kind::DrainCut) then, a 503 where no response had begun.
     /// Default: [`limits::CONNECTION_DRAIN_TIMEOUT`].
     pub drain: Duration,
+    /// How long a client may leave a response that is under way unread, or over HTTP/2 nearly so
+    /// ([`limits::H2_PROGRESS_BYTES_MIN`]); then its stream or connection is cut. And how long a request's body may be waited for,
+    /// before the response begins, while less than [`limits::BODY_PROGRESS_BYTES_MIN`] of it come; then 408. `None` leaves both to
+    /// the other timeouts: whoever stands before has bounds of its own. Default: [`limits::STALL_TIMEOUT`].
+    pub stall: Option<Duration>,
     /// How long a client is left to take the last response of an HTTP/1 connection, where it still sends what nobody wants: a part
     /// of that is read and dropped ([`limits::UNREAD_BYTES_MAX`]), and the rest left to the kernel, since a socket that is closed on
     /// unread input is reset, and the reset can overtake the response (Envoy's `delayed_close_timeout`). Zero closes at once.
@@ -249,6 +254,7 @@ impl Default for DownstreamTimeouts {
             request: None,
             connection_max: None,
             drain: limits::CONNECTION_DRAIN_TIMEOUT,
+            stall: Some(limits::STALL_TIMEOUT),
             linger: limits::LINGER_TIME,
         }
     }

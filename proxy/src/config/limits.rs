@@ -118,11 +118,9 @@ pub const BODY_READ_BYTES: usize = 32 * 1024;
 pub const CHUNK_EXTENSION_BYTES_MAX: usize = 16 * 1024;
 /// The largest trailer section of an HTTP/1.1 request, in bytes; above it 400, or the request is cut.
 pub const TRAILER_BYTES_MAX: usize = 16 * 1024;
-/// How much of a request body must come in [`BODY_PROGRESS_INTERVAL`] of waiting for it, in bytes, before the response
+/// How much of a request body must come in [`STALL_TIMEOUT`] of waiting for it, in bytes, before the response
 /// begins; else 408.
 pub const BODY_PROGRESS_BYTES_MIN: usize = 1024;
-/// See [`BODY_PROGRESS_BYTES_MIN`].
-pub const BODY_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 /// How much input that nobody wants is read and dropped after a response, in bytes; above it the connection is closed, [`LINGER_TIME`]
 /// after the response.
 pub const UNREAD_BYTES_MAX: usize = 256 * 1024;
@@ -257,12 +255,12 @@ pub const H2_FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of what a client still sends after its connection was ended is read and dropped, in bytes: unread it would
 /// make the kernel reset the connection, and the client would never learn why.
 pub const H2_FAREWELL_BYTES_MAX: usize = 1024 * 1024;
-/// How much of a response a client must take within [`WRITE_STALL_TIMEOUT`] while some of it waits for the client's window,
+/// How much of a response a client must take within [`STALL_TIMEOUT`] while some of it waits for the client's window,
 /// in bytes; otherwise the stream is cut (a window that opens byte by byte).
 pub const H2_PROGRESS_BYTES_MIN: usize = 16 * 1024;
 /// How long a client may leave a response that is under way without reading a byte of it; then its stream or
 /// connection is cut, and whatever it occupied is free (slow read).
-pub const WRITE_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an upstream may take to accept a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an upstream connection may lie idle in a pool: shorter than the 5 s after which many

@@ -11,6 +11,8 @@ use crate::config::limits;
 pub(super) struct Pace {
     /// How long nothing may come.
     idle: Option<Duration>,
+    /// How long it may be waited for while nearly nothing comes.
+    stall: Option<Duration>,
     /// When all of it must have come.
     whole: Option<Instant>,
     waiting_since: Option<Instant>,
@@ -20,9 +22,10 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(idle: Option<Duration>, whole: Option<Instant>) -> Self {
+    pub(super) fn new(idle: Option<Duration>, stall: Option<Duration>, whole: Option<Instant>) -> Self {
         Self {
             idle,
+            stall,
             whole,
             waiting_since: None,
             came: 0,
@@ -60,8 +63,8 @@ impl Pace {
     pub(super) fn deadline(&self, responding: bool) -> Option<Instant> {
         let since = self.waiting_since?;
         let idle = self.idle.map(|idle| since + idle);
-        let progress = limits::BODY_PROGRESS_INTERVAL.saturating_sub(self.waited);
-        let progress = (!responding).then(|| since + progress);
+        let stall = self.stall.filter(|_| !responding);
+        let progress = stall.map(|stall| since + stall.saturating_sub(self.waited));
         [idle, progress, self.whole].into_iter().flatten().min()
     }
 }
@@ -71,11 +74,12 @@ mod tests {
     use super::*;
 
     const IDLE: Duration = Duration::from_secs(300);
+    const STALL: Duration = limits::STALL_TIMEOUT;
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn only_waiting_counts() {
-        let (start, mut pace) = (Instant::now(), Pace::new(Some(IDLE), None));
+        let (start, mut pace) = (Instant::now(), Pace::new(Some(IDLE), Some(STALL), None));
         assert_eq!(pace.deadline(true), None);
         pace.wait(start + SECOND);
         assert_eq!(pace.deadline(true), Some(start + SECOND + IDLE));
@@ -85,8 +89,8 @@ mod tests {
 
     #[test]
     fn a_trickle_does_not_move_the_deadline_and_a_stream_does() {
-        let (mut now, mut pace) = (Instant::now(), Pace::new(Some(IDLE), None));
-        let end = now + limits::BODY_PROGRESS_INTERVAL;
+        let (mut now, mut pace) = (Instant::now(), Pace::new(Some(IDLE), Some(STALL), None));
+        let end = now + STALL;
         for _ in 0..5 {
             pace.wait(now);
             assert_eq!(pace.deadline(false), Some(end));
@@ -95,13 +99,13 @@ mod tests {
         }
         pace.came(limits::BODY_PROGRESS_BYTES_MIN, now);
         pace.wait(now);
-        assert_eq!(pace.deadline(false), Some(now + limits::BODY_PROGRESS_INTERVAL));
+        assert_eq!(pace.deadline(false), Some(now + STALL));
     }
 
     #[test]
     fn all_of_it_has_a_deadline_of_its_own() {
         let now = Instant::now();
-        let mut pace = Pace::new(None, Some(now + SECOND));
+        let mut pace = Pace::new(None, Some(STALL), Some(now + SECOND));
         pace.wait(now);
         assert_eq!(pace.deadline(false), Some(now + SECOND));
     }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
@@ -36,11 +37,11 @@ impl Socket {
         Self::over(Transport::Tls(stream))
     }
 
-    /// Lets the client leave what is written unread for as long as it likes: somebody else has a deadline.
-    pub(crate) fn wait_for_ever(&mut self) {
+    /// Lets the client leave what is written unread for so long, or as long as it likes: then somebody else has a deadline.
+    pub(crate) fn may_stall(&mut self, timeout: Option<Duration>) {
         match &mut self.transport {
-            Transport::Plain(stream) => stream.wait_for_ever(),
-            Transport::Tls(stream) => stream.get_mut().0.wait_for_ever(),
+            Transport::Plain(stream) => stream.may_stall(timeout),
+            Transport::Tls(stream) => stream.get_mut().0.may_stall(timeout),
         }
     }
 

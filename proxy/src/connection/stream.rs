@@ -15,7 +15,7 @@ use tokio::time::Sleep;
 
 use socket2::SockRef;
 
-use crate::config::limits::{PARTED_BYTES_MAX, WRITE_STALL_TIMEOUT};
+use crate::config::limits::{PARTED_BYTES_MAX, STALL_TIMEOUT};
 
 /// A TCP connection or one of a unix socket. Bytes that were read too early are read again.
 pub(crate) struct Stream {
@@ -80,9 +80,9 @@ impl Stream {
         }
     }
 
-    /// Lets its client leave what is written unread for as long as it likes.
-    pub(crate) fn wait_for_ever(&mut self) {
-        self.stall.off = true;
+    /// Lets its client leave what is written unread for so long, or as long as it likes.
+    pub(crate) fn may_stall(&mut self, timeout: Option<Duration>) {
+        self.stall.timeout = timeout;
     }
 
     /// Gives bytes back that were read from it: the next reads begin with them. Only before anybody else reads.
@@ -313,23 +313,30 @@ impl Stream {
 }
 
 /// The deadline of a client that does not read. Nothing is set up as long as the kernel takes what is written.
-#[derive(Default)]
 struct Stall {
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Whether there is none.
-    off: bool,
+    timeout: Option<Duration>,
+}
+
+impl Default for Stall {
+    fn default() -> Self {
+        Self {
+            deadline: None,
+            timeout: Some(STALL_TIMEOUT),
+        }
+    }
 }
 
 impl Stall {
     /// Passes the outcome of a write on; one that has been waiting for too long has failed.
     fn limit(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() || self.off {
+        let Some(timeout) = self.timeout.filter(|_| written.is_pending()) else {
             self.deadline = None;
             return written;
-        }
+        };
         let deadline = self
             .deadline
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_STALL_TIMEOUT)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(deadline.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(
             io::ErrorKind::TimedOut,
@@ -350,7 +357,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_nothing_is_cut_and_one_that_reads_now_and_then_is_not() {
         let mut stall = Stall::default();
-        let almost = WRITE_STALL_TIMEOUT - Duration::from_secs(1);
+        let almost = STALL_TIMEOUT - Duration::from_secs(1);
         for _slow_read in 0..3 {
             let waiting = poll_fn(|cx| stall.limit(cx, Poll::Pending));
             assert!(tokio::time::timeout(almost, waiting).await.is_err());
@@ -360,6 +367,6 @@ mod tests {
         let since = Instant::now();
         let error = poll_fn(|cx| stall.limit(cx, Poll::Pending)).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(since.elapsed().as_secs(), WRITE_STALL_TIMEOUT.as_secs());
+        assert_eq!(since.elapsed().as_secs(), STALL_TIMEOUT.as_secs());
     }
 }

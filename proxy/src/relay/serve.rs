@@ -24,7 +24,7 @@ use crate::worker::Proxy;
 /// Passes a client's bytes on until both sides have ended, or something ends them.
 pub(crate) async fn serve(mut socket: Socket, presence: &Presence, proxy: &Proxy, relay: &Relay) {
     // What is written and not read goes by the time in which nothing moves.
-    socket.wait_for_ever();
+    socket.may_stall(None);
     let mut visit = Visit::begin(proxy, relay);
     let over = Over::of(relay, proxy.drain());
     let connected = tokio::select! {

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_proxy::cluster::transport::ResponseHeadLimits;
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint, Protocol, TransportSettings};
@@ -24,9 +25,9 @@ use crate::limits::{
 
 const APP: &str = "app";
 
-/// How requests for the application are taken.
+/// How requests for the application are taken, each of which may take so long.
 #[must_use]
-pub fn http() -> HttpSettings {
+pub fn http(request: Duration) -> HttpSettings {
     HttpSettings {
         forwarding: Forwarding::Untouched,
         path: PathPolicy {
@@ -37,6 +38,8 @@ pub fn http() -> HttpSettings {
         timeouts: DownstreamTimeouts {
             idle: NEVER,
             stream_idle: None,
+            // A client that reads nothing, or sends nothing, has as long as its request may take at all.
+            stall: Some(request.min(NEVER)),
             drain: NEVER,
             ..DownstreamTimeouts::default()
         },

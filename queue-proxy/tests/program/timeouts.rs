@@ -112,3 +112,23 @@ async fn each_period_ends_a_websocket_too_whatever_it_says() {
         soon("the end of the socket", listening).await;
     }
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_has_until_the_timeout_and_no_longer() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let (feed, app) = fed_app().await;
+        let sidecar = Sidecar::start(app.address(), &[REQUEST]).await;
+        let mut client = match version {
+            Version::HTTP_2 => Client::http2(sidecar.main).await,
+            _ => Client::http1(sidecar.main).await,
+        };
+        let response = client.send(get_request(HOST, "/")).await;
+        let piece = bytes::Bytes::from(vec![0; 1024 * 1024]);
+        // More than all that lies between takes.
+        soon("the end of the request", async {
+            while feed.data(piece.clone()).await {}
+        })
+        .await;
+        assert_eq!(response.expect("it began").status(), 200, "{version:?}");
+    }
+}

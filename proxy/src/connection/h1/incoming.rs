@@ -63,7 +63,7 @@ impl Incoming {
             wire,
             left,
             settled: false,
-            pace: Pace::new(settings.timeouts.stream_idle, whole),
+            pace: Pace::new(settings.timeouts.stream_idle, settings.timeouts.stall, whole),
             settings,
             permission: if interim.is_expecting() {
                 Permission::Asked

@@ -4,13 +4,12 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-
-use crate::config::limits;
 
 /// Reads are limited by what the reader takes, writes by what the client's window lets through. Dropping it before it
 /// was shut down resets the stream.
@@ -19,16 +18,19 @@ pub(super) struct Bytestream {
     /// Received and not read yet; the window opens as it is.
     unread: Bytes,
     send: SendStream<Bytes>,
-    stall: Option<Pin<Box<Sleep>>>,
+    /// How long the client's window may stay shut.
+    stall: Option<Duration>,
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Bytestream {
-    pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>) -> Self {
+    pub(super) fn new(receive: RecvStream, send: SendStream<Bytes>, stall: Option<Duration>) -> Self {
         Self {
             receive,
             unread: Bytes::new(),
             send,
-            stall: None,
+            stall,
+            stalled: None,
         }
     }
 
@@ -39,7 +41,7 @@ impl Bytestream {
             // What was granted before and not used is not granted again.
             let capacity = self.send.capacity();
             if capacity > 0 {
-                self.stall = None;
+                self.stalled = None;
                 return Poll::Ready(Ok(capacity.min(wanted)));
             }
             match self.send.poll_capacity(cx) {
@@ -48,10 +50,13 @@ impl Bytestream {
                 Poll::Pending => break,
             }
         }
-        let stall = self
-            .stall
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limits::WRITE_STALL_TIMEOUT)));
-        ready!(stall.as_mut().poll(cx));
+        let Some(stall) = self.stall else {
+            return Poll::Pending;
+        };
+        let stalled = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        ready!(stalled.as_mut().poll(cx));
         self.send.send_reset(Reason::CANCEL);
         let text = "the client does not read what the tunnel brings";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))

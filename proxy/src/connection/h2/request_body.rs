@@ -66,6 +66,7 @@ impl StreamBody {
         } else {
             Permission::Given
         };
+        let stall = settings.timeouts.stall;
         let whole = settings.timeouts.request.map(|limit| link.began() + limit);
         Self {
             ended: stream.is_end_stream(),
@@ -75,7 +76,7 @@ impl StreamBody {
             interim,
             settings,
             permission,
-            pace: Pace::new(None, whole),
+            pace: Pace::new(None, stall, whole),
             grpc: Dialect::of(headers) == Dialect::Grpc,
             alarm: Alarm::default(),
         }

@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -26,9 +27,9 @@ pub(super) fn body(
     mut body: Body,
     link: &Link,
     alarm: &mut Alarm,
+    mut pace: Pace,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let mut pace = Pace::default();
         loop {
             let next = poll_fn(|cx| poll_next(cx, (&mut stream, &mut body), link, alarm)).await;
             let sent = match next {
@@ -157,8 +158,10 @@ async fn send_data(
 }
 
 /// How fast the client takes what waits for its window. Nothing is measured while nothing waits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
+    /// How long it may take nearly nothing.
+    stall: Option<Duration>,
     waits: Option<Period>,
 }
 
@@ -169,27 +172,34 @@ struct Period {
 }
 
 impl Period {
-    fn begin() -> Self {
+    fn begin(stall: Duration) -> Self {
         Self {
-            end: Instant::now() + limits::WRITE_STALL_TIMEOUT,
+            end: Instant::now() + stall,
             bytes: 0,
         }
     }
 }
 
 impl Pace {
+    pub(super) fn new(stall: Option<Duration>) -> Self {
+        Self { stall, waits: None }
+    }
+
     /// Resolves when the client has taken too little for too long. Polled only while something waits. Cancel-safe.
     pub(super) async fn too_slow(&mut self) {
-        let end = self.waits.get_or_insert_with(Period::begin).end;
+        let Some(stall) = self.stall else {
+            return std::future::pending().await;
+        };
+        let end = self.waits.get_or_insert_with(|| Period::begin(stall)).end;
         tokio::time::sleep_until(end).await;
     }
 
     /// The client has taken so much.
     pub(super) fn took(&mut self, bytes: usize) {
-        if let Some(period) = &mut self.waits {
+        if let (Some(period), Some(stall)) = (&mut self.waits, self.stall) {
             period.bytes += bytes;
             if period.bytes >= limits::H2_PROGRESS_BYTES_MIN {
-                *period = Period::begin();
+                *period = Period::begin(stall);
             }
         }
     }
@@ -202,8 +212,6 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     async fn wait(pace: &mut Pace, time: Duration) -> bool {
@@ -212,8 +220,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_window_that_opens_byte_by_byte_is_no_progress() {
-        let mut pace = Pace::default();
-        let almost = limits::WRITE_STALL_TIMEOUT / 4;
+        let mut pace = Pace::new(Some(limits::STALL_TIMEOUT));
+        let almost = limits::STALL_TIMEOUT / 4;
         for _drip in 0..3 {
             assert!(!wait(&mut pace, almost).await);
             pace.took(1);
@@ -222,9 +230,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_a_bound_nothing_is_too_slow() {
+        assert!(!wait(&mut Pace::new(None), 100 * limits::STALL_TIMEOUT).await);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn some_progress_in_each_period_is_enough() {
-        let mut pace = Pace::default();
-        let almost = limits::WRITE_STALL_TIMEOUT - Duration::from_secs(1);
+        let mut pace = Pace::new(Some(limits::STALL_TIMEOUT));
+        let almost = limits::STALL_TIMEOUT - Duration::from_secs(1);
         for _slow_reader in 0..3 {
             assert!(!wait(&mut pace, almost).await);
             pace.took(limits::H2_PROGRESS_BYTES_MIN);

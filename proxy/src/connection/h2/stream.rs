@@ -139,9 +139,10 @@ impl Stream {
     /// Sends a response to its end.
     fn answer(&mut self, response: Response<Body>, proxy: &Proxy) -> impl Future<Output = ()> + Send {
         let begun = self.begin(response, proxy);
+        let pace = send::Pace::new(proxy.peer().http().timeouts.stall);
         async move {
             if let Some((stream, body)) = begun {
-                send::body(stream, body, &self.link, &mut self.alarm).await;
+                send::body(stream, body, &self.link, &mut self.alarm, pace).await;
             }
             // With this and the request's body the last handles of the stream go: `h2` tells a client that is not done
             // with its request that no more of it is wanted (RFC 9113 §8.1).
@@ -197,7 +198,8 @@ impl Stream {
         head::drop_connection_fields(&mut head.headers);
         match self.respond.send_response(Response::from_parts(head, ()), false) {
             Ok(send) => {
-                let downstream = Half::ready(Bytestream::new(receive, send));
+                let downstream =
+                    Half::ready(Bytestream::new(receive, send, proxy.peer().http().timeouts.stall));
                 let tunnel = Tunnel::new(downstream, upstream, held).until(end);
                 tunnel.of(proxy, protocol.as_ref()).run().await;
             }

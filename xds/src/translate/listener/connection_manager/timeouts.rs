@@ -40,6 +40,7 @@ pub(super) fn of_manager(
         connection_max: lifetime.and_then(some),
         // As in Envoy a connection that is drained ends with its last stream, and cuts none.
         drain: limits::FOREVER,
+        stall: defaults.stall,
         linger: duration(manager.delayed_close_timeout.as_ref())?.unwrap_or(limits::DELAYED_CLOSE_TIMEOUT),
     })
 }
