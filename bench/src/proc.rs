@@ -71,6 +71,14 @@ pub fn let_workers_go_first(pid: u32, niceness: i32) -> io::Result<()> {
     Ok(())
 }
 
+/// Has this thread step back for the others.
+///
+/// # Errors
+/// When the system refuses.
+pub fn step_back(niceness: i32) -> io::Result<()> {
+    Ok(setpriority_process(Some(rustix::thread::gettid()), niceness)?)
+}
+
 fn duration(ticks: u64) -> Duration {
     let per_second = rustix::param::clock_ticks_per_second();
     Duration::from_secs(ticks) / u32::try_from(per_second).unwrap_or(100)

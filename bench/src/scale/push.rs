@@ -1,23 +1,20 @@
 //! Do requests feel that configuration comes? The same load with changes that are pushed all the time and without, in turn.
 //!
 //! The ingress knows many services, and one change of one of them comes each tenth of a second, over ADS. Its worker and its
-//! control threads share a core, the load, the backend and the control plane the other. Rounds alternate, so that what else the
-//! machine does hits both kinds alike.
+//! control threads share a core, the load, the backend and the control plane the other, each with the second of them stepping
+//! back for the first: what is asked for is what the ingress does to requests, not the control plane to the load. Rounds
+//! alternate, so that what else the machine does hits both kinds alike.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use tidegate_proxy::drain::Drain;
 use tidegate_testkit::kourier::{Ports, Service};
 use tidegate_xds::resource::Kind;
 use tidegate_xds::server::{Resources, Server};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::subject::{Program, Subject, Transport};
 use super::{DEADLINE, Plane, client};
@@ -26,6 +23,10 @@ use crate::fixture;
 use crate::load::{Class, MEASURING, Report};
 use crate::proc;
 use crate::statistics::{Estimate, estimate};
+
+mod control;
+
+use control::Control;
 
 const PROXY_CORE: usize = 0;
 const OTHER_CORE: usize = 1;
@@ -100,24 +101,23 @@ async fn measure(options: &Options, path: PathBuf, transport: Transport) -> anyh
         probe: free_address()?.port(),
     };
     let (publish, resources) = watch::channel(Arc::new(Resources::default()));
-    let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let control = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    control.set_nonblocking(true)?;
     let mut subject = Subject::new(Program::Tidegate, path, transport, control.local_addr()?)?;
-    let (_drain, watching) = Drain::new();
-    let server = Server::new(resources);
-    let mut tasks = JoinSet::new();
-    let serving = Arc::clone(&server);
-    tasks.spawn(async move { _ = serving.serve(control, watching).await });
-    let mut plane = Plane {
+    let plane = Plane {
         services: services(options.services, backends[0])?,
         ports,
         publish,
         backends,
     };
     plane.publish_all();
+    let server = Server::new(resources);
+    let control = Control::start(control, Arc::clone(&server), plane, options)?;
     proc::pin_to(PROXY_CORE)?;
     subject.start()?;
     proc::pin_to(OTHER_CORE)?;
-    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.external));
+    // Hosts have their names within the cluster.
+    let target = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.internal));
     client::seen(target, &fixture::host(fixture::ASKED), "", DEADLINE).await?;
     proc::settled_resident_bytes(subject.id()?).await?;
     proc::let_workers_go_first(subject.id()?, options.nice)?;
@@ -125,7 +125,7 @@ async fn measure(options: &Options, path: PathBuf, transport: Transport) -> anyh
     let (mut quiet, mut pushed) = (Rounds::default(), Rounds::default());
     for _ in 0..options.repeats {
         quiet.add(round(options, target, None).await?)?;
-        pushed.add(round(options, target, Some(&mut plane)).await?)?;
+        pushed.add(round(options, target, Some(&control)).await?)?;
     }
     let clients = server.clients();
     let clusters = clients
@@ -164,7 +164,7 @@ fn services(count: usize, pod: SocketAddr) -> anyhow::Result<Vec<Service>> {
 async fn round(
     options: &Options,
     target: SocketAddr,
-    plane: Option<&mut Plane>,
+    control: Option<&Control>,
 ) -> anyhow::Result<(Report, usize)> {
     let arguments = [
         "load".to_owned(),
@@ -176,35 +176,15 @@ async fn round(
     let mut generator = Process::own(arguments, Some(OTHER_CORE))?;
     let line = generator.line().await?;
     anyhow::ensure!(line == MEASURING, "the load generator says '{line}'");
-    let mut changes = 0;
-    let line = match plane {
-        None => generator.line().await?,
-        Some(plane) => {
-            let changing = change_over_and_over(plane, Duration::from_millis(options.every_ms), &mut changes);
-            tokio::select! {
-                line = generator.line() => line?,
-                failed = changing => return Err(failed),
-            }
-        }
+    let before = control.map(Control::change_from_now_on);
+    let line = generator.line().await;
+    let changes = match control.zip(before) {
+        Some((control, before)) => control.leave()? - before,
+        None => 0,
     };
-    let report = line.parse()?;
+    let report = line?.parse()?;
     generator.tell("done").await?;
     Ok((report, changes))
-}
-
-/// Moves the pods of one service after the other, of none that is asked; goes on until it is dropped.
-async fn change_over_and_over(plane: &mut Plane, every: Duration, changes: &mut usize) -> anyhow::Error {
-    let mut ticks = tokio::time::interval(every);
-    loop {
-        ticks.tick().await;
-        let service = (fixture::ASKED + 1 + *changes) % plane.services.len();
-        if service != fixture::ASKED
-            && let Err(error) = plane.move_pods(service)
-        {
-            return error;
-        }
-        *changes += 1;
-    }
 }
 
 impl Rounds {
