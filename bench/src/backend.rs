@@ -19,6 +19,9 @@ pub const LARGE_BYTES: usize = 100 * 1024;
 /// The small body.
 pub const SMALL_BODY: &str = "Hello World!\n";
 
+/// What an activator asks a pod with, and what it wants to hear (Knative: `pkg/http/header`, `pkg/queue`).
+const NETWORK_PROBE: &str = "k-network-probe";
+const PROBED: &str = "queue";
 const READ_BYTES: usize = 16 * 1024;
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
@@ -38,6 +41,7 @@ pub async fn serve(listener: TcpListener) -> io::Result<()> {
 async fn connection(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (small, kib) = (answer(SMALL_BODY.as_bytes()), answer(&[b'x'; 1024]));
+    let probed = answer(PROBED.as_bytes());
     let large = answer(&[b'x'; LARGE_BYTES]);
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     loop {
@@ -51,6 +55,7 @@ async fn connection(mut stream: TcpStream) -> io::Result<()> {
             let answer = match target(&head) {
                 path if path == LARGE_PATH.as_bytes() => &large,
                 path if path == KIB_PATH.as_bytes() => &kib,
+                _ if field(&head, NETWORK_PROBE).is_some() => &probed,
                 _ => &small,
             };
             stream.write_all(answer).await?;

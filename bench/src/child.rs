@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -17,6 +18,8 @@ use crate::proc;
 /// What a program of ours prints before the address that it listens on.
 pub const LISTENING: &str = "listening on ";
 const START_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a program that was asked to end may still write down what it has to.
+const END_DEADLINE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// A running process; killed when it is dropped.
@@ -122,6 +125,23 @@ impl Process {
         address
             .parse()
             .with_context(|| format!("'{line}' has no address"))
+    }
+
+    /// Asks it to end, and waits until it has; one that does not in time is killed when it is dropped.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM).with_context(|| format!("cannot end {}", self.name))?;
+            // Who is late is killed all the same.
+            let _late = timeout(END_DEADLINE, self.child.wait()).await;
+        }
+        Ok(())
     }
 
     /// Waits until `address` takes connections.

@@ -13,6 +13,7 @@ use anyhow::Context;
 use crate::fixture;
 use crate::load::Class;
 
+mod activator;
 mod bars;
 mod chart;
 mod sample;
@@ -121,6 +122,9 @@ async fn compare(
             let sample = sample.with_context(|| subject.name)?;
             subject.samples.push(sample);
         }
+    }
+    for running in subjects.iter_mut().filter_map(|subject| subject.running.as_mut()) {
+        running.process.end().await?;
     }
     Ok(Outcome { class, subjects })
 }

@@ -26,10 +26,10 @@ pub const EDITS: [(&str, &str); 2] = [
     ("knative-serving-revision", "hello-00001"),
 ];
 
-/// The name of host `number`: `host-00042.default.example.com`.
+/// The name of host `number`: `host-00042.default.svc.cluster.local`, the name of a revision that an activator understands too.
 #[must_use]
 pub fn host(number: usize) -> String {
-    format!("host-{number:05}.default.example.com")
+    format!("host-{number:05}.default.svc.cluster.local")
 }
 
 /// A suffix domain: `*.tenant-00042.example.org`.

@@ -42,6 +42,7 @@ pub(super) async fn start(program: &Path, backend: SocketAddr, core: usize) -> a
         "SERVING_POD=bench-00001-pod",
         "SERVING_POD_IP=127.0.0.1",
         "GOMAXPROCS=1",
+        "TIDEGATE_QUIET_SECONDS=0",
     ];
     let variables = variables.map(|(name, value)| format!("{name}={value}"));
     let program = program.display().to_string();
@@ -57,6 +58,7 @@ pub(super) async fn start(program: &Path, backend: SocketAddr, core: usize) -> a
     process.accepts(address).await?;
     let doors = Doors {
         h1: Some(address),
+        websocket: Some(address),
         ..Doors::default()
     };
     Ok(super::subject::running(process, doors, began))

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tidegate_testkit::certificates::Authority;
 
 use super::sample::Sample;
-use super::{PROXY_CORE, sidecar};
+use super::{PROXY_CORE, activator, sidecar};
 use crate::child::Process;
 use crate::fixture;
 use crate::load::Doors;
@@ -33,6 +33,8 @@ pub(super) struct Subject {
     /// What it held before the load, in bytes.
     pub(super) idle_bytes: u64,
     pub(super) samples: Vec<Sample>,
+    /// What an activator has around it.
+    pub(super) cluster: Option<activator::Cluster>,
 }
 
 /// The backend, and certificates for whoever stands before it.
@@ -90,16 +92,18 @@ impl Ground {
         if wanted(REVISION) {
             subjects.push(Subject::proxy(REVISION, self.revision().await?)?);
         }
-        match sidecar::find() {
-            Some(program) if wanted(sidecar::NAME) => {
-                let running = sidecar::start(&program, self.site.backend, PROXY_CORE).await?;
-                subjects.push(Subject::proxy(sidecar::NAME, running)?);
+        for program in [sidecar::NAME, activator::NAME]
+            .into_iter()
+            .filter(|name| wanted(name))
+        {
+            match self.program(program).await? {
+                Some(subject) => subjects.push(subject),
+                None if missing.insert(program) => writeln!(
+                    std::io::stdout(),
+                    "not run: {program}, which is not here; get it with `cargo xtask dist`"
+                )?,
+                None => {}
             }
-            None if wanted(sidecar::NAME) && missing.insert(sidecar::NAME) => writeln!(
-                std::io::stdout(),
-                "not run: sidecar, which is not here; get it with `cargo build --profile dist -p tidegate-queue-proxy`"
-            )?,
-            _ => {}
         }
         for peer in Peer::ALL.into_iter().filter(|peer| wanted(peer.name())) {
             match peer.find() {
@@ -118,6 +122,24 @@ impl Ground {
             }
         }
         Ok(subjects)
+    }
+
+    /// One of the programs of Knative's data plane, if it was built beside this one.
+    async fn program(&self, name: &'static str) -> anyhow::Result<Option<Subject>> {
+        if name == sidecar::NAME {
+            let Some(program) = sidecar::find() else {
+                return Ok(None);
+            };
+            let running = sidecar::start(&program, self.site.backend, PROXY_CORE).await?;
+            return Subject::proxy(name, running).map(Some);
+        }
+        let Some(program) = activator::find() else {
+            return Ok(None);
+        };
+        let (running, cluster) = activator::start(&program, self.site.backend, PROXY_CORE).await?;
+        let mut subject = Subject::proxy(name, running)?;
+        subject.cluster = Some(cluster);
+        Ok(Some(subject))
     }
 
     async fn relay(&self) -> anyhow::Result<Running> {
@@ -173,6 +195,7 @@ impl Subject {
             running: None,
             idle_bytes: 0,
             samples: Vec::new(),
+            cluster: None,
         }
     }
 
@@ -183,6 +206,7 @@ impl Subject {
             idle_bytes: proc::resident_bytes(running.process.id()?)?,
             running: Some(running),
             samples: Vec::new(),
+            cluster: None,
         })
     }
 
