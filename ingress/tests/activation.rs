@@ -49,6 +49,7 @@ async fn from_zero_a_request_waits_for_its_pod_and_says_what_for() {
         "knative-serving-revision",
         "knative-serving-namespace",
         "k-network-hash",
+        "x-forwarded-for",
     ] {
         assert_eq!(seen.header(gone), None, "{gone}");
     }

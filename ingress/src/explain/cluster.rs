@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidegate_proxy::cluster::{
     Balance, Cluster, ClusterSettings, Endpoint, Health, Preference, Protocol, Status,
 };
+use tidegate_xds::translate::cluster::activation::Activation;
 use tidegate_xds::translate::cluster::{ClusterConfig, EndpointSource};
 use tidegate_xds::translate::endpoints::EndpointsConfig;
 
@@ -33,6 +34,13 @@ pub(super) fn show(
     let tls = if cluster.tls.is_some() { " over TLS" } else { "" };
     page.text("cluster", format!("{}, {protocol}{tls}", cluster.name));
     page.text("connect within", format!("{:?}", transport.connect_timeout));
+    if let Some(activation) = settings.metadata.get::<Arc<Activation>>() {
+        let pods = &activation.pods;
+        page.text(
+            "activation",
+            format!("in the ingress it waits for a pod of '{pods}' and goes there; by another Envoy to:"),
+        );
+    }
     let list: Vec<Arc<Endpoint>> = match (&cluster.endpoints, known) {
         (EndpointSource::Inline(list), _) => list.clone(),
         (EndpointSource::Eds { name, .. }, None) => {

@@ -98,6 +98,27 @@ fn our_own_flags_have_defaults_that_change_nothing() {
 }
 
 #[test]
+fn the_autoscaler_is_a_host_and_a_port_or_a_url() {
+    let check = |word: &str, expected: Option<&str>| {
+        let found = request(&["envoy", "--autoscaler-address", word]);
+        let found = found.map(|request| match request {
+            Request::Run(flags) => flags.autoscaler.map(|url| url.to_string()),
+            Request::Print(text) => Some(text),
+        });
+        let refusal = format!("error: invalid autoscaler-address '{word}'");
+        let expected = expected.map(|url| Some(url.to_owned()));
+        assert_eq!(found.map_err(|error| error.to_string()), expected.ok_or(refusal));
+    };
+    check("a.b.svc:8080", Some("ws://a.b.svc:8080/"));
+    check("[::1]:80", Some("ws://[::1]:80/"));
+    check("ws://a:1/path", Some("ws://a:1/path"));
+    check("wss://a:1/", None);
+    check("", None);
+    check("a b", None);
+    check(":8080", None);
+}
+
+#[test]
 fn refusals_are_worded_as_envoys() {
     let check = |words: &[&str], expected: &str| {
         let words = [&["envoy"], words].concat();
