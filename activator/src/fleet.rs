@@ -131,16 +131,23 @@ impl Fleet {
     pub fn know(&mut self, all: Vec<Known>) {
         let mut entries = Vec::new();
         for known in all {
-            let held = match self.held.entry(known.facts.key.clone()) {
-                hash_map::Entry::Vacant(vacant) => vacant.insert(Held::new(&known, self.share)),
-                hash_map::Entry::Occupied(held) => held.into_mut(),
+            let (held, is_told) = match self.held.entry(known.facts.key.clone()) {
+                hash_map::Entry::Vacant(vacant) => (vacant.insert(Held::new(&known, self.share)), true),
+                hash_map::Entry::Occupied(held) => {
+                    let held = held.into_mut();
+                    // Pods come and go all the time, and are no business of who looks revisions up.
+                    let is_told = !held.treats_alike(&known);
+                    (held, is_told)
+                }
             };
-            entries.push(Entry {
-                revision: Arc::clone(held.tracker.revision()),
-                timeouts: known.facts.timeouts,
-                cluster: Arc::clone(&known.cluster),
-                passthrough_host: None,
-            });
+            if is_told {
+                entries.push(Entry {
+                    revision: Arc::clone(held.tracker.revision()),
+                    timeouts: known.facts.timeouts,
+                    cluster: Arc::clone(&known.cluster),
+                    passthrough_host: None,
+                });
+            }
             held.adapt(known, self.share, &self.asking);
         }
         if !entries.is_empty() {
@@ -180,6 +187,12 @@ impl Held {
             pods: Sets::default(),
             watcher: None,
         }
+    }
+
+    /// Whether requests are treated as they were before.
+    fn treats_alike(&self, known: &Known) -> bool {
+        let cluster = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        self.facts.timeouts == known.facts.timeouts && Arc::ptr_eq(&cluster, &known.cluster)
     }
 
     fn adapt(&mut self, known: Known, share: Share, asking: &Asking) {

@@ -13,10 +13,11 @@ mod autoscaler;
 mod rig;
 
 use autoscaler::Autoscaler;
-use http::HeaderValue;
+use http::{HeaderValue, Version};
 use rig::{NAME, PODS, Rig, pod};
 use serde_json::json;
-use tidegate_testkit::client::{Client, get, get_request};
+use tidegate_testkit::body::full;
+use tidegate_testkit::client::{Client, get, get_request, post_request};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::{CLUSTER, ENDPOINTS};
 use tidegate_testkit::envoy::Envoy;
@@ -24,6 +25,7 @@ use tidegate_testkit::gate::Gate;
 use tidegate_testkit::peers;
 use tidegate_testkit::upstream::{Upstream, nobody};
 use tidegate_testkit::wait::{eventually, soon};
+use tidegate_testkit::websocket::WebSocket;
 
 #[tokio::test]
 async fn from_zero_a_request_waits_for_its_pod_and_says_what_for() {
@@ -136,6 +138,55 @@ async fn a_pod_that_is_replaced_gets_nothing_new_and_finishes_what_it_has() {
     gate.open();
     let answer = soon("the old pod's answer", held.join_next()).await;
     assert_eq!(answer.expect("one").expect("no panic").text(), "held");
+}
+
+#[tokio::test]
+async fn a_websocket_waits_for_its_pod_and_holds_it_until_it_is_closed() {
+    let mut rig = Rig::start().await;
+    rig.said["containerConcurrency"] = json!(1);
+    let version = rig.push();
+    rig.control_plane.accepted(CLUSTER, &version).await;
+    let (address, host) = (rig.gateway.external(), rig.host());
+    let socket = tokio::spawn(async move { WebSocket::connect(address, &host, "/").await });
+    rig.parked(1).await;
+    let pod = Upstream::websocket().await;
+    rig.pods = vec![(pod.address(), true)];
+    rig.push();
+    let mut socket = soon("the upgrade", socket)
+        .await
+        .expect("no panic")
+        .expect("a tunnel");
+    let mut answers = rig.get(1);
+    rig.parked(1).await;
+    socket.say("still here").await;
+    assert_eq!(socket.hear().await, "still here");
+    socket.close().await;
+    let answer = soon("the answer", answers.join_next()).await;
+    assert_eq!(answer.expect("one").expect("no panic").status, 426);
+}
+
+#[tokio::test]
+async fn pods_that_speak_http2_are_spoken_to_as_their_own_cluster_says() {
+    let mut rig = Rig::start().await;
+    rig.said["protocol"] = json!("h2c");
+    rig.speak_http2 = true;
+    let pod = Upstream::echo().await;
+    rig.pods = vec![(pod.address(), true)];
+    rig.push();
+    rig.uses(&[pod.address()]).await;
+    let mut client = Client::http2(rig.gateway.external()).await;
+    let answer = client
+        .call(post_request(&rig.host(), "/", full("both ways")))
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.text().as_str()),
+        (200, "both ways")
+    );
+    let seen = &pod.seen()[0];
+    assert_eq!(
+        (seen.version, seen.header("k-proxy-request")),
+        (Version::HTTP_2, Some("activator"))
+    );
 }
 
 #[tokio::test]

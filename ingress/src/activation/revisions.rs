@@ -122,12 +122,12 @@ impl Revisions {
         let said = self.said.get_mut(name)?;
         let activation = &said.activation;
         let now = find(&activation.pods).filter(|pods| {
-            let is_as_said = !activation.tls || pods.settings().transport.tls.is_some();
-            if !is_as_said {
+            let unfit = unfit(activation, pods);
+            if let Some(why) = unfit {
                 let (cluster, pods) = (name, pods.name());
-                tracing::error!(%cluster, %pods, "its pods take TLS, and the cluster of its pods has none: they are not used");
+                tracing::error!(%cluster, %pods, "the cluster of a revision's pods is not used: {why}");
             }
-            is_as_said
+            unfit.is_none()
         });
         let pods = now.as_deref().map(pods).unwrap_or_default();
         let cluster = now.or_else(|| said.pods.clone())?;
@@ -162,6 +162,16 @@ impl Revisions {
             tracing::info!("nobody is told of the load of revisions: there is no --autoscaler-address");
         }
     }
+}
+
+/// Why requests cannot go to these pods, if they cannot.
+fn unfit(activation: &Activation, pods: &Cluster) -> Option<&'static str> {
+    let settings = pods.settings();
+    if activation.tls && settings.transport.tls.is_none() {
+        return Some("they take TLS, and it has none");
+    }
+    let by_name = settings.discovery.is_some();
+    by_name.then_some("it has them by a name, and they have to be told one by one (STATIC, EDS)")
 }
 
 /// The pods that are endpoints of a cluster. One that drains takes nothing new.

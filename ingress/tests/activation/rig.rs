@@ -1,5 +1,10 @@
 //! How does a test run an ingress that holds requests for a revision, before a control plane that says where the pods are?
 
+#![allow(
+    deprecated,
+    reason = "control planes still send fields that newer ones of Envoy replace"
+)]
+
 use std::net::SocketAddr;
 
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
@@ -37,6 +42,8 @@ pub(crate) struct Rig {
     pub(crate) said: serde_json::Value,
     /// Where the pods are, and whether each is ready.
     pub(crate) pods: Vec<(SocketAddr, bool)>,
+    /// Whether they are spoken to by HTTP/2.
+    pub(crate) speak_http2: bool,
     /// Whether there is a cluster of pods.
     pub(crate) lists_pods: bool,
     /// The ingresses that share revisions; no cluster of them where there is none.
@@ -63,6 +70,7 @@ impl Rig {
             standalone,
             said: json!({"namespace": namespace, "revision": revision, "pods": PODS}),
             pods: Vec::new(),
+            speak_http2: false,
             lists_pods: true,
             peers: Vec::new(),
         };
@@ -93,7 +101,9 @@ impl Rig {
         }
         let mut add = |kind: &str, name: &str, body: Vec<u8>| items.push(Item::new(kind, name, body));
         if self.lists_pods {
-            add(CLUSTER, PODS, by_eds(PODS).encode_to_vec());
+            let mut cluster = by_eds(PODS);
+            cluster.http2_protocol_options = self.speak_http2.then(core::Http2ProtocolOptions::default);
+            add(CLUSTER, PODS, cluster.encode_to_vec());
             add(ENDPOINTS, PODS, assignment(PODS, &self.pods).encode_to_vec());
         }
         if !self.peers.is_empty() {
