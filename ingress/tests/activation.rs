@@ -26,6 +26,7 @@ use tidegate_testkit::peers;
 use tidegate_testkit::upstream::{Upstream, nobody};
 use tidegate_testkit::wait::{eventually, soon};
 use tidegate_testkit::websocket::WebSocket;
+use tokio::task::JoinSet;
 
 #[tokio::test]
 async fn from_zero_a_request_waits_for_its_pod_and_says_what_for() {
@@ -147,15 +148,14 @@ async fn a_websocket_waits_for_its_pod_and_holds_it_until_it_is_closed() {
     let version = rig.push();
     rig.control_plane.accepted(CLUSTER, &version).await;
     let (address, host) = (rig.gateway.external(), rig.host());
-    let socket = tokio::spawn(async move { WebSocket::connect(address, &host, "/").await });
+    let mut upgrades = JoinSet::new();
+    upgrades.spawn(async move { WebSocket::connect(address, &host, "/").await });
     rig.parked(1).await;
     let pod = Upstream::websocket().await;
     rig.pods = vec![(pod.address(), true)];
     rig.push();
-    let mut socket = soon("the upgrade", socket)
-        .await
-        .expect("no panic")
-        .expect("a tunnel");
+    let socket = soon("the upgrade", upgrades.join_next()).await;
+    let mut socket = socket.expect("one").expect("no panic").expect("a tunnel");
     let mut answers = rig.get(1);
     rig.parked(1).await;
     socket.say("still here").await;

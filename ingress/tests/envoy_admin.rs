@@ -152,6 +152,7 @@ fn ours(upstream: SocketAddr, nobody: SocketAddr) -> (Drain, SocketAddr, SocketA
         lifecycle,
         stats: Registry::new(proxy.clone(), Recorder::default()),
         proxy,
+        revisions: None,
         view: Arc::default(),
         bootstrap: Bootstrap {
             message: bytes::Bytes::new(),
