@@ -33,6 +33,8 @@ use tracing::Instrument;
 use crate::clock;
 use crate::drain::Guard;
 
+mod quota;
+
 /// Starts a task that has a name, an owner (whoever keeps the handle or the guard's drain) and a drain guard.
 ///
 /// The guard is dropped when the task ends, however it ends.
@@ -78,10 +80,11 @@ pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Res
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// How many workers carry traffic by default: one for each core that the process may use.
+/// How many workers carry traffic by default: one for each core that the process may use. A quota (cgroups of either version) counts
+/// rounded up.
 #[must_use]
 pub fn default_workers() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    quota::cores()
 }
 
 /// The threads that carry traffic: each a single-threaded runtime of its own.
