@@ -6,6 +6,7 @@ pub mod autoscaling;
 mod decode;
 mod defaults;
 pub mod go_duration;
+pub mod go_words;
 pub mod headers;
 pub mod limits;
 mod load;

@@ -398,6 +398,19 @@ impl Error {
         self.retry_after
     }
 
+    /// What the system said, where its refusal is at the bottom of this.
+    #[must_use]
+    pub fn system(&self) -> Option<&std::io::Error> {
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            if let Some(system) = error.downcast_ref() {
+                return Some(system);
+            }
+            source = error.source();
+        }
+        None
+    }
+
     /// Finds the `Error` in whatever a stack of layers returned; a foreign error becomes [`Kind::LayerFailed`].
     #[must_use]
     pub fn from_boxed(error: BoxError) -> Self {

@@ -1,11 +1,12 @@
 //! What does a client read when something goes wrong? Knative's words, byte for byte.
 
-use std::{error::Error as _, fmt::Write, io};
+use std::fmt::Write;
 
 use http::{
     HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
 };
+use tidegate_knative::go_words;
 use tidegate_proxy::{
     Body, Error,
     cluster::address::Address,
@@ -45,35 +46,13 @@ pub(super) fn unexpected_probe(value: &[u8]) -> Response<Body> {
 
 /// A failure at a pod, in Go's words where it has some.
 pub(super) fn about(failure: Error, pod: &Address) -> Error {
-    let text = match (failure.kind(), cause(&failure)) {
-        (Kind::ConnectFailed, Some(cause)) => format!("dial tcp {pod}: connect: {}", errno(cause)),
-        (Kind::ConnectTimeout, _) => format!("dial tcp {pod}: i/o timeout"),
-        (Kind::UpstreamReset, Some(cause)) if cause.kind() == io::ErrorKind::ConnectionReset => {
-            format!("read tcp {pod}: read: connection reset by peer")
-        }
-        (Kind::UpstreamReset, _) => "EOF".to_owned(),
+    let text = match (failure.kind(), failure.system()) {
+        (Kind::ConnectFailed, Some(cause)) => go_words::not_connected(pod, cause),
+        (Kind::ConnectTimeout, _) => go_words::no_answer(pod),
+        (Kind::UpstreamReset, cause) => go_words::no_response(pod, cause),
         _ => return failure,
     };
     failure.with_detail(text)
-}
-
-/// What the system said.
-fn cause(failure: &Error) -> Option<&io::Error> {
-    let mut source = failure.source();
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref() {
-            return Some(io);
-        }
-        source = error.source();
-    }
-    None
-}
-
-/// The system's text as Go writes it: in lower case, without the number.
-fn errno(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split_once(" (os error").map_or(&*text, |(text, _)| text);
-    text.to_lowercase()
 }
 
 /// What becomes of a failed request. Failures that are the client's own are the proxy's to tell.

@@ -1,12 +1,12 @@
 //! What do a sidecar's own answers look like to whoever knows Knative's?
 
-use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
+use tidegate_knative::go_words;
 use tidegate_proxy::Body;
 use tidegate_proxy::error::{Blame, Error, Kind};
 
@@ -71,41 +71,18 @@ pub(super) fn status_of(failure: &Error) -> StatusCode {
 
 /// Why the application did not answer, in Go's words where it has some.
 fn reason(failure: &Error, app: SocketAddr) -> String {
-    match (failure.kind(), cause(failure)) {
+    match (failure.kind(), failure.system()) {
         (Kind::ConnectFailed, Some(cause)) if cause.kind() == io::ErrorKind::TimedOut => {
             // What the tries have to say ends with how long they took.
             let text = cause.to_string();
             let after = text.rsplit_once("after ").map_or("", |(_, after)| after);
             format!("timed out dialing {app} after {after}")
         }
-        (Kind::ConnectFailed, Some(cause)) => format!("dial tcp {app}: connect: {}", errno(cause)),
-        (Kind::ConnectTimeout, _) => format!("dial tcp {app}: i/o timeout"),
-        (Kind::UpstreamReset, Some(cause)) if cause.kind() == io::ErrorKind::ConnectionReset => {
-            format!("read tcp {app}: read: connection reset by peer")
-        }
-        (Kind::UpstreamReset, _) => "EOF".to_owned(),
+        (Kind::ConnectFailed, Some(cause)) => go_words::not_connected(app, cause),
+        (Kind::ConnectTimeout, _) => go_words::no_answer(app),
+        (Kind::UpstreamReset, cause) => go_words::no_response(app, cause),
         _ => failure.detail().to_owned(),
     }
-}
-
-fn cause(failure: &Error) -> Option<&io::Error> {
-    let mut source = failure.source();
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref() {
-            return Some(io);
-        }
-        source = error.source();
-    }
-    None
-}
-
-/// The system's text as Go writes it: in lower case, without the number.
-fn errno(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text
-        .split_once(" (os error")
-        .map_or(text.as_str(), |(text, _)| text);
-    text.to_lowercase()
 }
 
 #[cfg(test)]
