@@ -35,6 +35,8 @@ mod json;
 mod operators;
 mod time;
 
+pub(crate) use time::rfc3339;
+
 pub use file::{FileSink, Target};
 pub use filter::{Filter, ValueMatch};
 pub use format::{Format, FormatError};

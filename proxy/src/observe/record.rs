@@ -17,7 +17,7 @@ use crate::error::{Error, Kind};
 use crate::observe::ledger::Ending;
 use crate::observe::request_id::{self, RequestIdResponse, X_REQUEST_ID};
 use crate::observe::trace::context::TRACEPARENT;
-use crate::observe::trace::{Context, Part};
+use crate::observe::trace::{Context, Inner, Part};
 use crate::route::{Chosen, Found};
 
 /// What one request is remembered by, from its head to the end of its response.
@@ -60,6 +60,12 @@ pub(crate) struct Progress {
     pub(crate) response_head_bytes: u64,
     pub(crate) trailers: HeaderMap,
     pub(crate) trace: Option<Part>,
+    /// What layers tell of their part in it.
+    pub(crate) inner: Vec<Inner>,
+    /// What they say of the whole.
+    pub(crate) attributes: Vec<(&'static str, Box<str>)>,
+    /// The span of a layer that tries are within.
+    pub(crate) tries_within: Option<NonZeroU64>,
     /// Envoy's flags, where more than one says what went wrong.
     pub(crate) flags: Option<&'static str>,
     /// The id that the response has to carry.
@@ -73,6 +79,8 @@ pub(crate) struct Try {
     pub(crate) local: Option<SocketAddr>,
     /// The span of this try, where the request is sampled.
     pub(crate) span_id: Option<NonZeroU64>,
+    /// The span that it is within, where that is not the request's.
+    pub(crate) within: Option<NonZeroU64>,
     pub(crate) start: Duration,
     pub(crate) end: Option<Duration>,
     pub(crate) outcome: Option<Result<StatusCode, Kind>>,
@@ -259,11 +267,16 @@ impl Record {
         self.peer.http()
     }
 
-    fn elapsed(&self) -> Duration {
+    /// Which part of a trace it is.
+    pub(crate) fn context(&self) -> Option<Context> {
+        self.progress().trace.map(|part| part.context)
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+    pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -377,11 +390,13 @@ impl OpenTry {
         let mut progress = record.progress();
         progress.cluster = Some(Arc::clone(cluster));
         progress.tries_count += 1;
+        let within = progress.tries_within;
         if progress.tries.len() == TRIES_REMEMBERED {
             progress.tries.pop();
         }
         progress.tries.push(Try {
             span_id,
+            within,
             upstream: upstream.clone(),
             local: None,
             start,
@@ -413,6 +428,11 @@ impl Drop for OpenTry {
             last.end.get_or_insert(end);
         }
     }
+}
+
+/// The record of the request with these extensions.
+pub(crate) fn tracked(extensions: &http::Extensions) -> Option<&Arc<Record>> {
+    extensions.get::<Tracked>().map(|Tracked(record)| record)
 }
 
 /// Gives the head of another try what the request had.

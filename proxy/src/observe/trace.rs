@@ -31,12 +31,16 @@ use crate::observe::request_id::random;
 
 pub(crate) mod context;
 mod export;
+mod inner;
 pub(crate) mod otlp;
 mod send;
 mod span;
+mod stdout;
 
 pub(crate) use context::Context;
 pub use export::Exporter;
+pub(crate) use inner::Inner;
+pub use inner::{InnerSpan, Telling};
 pub use send::{Collector, CollectorError};
 
 /// What is traced, and as what.
@@ -52,8 +56,22 @@ pub struct TracingSettings {
     pub tags: Vec<Tag>,
     /// What tells of the service beside its name. Default: nothing.
     pub resource: Vec<(String, String)>,
+    /// What the span of a try at an upstream is called. Default: by its method.
+    pub upstream_name: UpstreamName,
     /// Requests with one of these leave no span, and their context passes through as it came. Default: there are none.
     pub untraced: Vec<FieldBegins>,
+}
+
+/// What the span of a try at an upstream is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UpstreamName {
+    /// `GET`
+    #[default]
+    Method,
+    /// `HTTP GET`
+    HttpMethod,
+    /// `GET /path`
+    MethodAndPath,
 }
 
 /// A field whose first value begins like this, and is not empty.
@@ -110,6 +128,7 @@ impl TracingSettings {
             client: ClientContext::default(),
             tags: Vec::new(),
             resource: Vec::new(),
+            upstream_name: UpstreamName::default(),
             untraced: Vec::new(),
         }
     }
@@ -222,7 +241,7 @@ impl Tracing {
         if !part.context.sampled {
             return;
         }
-        for span in span::of(part, entry, &self.shared.settings.tags) {
+        for span in span::of(part, entry, &self.shared.settings) {
             if self.shared.queue.try_send(span).is_err() {
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
                 counter!(SPANS_DROPPED).increment(1);

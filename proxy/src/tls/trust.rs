@@ -14,6 +14,7 @@
 //! # Ok::<(), tidegate_proxy::tls::TlsError>(())
 //! ```
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -102,6 +103,15 @@ impl Pattern {
     }
 }
 
+/// Where distributions keep the certificates of authorities (as Go looks for them).
+const SYSTEM_ANCHORS: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_str() == other.0.as_str()
@@ -124,6 +134,27 @@ impl Trust {
                 detail: error.to_string(),
             })?;
         }
+        if roots.is_empty() {
+            return Err(TlsError::NoTrustAnchor);
+        }
+        Ok(Self {
+            roots: Some(Arc::new(roots)),
+            ..Self::dangerously_in_anyone()
+        })
+    }
+
+    /// Believes what the system's authorities have signed: those in the file that `SSL_CERT_FILE` names, else where Linux
+    /// distributions keep them. What cannot be read among them is left out.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn of_system() -> Result<Self, TlsError> {
+        let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+        let usual = SYSTEM_ANCHORS.iter().map(PathBuf::from);
+        let mut places = named.into_iter().chain(usual);
+        let text = places.find_map(|place| std::fs::read(place).ok());
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates("trust anchors", &text.unwrap_or_default())?);
         if roots.is_empty() {
             return Err(TlsError::NoTrustAnchor);
         }

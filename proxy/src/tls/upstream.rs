@@ -23,6 +23,9 @@ use rustls::ClientConfig;
 use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::pki_types;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::TlsError;
 use super::identity::Identity;
@@ -187,6 +190,19 @@ impl ClientTls {
     #[must_use]
     pub fn settings(&self) -> &ClientTlsSettings {
         &self.0.settings
+    }
+
+    /// Speaks TLS over `stream` with the server of this name or address, which has to have it where names are checked.
+    ///
+    /// # Errors
+    /// When the name is none, or the handshake fails. Who calls bounds the time.
+    pub async fn handshake<S>(&self, name: &str, protocol: Protocol, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = parse_name(name.trim_matches(['[', ']'])).map_err(io::Error::other)?;
+        let connector = TlsConnector::from(self.config(Some(protocol)));
+        connector.connect(name, stream).await
     }
 
     /// How to speak to an endpoint of this protocol; none is what is no HTTP.

@@ -88,6 +88,15 @@ impl TimeFormat {
     }
 }
 
+/// A time as RFC 3339 has it, to the nanosecond.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let mut out = Vec::new();
+    if let Ok(format) = TimeFormat::parse("%Y-%m-%dT%H:%M:%S.%fZ") {
+        format.write(time, &mut out);
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// The directive at the start of `text`, and how long it is.
 fn directive(text: &str) -> Option<(Part, usize)> {
     match text.as_bytes() {

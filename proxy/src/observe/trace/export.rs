@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::otlp::{ExportRequest, Resource, ResourceSpans, Scope, ScopeSpans, Span, attribute};
 use super::send::{Collector, Outcome};
+use super::stdout;
 use crate::config::limits;
 use crate::drain::Watch;
 use crate::observe::metrics::{SPANS_DROPPED, SPANS_EXPORTED};
@@ -86,6 +87,12 @@ impl Exporter {
 
     /// Sends the batch, or drops it. Cancel-safe: then it is still there.
     async fn empty(&mut self, collector: &Collector, deadline: Option<Instant>) {
+        if collector.is_stdout() {
+            stdout::write(&self.resource, &self.batch);
+            counter!(SPANS_EXPORTED).increment(self.batch.len() as u64);
+            self.batch.clear();
+            return;
+        }
         let message = self.message(self.batch.clone()).encode_to_vec();
         let sent = match deadline {
             Some(deadline) => timeout_at(deadline, send(collector, &message))

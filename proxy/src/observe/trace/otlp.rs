@@ -60,6 +60,8 @@ pub(super) struct Span {
     pub(super) status: Option<Status>,
 }
 
+/// `SPAN_KIND_INTERNAL`
+pub(super) const INTERNAL: i32 = 1;
 /// `SPAN_KIND_SERVER`
 pub(super) const SERVER: i32 = 2;
 /// `SPAN_KIND_CLIENT`

@@ -11,17 +11,22 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use crate::body::Body;
+use crate::cluster;
 use crate::config::limits;
 use crate::error::BoxError;
+use crate::tls::TlsError;
+use crate::tls::trust::Trust;
+use crate::tls::upstream::{ClientTls, ClientTlsSettings};
 use crate::upstream::Direct;
 use crate::worker::Proxy;
 
-/// Where spans go. To an address, a connection is made for each batch, and TLS is not spoken: a collector is a neighbour. A
-/// cluster's connections are as the cluster says.
+/// Where spans go. To an address, a connection is made for each batch, over TLS where its URL says `https`: then who answers has
+/// to be trusted as the system trusts ([`Trust::of_system`]). A cluster's connections are as the cluster says.
 #[derive(Clone, Debug)]
 pub struct Collector {
     protocol: Protocol,
@@ -34,7 +39,8 @@ pub struct Collector {
 
 #[derive(Clone, Debug)]
 enum Place {
-    Address(Box<str>, u16),
+    Address(Box<str>, u16, Option<ClientTls>),
+    Stdout,
     /// In whichever version is in force.
     Cluster(Proxy, Arc<str>),
 }
@@ -54,12 +60,28 @@ enum Signal {
 
 /// An address that spans cannot be sent to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{url}' is no address of a collector: it has to look like http://HOST:PORT{path}")]
-pub struct CollectorError {
-    /// What was given.
-    pub url: String,
-    path: &'static str,
+pub enum CollectorError {
+    /// It is no URL of one.
+    #[error("'{url}' is no address of a collector: it has to look like http://HOST:PORT{path}")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What such a URL ends with.
+        path: &'static str,
+    },
+    /// It is to be spoken to over TLS, and nobody is trusted here.
+    #[error("'{url}' cannot be trusted: {error}")]
+    Tls {
+        /// What was given.
+        url: String,
+        /// Why.
+        error: TlsError,
+    },
 }
+
+/// A connection to a collector.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
 
 /// What became of a batch.
 pub(crate) enum Outcome {
@@ -103,7 +125,7 @@ impl Collector {
     /// OTLP over HTTP with protobuf, by a POST to this URL, such as `http://127.0.0.1:4318/v1/traces`.
     ///
     /// # Errors
-    /// When it is no `http` URL with a host.
+    /// When it is no `http` or `https` URL with a host; when it is to be over TLS, and the system trusts nobody.
     pub fn http(url: &str) -> Result<Self, CollectorError> {
         Self::parse(url, Protocol::Http, "/v1/traces")
     }
@@ -111,9 +133,25 @@ impl Collector {
     /// OTLP over gRPC at this URL, such as `http://127.0.0.1:4317`; a path in it does not count.
     ///
     /// # Errors
-    /// When it is no `http` URL with a host.
+    /// When it is no `http` or `https` URL with a host; when it is to be over TLS, and the system trusts nobody.
     pub fn grpc(url: &str) -> Result<Self, CollectorError> {
         Self::parse(url, Protocol::Grpc, "")
+    }
+
+    /// No collector: spans are written on standard output, one line of JSON for each.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self {
+            protocol: Protocol::Http,
+            signal: Signal::Spans,
+            uri: Uri::from_static("stdout"),
+            place: Place::Stdout,
+            timeout: limits::SPAN_SEND_TIMEOUT,
+        }
+    }
+
+    pub(super) fn is_stdout(&self) -> bool {
+        matches!(self.place, Place::Stdout)
     }
 
     /// OTLP over HTTP with protobuf, through a cluster of `proxy`; the URI says its `Host` and path.
@@ -147,25 +185,33 @@ impl Collector {
     }
 
     fn parse(url: &str, protocol: Protocol, path: &'static str) -> Result<Self, CollectorError> {
-        let wrong = || CollectorError {
+        let wrong = || CollectorError::Url {
             url: url.to_owned(),
             path,
         };
         let uri: Uri = url.parse().map_err(|_| wrong())?;
-        let host = uri
-            .host()
-            .filter(|_| uri.scheme_str() == Some("http"))
-            .ok_or_else(wrong)?;
+        let is_encrypted = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(wrong()),
+        };
+        let host = uri.host().ok_or_else(wrong)?;
         let host = host.trim_start_matches('[').trim_end_matches(']').into();
         let port = uri.port_u16().unwrap_or(match protocol {
             Protocol::Http => 4318,
             Protocol::Grpc => 4317,
         });
+        let tls = || Trust::of_system().and_then(|trust| ClientTls::new(ClientTlsSettings::trusting(trust)));
+        let tls = is_encrypted.then(tls).transpose();
+        let tls = tls.map_err(|error| CollectorError::Tls {
+            url: url.to_owned(),
+            error,
+        })?;
         Ok(Self {
             protocol,
             signal: Signal::Spans,
             uri,
-            place: Place::Address(host, port),
+            place: Place::Address(host, port, tls),
             timeout: limits::SPAN_SEND_TIMEOUT,
         })
     }
@@ -173,14 +219,23 @@ impl Collector {
     /// Sends one encoded batch. The caller bounds the time.
     pub(crate) async fn send(&self, message: &[u8]) -> Outcome {
         let sent = async {
-            let (host, port) = match &self.place {
-                Place::Address(host, port) => (host, *port),
+            let (host, port, tls) = match &self.place {
+                Place::Address(host, port, tls) => (host, *port, tls),
                 Place::Cluster(proxy, name) => return self.direct(proxy, name, message).await,
+                Place::Stdout => return Ok(Outcome::Refused("standard output takes lines".to_owned())),
             };
             let stream = TcpStream::connect((&**host, port)).await?;
-            match self.protocol {
-                Protocol::Http => self.post(stream, message).await,
-                Protocol::Grpc => self.call(stream, message).await,
+            match (self.protocol, tls) {
+                (Protocol::Http, None) => self.post(stream, message).await,
+                (Protocol::Grpc, None) => self.call(stream, message).await,
+                (Protocol::Http, Some(tls)) => {
+                    let stream = tls.handshake(host, cluster::Protocol::Http1, stream).await?;
+                    self.post(stream, message).await
+                }
+                (Protocol::Grpc, Some(tls)) => {
+                    let stream = tls.handshake(host, cluster::Protocol::Http2, stream).await?;
+                    self.call(stream, message).await
+                }
             }
         };
         sent.await.unwrap_or_else(|error: BoxError| {
@@ -189,7 +244,7 @@ impl Collector {
         })
     }
 
-    async fn post(&self, stream: TcpStream, message: &[u8]) -> Result<Outcome, BoxError> {
+    async fn post(&self, stream: impl Stream, message: &[u8]) -> Result<Outcome, BoxError> {
         let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
         let target = self.target();
         let request = Request::builder()
@@ -258,7 +313,7 @@ impl Collector {
     }
 
     /// One unary call: a message of five bytes and the batch, then trailers.
-    async fn call(&self, stream: TcpStream, message: &[u8]) -> Result<Outcome, BoxError> {
+    async fn call(&self, stream: impl Stream, message: &[u8]) -> Result<Outcome, BoxError> {
         let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
         let request = Request::builder()
             .method(Method::POST)

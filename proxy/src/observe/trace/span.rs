@@ -5,22 +5,52 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::header::USER_AGENT;
 use http::{Method, StatusCode, Version};
 
-use super::otlp::{CLIENT, ERROR, KeyValue, SERVER, Span, Status, attribute};
-use super::{Context, Part, Tag, TagValue};
+use super::otlp::{CLIENT, ERROR, INTERNAL, KeyValue, SERVER, Span, Status, attribute};
+use super::{Context, Inner, Part, Tag, TagValue, TracingSettings, UpstreamName};
 use crate::cluster::Address;
 use crate::connection::Scheme;
 use crate::error::Kind;
 use crate::observe::ledger::Ending;
 use crate::observe::record::{Entry, Try};
 
-/// The span of the request, and one for each try.
-pub(super) fn of(part: Part, entry: &Entry<'_>, tags: &[Tag]) -> impl Iterator<Item = Span> {
+/// The span of the request, those of its layers, and one for each try.
+pub(super) fn of(part: Part, entry: &Entry<'_>, settings: &TracingSettings) -> impl Iterator<Item = Span> {
     let mut request = request(part, entry);
     request
         .attributes
-        .extend(tags.iter().filter_map(|one| tag(one, entry)));
+        .extend(settings.tags.iter().filter_map(|one| tag(one, entry)));
+    let of_layers = entry.progress.attributes.iter();
+    request
+        .attributes
+        .extend(of_layers.map(|(key, value)| attribute(key, &**value)));
+    let name = settings.upstream_name;
     let tries = entry.progress.tries.iter().enumerate();
-    std::iter::once(request).chain(tries.map(move |(count, one)| upstream(part, entry, count as u64, one)))
+    let tries = tries.map(move |(count, one)| upstream(part, entry, (count as u64, name), one));
+    let layers = entry
+        .progress
+        .inner
+        .iter()
+        .map(move |one| inner(part, entry, one));
+    std::iter::once(request).chain(layers).chain(tries)
+}
+
+fn inner(part: Part, entry: &Entry<'_>, one: &Inner) -> Span {
+    let context = Context {
+        span_id: one.id,
+        ..part.context
+    };
+    let end = one.end.unwrap_or(entry.duration);
+    let mut span = Span {
+        parent_span_id: one.parent.get().to_be_bytes().to_vec(),
+        ..span(context, INTERNAL, one.name.to_owned(), (entry, one.start, end))
+    };
+    if one.has_failed {
+        span.status = Some(Status {
+            message: String::new(),
+            code: ERROR,
+        });
+    }
+    span
 }
 
 fn tag(tag: &Tag, entry: &Entry<'_>) -> Option<KeyValue> {
@@ -89,7 +119,7 @@ fn request(part: Part, entry: &Entry<'_>) -> Span {
     .ended(attributes, failure)
 }
 
-fn upstream(part: Part, entry: &Entry<'_>, count: u64, one: &Try) -> Span {
+fn upstream(part: Part, entry: &Entry<'_>, (count, name): (u64, UpstreamName), one: &Try) -> Span {
     let mut attributes = vec![attribute("http.request.method", method(entry))];
     match &one.upstream {
         Address::Tcp(address) => {
@@ -115,11 +145,29 @@ fn upstream(part: Part, entry: &Entry<'_>, count: u64, one: &Try) -> Span {
         ..part.context
     };
     let end = one.end.unwrap_or(entry.duration);
+    let within = one.within.unwrap_or(part.context.span_id);
     Span {
-        parent_span_id: part.context.span_id.get().to_be_bytes().to_vec(),
-        ..span(context, CLIENT, method(entry).to_owned(), (entry, one.start, end))
+        parent_span_id: within.get().to_be_bytes().to_vec(),
+        ..span(
+            context,
+            CLIENT,
+            upstream_name(entry, name),
+            (entry, one.start, end),
+        )
     }
     .ended(attributes, failure)
+}
+
+fn upstream_name(entry: &Entry<'_>, name: UpstreamName) -> String {
+    let method = method(entry);
+    match name {
+        UpstreamName::Method => method.to_owned(),
+        UpstreamName::HttpMethod => format!("HTTP {method}"),
+        UpstreamName::MethodAndPath => {
+            let path = entry.record.line.as_ref().map_or("", |(_, uri)| uri.path());
+            format!("{method} {path}")
+        }
+    }
 }
 
 impl Span {
