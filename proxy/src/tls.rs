@@ -32,6 +32,7 @@ pub mod identity;
 pub mod pin;
 pub mod server;
 pub mod suites;
+pub mod terms;
 pub mod trust;
 pub mod upstream;
 

@@ -69,6 +69,20 @@ impl Offer {
 }
 
 impl Suite {
+    /// The suite of this name in the registry of TLS.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" => Self::EcdheEcdsaAes128Gcm,
+            "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" => Self::EcdheEcdsaAes256Gcm,
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256" => Self::EcdheEcdsaChaCha20Poly1305,
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" => Self::EcdheRsaAes128Gcm,
+            "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384" => Self::EcdheRsaAes256Gcm,
+            "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" => Self::EcdheRsaChaCha20Poly1305,
+            _ => return None,
+        })
+    }
+
     fn rustls(self) -> SupportedCipherSuite {
         match self {
             Self::EcdheEcdsaAes128Gcm => cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -82,6 +96,18 @@ impl Suite {
 }
 
 impl Group {
+    /// The group that is called so; curves go by Go's names too.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "X25519" => Self::X25519,
+            "CurveP256" | "P-256" => Self::P256,
+            "CurveP384" | "P-384" => Self::P384,
+            "X25519MLKEM768" => Self::X25519MlKem768,
+            _ => return None,
+        })
+    }
+
     fn rustls(self) -> &'static dyn SupportedKxGroup {
         match self {
             Self::X25519 => kx_group::X25519,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tidegate_knative::observability::Observability;
 use tidegate_knative::request_log::Described;
 use tidegate_proxy::layers::timeout::Timeouts;
+use tidegate_proxy::tls::terms::{Terms, TermsError};
 
 use super::log::Level;
-use super::tls::Terms;
+use super::tls;
 use crate::limits::QUIET_PERIOD;
 use crate::readiness::{Declared, InvalidProbes, Reading};
 
@@ -39,7 +40,7 @@ pub struct Env {
     /// Where its certificate may be.
     pub certificates: PathBuf,
     /// How it speaks TLS, or why that is not known; it matters where there is a certificate.
-    pub tls: Result<Terms, EnvError>,
+    pub tls: Result<Terms, TermsError>,
     /// How long no request must have come before a drain ends.
     pub quiet: Duration,
     /// How many threads are asked for.
@@ -181,7 +182,7 @@ impl Env {
                 .get("TIDEGATE_CERTIFICATES")
                 .unwrap_or_else(|| CERTIFICATES.to_owned())
                 .into(),
-            tls: Terms::parse(|name| vars.get(name)),
+            tls: Terms::read(tls::PREFIX, |name| vars.get(name)),
             quiet: vars.int("TIDEGATE_QUIET_SECONDS")?.map_or(QUIET_PERIOD, |quiet| {
                 Duration::from_secs(seconds(Some(quiet)).into())
             }),
