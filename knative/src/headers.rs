@@ -53,6 +53,14 @@ pub const PROBE_USER_AGENTS: [&str; 4] = [
     QUEUE_PROXY_USER_AGENT,
 ];
 
+/// What marks a request as a probe, which is neither counted nor traced: a header that is there, with how its value begins
+/// (Knative networking `http/header`, `IsProbe`).
+pub const PROBES: [(&str, &str); 3] = [
+    ("user-agent", KUBE_PROBE_USER_AGENT_PREFIX),
+    (KUBELET_PROBE, ""),
+    (NETWORK_PROBE, ""),
+];
+
 /// Headers that a client outside may never send: an external listener removes them before routing.
 ///
 /// [`SERVING_TAG`] and [`NETWORK_HASH`] are not among them: routes match on these.

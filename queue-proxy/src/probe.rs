@@ -48,7 +48,7 @@ pub struct ReadinessProbe {
 /// What is done at each attempt.
 #[derive(Clone, Debug)]
 enum Check {
-    Http(Place, http::Get),
+    Http(Place, Box<http::Get>),
     Tcp(Place),
     Grpc(Place, grpc::Check),
     Exec(Vec<String>),
@@ -159,7 +159,7 @@ impl ReadinessProbe {
     #[must_use]
     pub fn detecting_http2(self) -> Self {
         let check = match self.check {
-            Check::Http(place, get) => Check::Http(place, get.detecting()),
+            Check::Http(place, get) => Check::Http(place, Box::new(get.detecting())),
             other => other,
         };
         Self { check, ..self }
@@ -303,7 +303,7 @@ impl Check {
                 http_headers,
             } => Ok(Self::Http(
                 place(host, port),
-                http::Get::new(path, *scheme, http_headers)?,
+                Box::new(http::Get::new(path, *scheme, http_headers)?),
             )),
             ProbeHandler::TcpSocket { port, host } => Ok(Self::Tcp(place(host, port))),
             ProbeHandler::Grpc { port, service } => {

@@ -34,6 +34,12 @@ impl Sidecar {
         self.timeouts
     }
 
+    /// Whether it takes so many requests at a time and no more.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.breaker.is_some()
+    }
+
     /// Requests that hold or wait for one of the replica's places; 0 where there is no limit.
     #[must_use]
     pub fn queue_depth(&self) -> usize {

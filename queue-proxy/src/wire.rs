@@ -15,6 +15,7 @@ use tidegate_proxy::error::{BoxError, Error};
 use tidegate_proxy::layers::timeout::Timers;
 use tidegate_proxy::limit::Permit;
 use tidegate_proxy::normalize::forwarded::append_address;
+use tidegate_proxy::observe::trace::{InnerSpan, Telling};
 use tidegate_proxy::upstream::Target;
 use tower::{Layer, Service};
 
@@ -22,6 +23,7 @@ use crate::drainer::Drainer;
 use crate::in_flight::{Awaited, InFlight};
 use crate::measures::{Counted, Invocation};
 use crate::readiness::Readiness;
+use crate::route_tag::{self, RouteTag};
 use crate::stats::{Arrived, Load, Loads, Origin};
 use crate::{Sidecar, forwarded, host};
 
@@ -117,6 +119,7 @@ where
 #[derive(Debug, Default)]
 struct Place {
     invocation: Option<Invocation>,
+    _proxied: Option<InnerSpan>,
     _arrived: Option<Arrived>,
     _permit: Option<Permit>,
 }
@@ -153,10 +156,16 @@ where
         let (received, client) = (*received, *client);
         let mut inside = wire.in_flight.enter(awaited(request.version()));
         let timers = Timers::wire(&wire.sidecar.timeouts(), received, TIMEOUT_TEXT);
+        let telling = Telling::of(request.extensions());
+        if let Some(telling) = &telling {
+            telling.attribute(route_tag::ATTRIBUTE, RouteTag::of(request.headers()).as_str());
+        }
         // Before this hop adds itself: `Forwarded` tells of those before it.
         forwarded::synthesize(request.headers_mut());
         let exchange = async {
-            let mut place = wire.place(self.load.as_ref(), request.headers_mut()).await?;
+            let mut place = wire
+                .place(self.load.as_ref(), request.headers_mut(), telling.as_ref())
+                .await?;
             if let Some(address) = client.address {
                 append_address(request.headers_mut(), address.ip());
             }
@@ -187,25 +196,48 @@ where
 
 impl Wire {
     /// Counts a request, gives it the name that its client asked for, and waits for its turn. A kubelet's probe does without.
-    async fn place(&self, load: Option<&Load>, headers: &mut HeaderMap) -> Result<Place, Error> {
+    async fn place(
+        &self,
+        load: Option<&Load>,
+        headers: &mut HeaderMap,
+        telling: Option<&Telling>,
+    ) -> Result<Place, Error> {
         let measures = self.seeing.measures.as_ref();
         let is_measured = measures.is_some() && !health::is_probe(headers);
         if health::is_kubelet_probe(headers) {
             host::strip_revision(headers);
             return Ok(Place::default());
         }
+        let proxied = telling.map(|telling| telling.begin("kn.queueproxy.proxy"));
         let origin = origin(headers);
         let arrived = load.map(|load| load.arrive(origin));
         host::restore(headers);
-        let permit = self.sidecar.admit().await?;
+        let permit = self.admit(proxied.as_ref()).await?;
         if let (Some(measures), Some(_)) = (measures, &permit) {
             measures.note_depth(self.sidecar.queue_depth());
         }
         Ok(Place {
             invocation: measures.filter(|_| is_measured).map(|measures| measures.invoke()),
+            _proxied: proxied,
             _arrived: arrived,
             _permit: permit,
         })
+    }
+}
+
+impl Wire {
+    /// Waits for a place, where places are limited. The application works within the span of that wait, as in Knative.
+    async fn admit(&self, proxied: Option<&InnerSpan>) -> Result<Option<Permit>, Error> {
+        let Some(proxied) = proxied else {
+            return self.sidecar.admit().await;
+        };
+        if !self.sidecar.is_limited() {
+            proxied.holds_tries();
+            return self.sidecar.admit().await;
+        }
+        let waiting = proxied.begin("kn.queueproxy.wait");
+        waiting.holds_tries();
+        self.sidecar.admit().await
     }
 }
 

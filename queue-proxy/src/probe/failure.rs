@@ -60,9 +60,6 @@ pub enum Failure {
 /// Why a probe could never succeed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum InvalidProbe {
-    /// The scheme is HTTPS.
-    #[error("httpGet.scheme HTTPS is not supported here: probe over HTTP, or use tcpSocket")]
-    Https,
     /// The path cannot stand in a request.
     #[error("httpGet.path {0:?} is not a path: write it percent-encoded")]
     Path(String),

@@ -1,26 +1,26 @@
 //! Does a GET succeed, over HTTP/1.1 or, where that is to be found out, over HTTP/2 first?
 
-use std::pin::pin;
+mod place;
 
-use ::http::header::{CONNECTION, HOST, USER_AGENT};
-use ::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use ::http::header::{HOST, USER_AGENT};
+use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use tidegate_knative::headers::KUBE_PROBE_USER_AGENT;
 use tidegate_knative::object::{HttpHeader, Scheme};
+use tidegate_proxy::tls::TlsError;
+use tidegate_proxy::tls::trust::Trust;
+use tidegate_proxy::tls::upstream::{ClientTls, ClientTlsSettings};
 
-use super::{Authority, Failure, InvalidProbe, tcp};
-use crate::limits::PROBE_HEAD_BYTES_MAX;
+use super::{Authority, Failure, InvalidProbe};
+use crate::limits::PROBE_REDIRECTS_MAX;
+use place::{Place, Version};
 
-const PROTOCOL: &str = "HTTP/1.1";
-const HTTP2: &str = "HTTP/2";
-
-/// The request of a probe. Each attempt has a connection of its own; redirects are answers, not followed.
+/// The request of a probe. Each attempt has a connection of its own, and follows where it is sent, as Go's client does.
 #[derive(Clone, Debug)]
 pub(super) struct Get {
     uri: Uri,
+    is_encrypted: bool,
+    /// Whom to believe over TLS, at first or where a redirect leads.
+    trust: Result<ClientTls, TlsError>,
     headers: HeaderMap,
     /// Whether HTTP/2 is tried first.
     detects: bool,
@@ -28,9 +28,6 @@ pub(super) struct Get {
 
 impl Get {
     pub(super) fn new(path: &str, scheme: Scheme, headers: &[HttpHeader]) -> Result<Self, InvalidProbe> {
-        if scheme == Scheme::Https {
-            return Err(InvalidProbe::Https);
-        }
         let path = if path.starts_with('/') {
             path.to_owned()
         } else {
@@ -48,8 +45,16 @@ impl Get {
                 all.append(name, value);
             }
         }
+        let is_encrypted = scheme == Scheme::Https;
         Ok(Self {
             uri,
+            is_encrypted,
+            // Nobody is looked for who may never be asked.
+            trust: if is_encrypted {
+                system()
+            } else {
+                Err(TlsError::NoTrustAnchor)
+            },
             headers: all,
             detects: false,
         })
@@ -68,56 +73,47 @@ impl Get {
     pub(super) async fn send(&self, authority: &Authority) -> Result<(), Failure> {
         if self.detects {
             let bare = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static(KUBE_PROBE_USER_AGENT))]);
-            if self.send_http2(authority, &bare).await.is_ok() {
-                return self.send_http2(authority, &self.headers).await;
+            if self.follow(authority, Version::Http2, &bare).await.is_ok() {
+                return self.follow(authority, Version::Http2, &self.headers).await;
             }
         }
-        self.send_http1(authority).await
+        self.follow(authority, Version::Http1, &self.headers).await
     }
 
-    async fn send_http2(&self, authority: &Authority, headers: &HeaderMap) -> Result<(), Failure> {
-        let broken = |error: h2::Error| Failure::protocol(HTTP2, error);
-        let uri = Uri::builder().scheme("http").authority(authority.to_string());
-        let uri = uri.path_and_query(self.uri.to_string()).build();
-        let mut request = Request::new(());
-        *request.uri_mut() = uri.map_err(|error| Failure::protocol(HTTP2, error))?;
-        request.headers_mut().extend(headers.clone());
-        let stream = tcp::connect(authority).await?;
-        let (sender, connection) = h2::client::handshake(stream).await.map_err(broken)?;
-        let answer = async {
-            let mut sender = sender.ready().await.map_err(broken)?;
-            let (response, _body) = sender.send_request(request, true).map_err(broken)?;
-            self.judge(response.await.map_err(broken)?.status())
+    async fn follow(
+        &self,
+        authority: &Authority,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Result<(), Failure> {
+        let mut place = Place {
+            is_encrypted: self.is_encrypted,
+            authority: authority.clone(),
+            uri: self.uri.clone(),
         };
-        let mut answer = pin!(answer);
-        tokio::select! {
-            biased;
-            answer = &mut answer => answer,
-            // The answer may have come with the end of the connection; if not, it is an error by now.
-            _ended = connection => answer.await,
+        for _ in 0..=PROBE_REDIRECTS_MAX {
+            let answer = place.ask(version, headers, &self.tls(&place)).await?;
+            match place.next(&answer)? {
+                Some(next) => place = next,
+                None => return self.judge(answer.status()),
+            }
         }
+        Err(Failure::Protocol {
+            protocol: version.name(),
+            message: format!("stopped after {PROBE_REDIRECTS_MAX} redirects"),
+        })
     }
 
-    async fn send_http1(&self, authority: &Authority) -> Result<(), Failure> {
-        let stream = TokioIo::new(tcp::connect(authority).await?);
-        let request = self.request(authority)?;
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(PROBE_HEAD_BYTES_MAX)
-            .handshake(stream)
-            .await
-            .map_err(|error| Failure::protocol(PROTOCOL, error))?;
-        let mut response = pin!(sender.send_request(request));
-        let response = tokio::select! {
-            biased;
-            response = &mut response => response,
-            // The answer may have come with the end of the connection; if not, it is an error by now.
-            _ended = connection => response.await,
+    /// How to speak TLS there, where that is wanted.
+    fn tls(&self, place: &Place) -> Option<Result<ClientTls, TlsError>> {
+        let trust = || {
+            if self.is_encrypted {
+                self.trust.clone()
+            } else {
+                system()
+            }
         };
-        self.judge(
-            response
-                .map_err(|error| Failure::protocol(PROTOCOL, error))?
-                .status(),
-        )
+        place.is_encrypted.then(trust)
     }
 
     fn judge(&self, status: StatusCode) -> Result<(), Failure> {
@@ -130,16 +126,9 @@ impl Get {
             })
         }
     }
+}
 
-    fn request(&self, authority: &Authority) -> Result<Request<Empty<Bytes>>, Failure> {
-        let host = HeaderValue::try_from(authority.to_string())
-            .map_err(|error| Failure::protocol(PROTOCOL, error))?;
-        let mut request = Request::new(Empty::new());
-        request.uri_mut().clone_from(&self.uri);
-        let headers = request.headers_mut();
-        headers.insert(HOST, host);
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        headers.extend(self.headers.clone());
-        Ok(request)
-    }
+/// Certificates are verified by whom the system believes, as Knative's sidecar does, and a kubelet does not.
+fn system() -> Result<ClientTls, TlsError> {
+    ClientTls::new(ClientTlsSettings::trusting(Trust::of_system()?))
 }

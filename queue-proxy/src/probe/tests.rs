@@ -134,6 +134,38 @@ async fn qp_32_a_get_carries_path_query_agent_and_headers() {
     assert_eq!(seen.header("host"), Some(host.as_str()));
 }
 
+/// An application that leads around: `/0` to `/1` and so on up to `/end`, which is well.
+async fn leading_around(end: usize) -> Upstream {
+    Upstream::start(move |request| {
+        let place: usize = request
+            .uri()
+            .path()
+            .trim_start_matches('/')
+            .parse()
+            .unwrap_or_default();
+        let mut response = answer(StatusCode::NO_CONTENT, "");
+        if place < end {
+            *response.status_mut() = StatusCode::FOUND;
+            let next = HeaderValue::try_from(format!("/{}", place + 1)).unwrap();
+            response.headers_mut().insert("location", next);
+        }
+        async { response }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn qp_32_redirects_are_followed_up_to_ten_times() {
+    for (redirects, is_ready) in [(1, true), (10, true), (11, false)] {
+        let upstream = leading_around(redirects).await;
+        let got = attempt(http("/0"), upstream.address()).await;
+        assert_eq!(got.is_ok(), is_ready, "{redirects}: {got:?}");
+        let seen = upstream.seen();
+        assert_eq!(seen.len(), redirects.min(10) + 1);
+        assert_eq!(seen.last().unwrap().header("user-agent"), Some("kube-probe//"));
+    }
+}
+
 #[tokio::test]
 async fn a_path_may_lack_its_slash_or_be_empty() {
     let upstream = Upstream::echo().await;
@@ -304,7 +336,6 @@ fn a_probe_that_cannot_succeed_is_refused() {
         }],
     };
     for (handler, expected) in [
-        (with(Scheme::Https, "a"), InvalidProbe::Https),
         (with(Scheme::Http, "a b"), InvalidProbe::Header("a b".to_owned())),
         (http("/a b"), InvalidProbe::Path("/a b".to_owned())),
         (

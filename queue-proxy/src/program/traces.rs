@@ -1,11 +1,12 @@
 //! Which spans does the sidecar leave, and where do they go?
 
 use http::HeaderName;
-use http::header::USER_AGENT;
-use tidegate_knative::headers::{KUBE_PROBE_USER_AGENT_PREFIX, KUBELET_PROBE, NETWORK_PROBE};
+use tidegate_knative::headers::PROBES;
 use tidegate_knative::observability::{Observability, Protocol};
 use tidegate_proxy::drain::Watch;
-use tidegate_proxy::observe::trace::{Collector, CollectorError, FieldBegins, Tracing, TracingSettings};
+use tidegate_proxy::observe::trace::{
+    Collector, CollectorError, FieldBegins, Tracing, TracingSettings, UpstreamName,
+};
 use tidegate_proxy::process;
 use tokio::task::JoinHandle;
 
@@ -35,7 +36,8 @@ pub(super) fn start(
         Protocol::None => return None,
         Protocol::Grpc => Collector::grpc(endpoint).map_err(|error: CollectorError| error.to_string()),
         Protocol::Http => Collector::http(endpoint).map_err(|error| error.to_string()),
-        Protocol::Stdout | Protocol::Prometheus => Err("there is no such protocol here".to_owned()),
+        Protocol::Stdout => Ok(Collector::stdout()),
+        Protocol::Prometheus => Err("Prometheus collects no spans".to_owned()),
     };
     let collector = collector
         .inspect_err(|error| log.error(format_args!("requests are not traced: {error}")))
@@ -44,20 +46,20 @@ pub(super) fn start(
         sample_per_million: observability.sample_per_million,
         resource,
         untraced: probes(),
+        upstream_name: UpstreamName::HttpMethod,
         ..TracingSettings::new(service)
     });
     let sending = process::spawn("spans", watch.unguarded(), exporter.run(collector, watch.clone()));
     Some(Traces { tracing, sending })
 }
 
-/// What is nobody's request (Knative networking `http/header`, `IsProbe`).
+/// What is nobody's request.
 fn probes() -> Vec<FieldBegins> {
-    let begins = |name, with| FieldBegins { name, with };
-    vec![
-        begins(USER_AGENT, KUBE_PROBE_USER_AGENT_PREFIX),
-        begins(HeaderName::from_static(KUBELET_PROBE), ""),
-        begins(HeaderName::from_static(NETWORK_PROBE), ""),
-    ]
+    let begins = |(name, with)| FieldBegins {
+        name: HeaderName::from_static(name),
+        with,
+    };
+    PROBES.into_iter().map(begins).collect()
 }
 
 /// What tells of the sidecar, beside its name.

@@ -1,5 +1,6 @@
 //! What are kubelet, activator, autoscaler and ingress told?
 
+use tidegate_testkit::certificates::Authority;
 use tidegate_testkit::client::Client;
 use tidegate_testkit::upstream::{self, Upstream};
 
@@ -74,4 +75,25 @@ async fn qp_38_an_application_is_polled_until_it_listens() {
         Upstream::start_on(listener, async |_| upstream::answer(http::StatusCode::OK, ""))
     });
     assert_eq!(answer, (200, "queue".to_owned()));
+}
+
+#[tokio::test]
+async fn qp_32_a_probe_over_tls_is_verified_as_any_other_client_does() {
+    let authority = Authority::new("probes");
+    let config = Authority::server_config(&authority.server("127.0.0.1"), &["http/1.1"], None);
+    let app = Upstream::start_tls(config, |_| async { upstream::answer(http::StatusCode::OK, "") }).await;
+    let probe = format!(
+        r#"{{"httpGet":{{"path":"/ready","port":{},"host":"127.0.0.1","scheme":"HTTPS"}},"periodSeconds":1,"timeoutSeconds":8}}"#,
+        app.address().port()
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    for (anchors, expected) in [(&authority, 200), (&Authority::new("others"), 503)] {
+        let file = folder.path().join("anchors.pem");
+        std::fs::write(&file, &anchors.pem).expect("a file");
+        let file = file.to_str().expect("its name").to_owned();
+        let variables = [("SERVING_READINESS_PROBE", &*probe), ("SSL_CERT_FILE", &*file)];
+        let sidecar = Sidecar::start(app.address(), &variables).await;
+        assert_eq!(sidecar.probe().await.0, expected);
+    }
+    assert_eq!(app.seen().len(), 1);
 }

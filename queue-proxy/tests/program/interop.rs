@@ -48,6 +48,7 @@ impl Activator {
             own: "10.0.0.1".parse().expect("an address"),
             ports: vec![0],
             tls_port: 0,
+            tls: tidegate_proxy::tls::terms::Terms::default(),
             autoscaler: "ws://127.0.0.1:9/".parse().expect("a URL"),
             cluster_domain: "cluster.local".to_owned(),
             network: Network::default(),

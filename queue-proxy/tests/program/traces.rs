@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use http_body_util::BodyExt;
 use prost::Message;
+use tidegate_testkit::certificates::Authority;
 use tidegate_testkit::upstream::{Upstream, answer};
 use tidegate_testkit::wait::eventually;
 
@@ -32,6 +33,12 @@ struct Scope {
 struct Span {
     #[prost(bytes = "vec", tag = "1")]
     trace_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    span_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    parent: Vec<u8>,
+    #[prost(string, tag = "5")]
+    name: String,
     #[prost(int32, tag = "6")]
     kind: i32,
 }
@@ -54,19 +61,8 @@ async fn collector() -> (Upstream, Arc<Mutex<Vec<Vec<u8>>>>) {
     (upstream.await, kept)
 }
 
-#[tokio::test]
-async fn qp_66_a_request_leaves_spans_of_its_trace_and_a_probe_none() {
-    let (collector, exports) = collector().await;
-    let endpoint = format!("http://{}/v1/traces", collector.address());
-    let config =
-        format!(r#"{{"tracing":{{"protocol":"http/protobuf","endpoint":"{endpoint}","samplingRate":1}}}}"#);
-    let app = Upstream::echo().await;
-    let sidecar = Sidecar::start(app.address(), &[("OBSERVABILITY_CONFIG", &config)]).await;
-    let parent = "00-0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f-b7ad6b7169203331-01";
-    sidecar
-        .get(&[("k-network-probe", "queue"), ("traceparent", parent)])
-        .await;
-    sidecar.get(&[("traceparent", parent)]).await;
+/// The spans of the first export.
+async fn spans(exports: &Mutex<Vec<Vec<u8>>>) -> Vec<Span> {
     let export = eventually("an export", async || {
         exports.lock().expect("no panic so far").first().cloned()
     })
@@ -76,17 +72,86 @@ async fn qp_66_a_request_leaves_spans_of_its_trace_and_a_probe_none() {
         "whose spans they are"
     );
     let resources = Export::decode(&*export).expect("an export").resources;
-    let spans = resources
-        .into_iter()
-        .flat_map(|one| one.scopes)
-        .flat_map(|scope| scope.spans);
-    let spans: Vec<_> = spans.collect();
-    assert!(spans.iter().all(|span| span.trace_id == TRACE), "{spans:?}");
-    // A server's and a client's.
-    let mut kinds: Vec<_> = spans.iter().map(|span| span.kind).collect();
-    kinds.sort_unstable();
-    assert_eq!(kinds, [2, 3]);
-    let seen = app.seen();
-    assert_eq!(seen[0].header("traceparent"), Some(parent));
-    assert_ne!(seen[1].header("traceparent"), Some(parent));
+    let scopes = resources.into_iter().flat_map(|one| one.scopes);
+    scopes.flat_map(|scope| scope.spans).collect()
+}
+
+fn config(endpoint: &str) -> String {
+    format!(r#"{{"tracing":{{"protocol":"http/protobuf","endpoint":"{endpoint}","samplingRate":1}}}}"#)
+}
+
+/// The names of the spans from the outermost on, each within the one before.
+fn nested(spans: &[Span]) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut outer = spans.iter().find(|span| span.kind == SERVER);
+    while let Some(span) = outer {
+        names.push(&*span.name);
+        outer = spans.iter().find(|inner| inner.parent == span.span_id);
+    }
+    names
+}
+
+const SERVER: i32 = 2;
+const PARENT: &str = "00-0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f-b7ad6b7169203331-01";
+
+#[tokio::test]
+async fn qp_66_a_request_leaves_spans_of_its_trace_and_a_probe_none() {
+    let limited = ["GET", "kn.queueproxy.proxy", "kn.queueproxy.wait", "HTTP GET"];
+    let unlimited = ["GET", "kn.queueproxy.proxy", "HTTP GET"];
+    for (limit, expected) in [("7", &limited[..]), ("0", &unlimited)] {
+        let (collector, exports) = collector().await;
+        let config = config(&format!("http://{}", collector.address()));
+        let app = Upstream::echo().await;
+        let variables = [
+            ("OBSERVABILITY_CONFIG", &*config),
+            ("CONTAINER_CONCURRENCY", limit),
+        ];
+        let sidecar = Sidecar::start(app.address(), &variables).await;
+        sidecar
+            .get(&[("k-network-probe", "queue"), ("traceparent", PARENT)])
+            .await;
+        sidecar.get(&[("traceparent", PARENT)]).await;
+        let spans = spans(&exports).await;
+        assert!(spans.iter().all(|span| span.trace_id == TRACE), "{spans:?}");
+        assert_eq!(spans.len(), expected.len(), "{spans:?}");
+        assert_eq!(nested(&spans), expected);
+        assert_eq!(collector.seen()[0].uri, "/v1/traces");
+        let seen = app.seen();
+        assert_eq!(seen[0].header("traceparent"), Some(PARENT));
+        assert_ne!(seen[1].header("traceparent"), Some(PARENT));
+    }
+}
+
+#[tokio::test]
+async fn qp_20_a_span_tells_the_tag_and_may_go_to_standard_output() {
+    let app = Upstream::echo().await;
+    let config = r#"{"tracing":{"protocol":"stdout"}}"#;
+    let mut sidecar = Sidecar::start(app.address(), &[("OBSERVABILITY_CONFIG", config)]).await;
+    sidecar.get(&[("knative-serving-tag", "blue")]).await;
+    let line = sidecar.program.line_with(r#""SpanKind":2"#).await;
+    let tag = r#"{"Key":"kn.route.tag","Value":{"Type":"STRING","Value":"blue"}}"#;
+    assert!(line.contains(tag), "{line}");
+}
+
+#[tokio::test]
+async fn a_collector_may_be_behind_tls() {
+    let authority = Authority::new("collector");
+    let server = Authority::server_config(&authority.server("localhost"), &["http/1.1"], None);
+    let (told, hears) = std::sync::mpsc::channel();
+    let collector = Upstream::start_tls(server, move |request| {
+        _ = told.send(request.uri().path().to_owned());
+        async { answer(http::StatusCode::OK, "") }
+    })
+    .await;
+    let endpoint = format!("localhost:{}", collector.address().port());
+    let folder = tempfile::tempdir().expect("a folder");
+    let anchors = folder.path().join("anchors.pem");
+    std::fs::write(&anchors, &authority.pem).expect("a file");
+    let app = Upstream::echo().await;
+    let (config, anchors) = (config(&endpoint), anchors.to_str().expect("its name"));
+    let variables = [("OBSERVABILITY_CONFIG", &*config), ("SSL_CERT_FILE", anchors)];
+    let sidecar = Sidecar::start(app.address(), &variables).await;
+    sidecar.get(&[]).await;
+    let path = eventually("an export", async || hears.try_recv().ok()).await;
+    assert_eq!(path, "/v1/traces");
 }
