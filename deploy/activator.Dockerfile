@@ -8,6 +8,8 @@ COPY . .
 RUN cargo build --locked --profile dist --package tidegate-activator --features kubernetes
 
 FROM debian:bookworm-slim
+# Whom to believe: collectors may be behind TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /tidegate/target/dist/tidegate-activator /usr/local/bin/tidegate-activator
 USER 65532:65532
 ENTRYPOINT ["/usr/local/bin/tidegate-activator"]

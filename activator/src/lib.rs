@@ -56,6 +56,8 @@ pub mod program;
 
 pub mod wire;
 
+pub mod measures;
+
 pub mod directory;
 
 pub mod fleet;

@@ -60,6 +60,14 @@ pub const LINK_SEND_TIMEOUT: Duration = Duration::from_secs(10);
 pub const LINK_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// The longest answer that a pod may give when it is asked whether it is ready, in bytes; a longer one counts as none.
 pub const PROBE_ANSWER_BYTES_MAX: usize = 4 * 1024;
+/// Sets of attributes that requests are counted by, on each side; what comes with further ones is counted together.
+pub const SERIES_MAX: usize = 2000;
+/// Lines of the request log that wait to be written; beyond these, lines are lost.
+pub const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
+/// How long the last lines of the request log may take at the end.
+pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most connections to the port for Prometheus; above it none is accepted until one ends.
+pub const SIDE_CONNECTIONS_MAX: usize = 256;
 /// How often pods are asked whether they are ready (`PROBE_FREQUENCY`).
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 /// How long all pods of a revision that are asked at once may take together (`PROBE_TIMEOUT`).

@@ -35,6 +35,17 @@ impl Link {
     /// Connects to `url` and keeps connected until the drain is over; `health` knows whether it is.
     #[must_use]
     pub fn start(url: Uri, health: Health, watch: &Watch) -> Self {
+        Self::telling(url, health, watch, |_| {})
+    }
+
+    /// The same; `tell` hears too whether it is connected, each time that changes.
+    #[must_use]
+    pub fn telling(
+        url: Uri,
+        health: Health,
+        watch: &Watch,
+        tell: impl Fn(bool) + Send + Sync + 'static,
+    ) -> Self {
         let (batches, inbox) = mpsc::channel(LINK_BATCHES_MAX);
         let link = Self {
             batches,
@@ -44,7 +55,7 @@ impl Link {
         process::spawn("stats link", watch.unguarded(), async move {
             tokio::select! {
                 () = forced => {}
-                () = keep(&url, &health, inbox) => {}
+                () = keep(&url, &health, inbox, tell) => {}
             }
         });
         link
@@ -84,7 +95,7 @@ impl fmt::Debug for Link {
 }
 
 /// Connects, again and again.
-async fn keep(url: &Uri, health: &Health, mut inbox: mpsc::Receiver<WireStatMessages>) {
+async fn keep(url: &Uri, health: &Health, mut inbox: mpsc::Receiver<WireStatMessages>, tell: impl Fn(bool)) {
     let mut backoff = Backoff::new();
     loop {
         match connect::connect(url).await {
@@ -93,9 +104,11 @@ async fn keep(url: &Uri, health: &Health, mut inbox: mpsc::Receiver<WireStatMess
                 // What waited for the connection before is too old now.
                 while inbox.try_recv().is_ok() {}
                 health.set_connected(true);
+                tell(true);
                 tracing::info!(%url, "connected to the autoscaler");
                 let why = carry(stream, &mut inbox).await;
                 health.set_connected(false);
+                tell(false);
                 tracing::warn!(%url, why, "the connection to the autoscaler ended");
                 if inbox.is_closed() {
                     return;

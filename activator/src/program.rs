@@ -6,6 +6,8 @@ mod encrypted;
 pub mod env;
 mod listeners;
 pub mod network;
+pub mod observe;
+mod side;
 
 #[cfg(feature = "kubernetes")]
 pub mod log;
@@ -21,13 +23,14 @@ use std::{
 };
 
 use http::Uri;
+use tidegate_knative::observability::Listen;
 use tidegate_proxy::{
-    config::Handle,
+    config::{Handle, http::HttpSettings},
     drain::{Drain, Outcome, Watch},
     layers::Layers,
-    listener::{BindError, chain::ChainError},
+    listener::{BindError, Listener, chain::ChainError},
     process::{self, Workers},
-    tls::{TlsError, identity::Identity},
+    tls::{TlsError, identity::Identity, terms::Terms},
 };
 use tokio::sync::{self, mpsc};
 
@@ -39,7 +42,12 @@ use crate::{
     health::Health,
     limits::STOP_GRACE,
     link::Link,
-    program::network::Network,
+    measures::{Counting, Measures},
+    program::{
+        network::Network,
+        observe::{Observing, Telling},
+        side::Side,
+    },
     registry::Registry,
     reporter::Reporter,
     steering::{self, Steering},
@@ -58,6 +66,8 @@ pub struct Settings {
     pub ports: Vec<u16>,
     /// Where it listens for TLS, where pods are connected to over TLS too.
     pub tls_port: u16,
+    /// How TLS is spoken there.
+    pub tls: Terms,
     /// Where the autoscaler listens.
     pub autoscaler: Uri,
     /// How the names of the cluster's services end.
@@ -78,6 +88,7 @@ pub struct Program {
     health: Health,
     drain: Drain,
     workers: Workers,
+    observing: Observing,
 }
 
 /// Why it could not start.
@@ -116,16 +127,35 @@ impl Program {
         settings: Settings,
         world: Arc<dyn World>,
         events: mpsc::Receiver<Event>,
+        drain: (Drain, Watch),
+    ) -> Result<Self, StartError> {
+        Self::start_telling(settings, &Telling::default(), world, events, drain).await
+    }
+
+    /// The same, which tells of its requests as `telling` says.
+    ///
+    /// # Errors
+    /// Why it does not serve.
+    pub async fn start_telling(
+        settings: Settings,
+        telling: &Telling,
+        world: Arc<dyn World>,
+        events: mpsc::Receiver<Event>,
         (drain, watch): (Drain, Watch),
     ) -> Result<Self, StartError> {
+        let observing = Observing::start(telling, &watch)?;
+        let measures = observing.seeing.measures.clone();
         let registry = Registry::new();
         let directory = Directory::new(Arc::clone(&registry));
         let health = Health::default();
-        let link = Link::start(settings.autoscaler.clone(), health.clone(), &watch);
-        let reporter = Reporter::new(Arc::clone(&registry), settings.pod_name.clone(), link);
+        let link = link(&settings, &health, measures.clone(), &watch);
+        let sink = Counting::new(measures, link);
+        let reporter = Reporter::new(Arc::clone(&registry), settings.pod_name.clone(), sink);
         let (shows, shown) = sync::watch::channel(None);
         let steering_settings = steering_settings(&settings, world, shows);
         let steering = Steering::new(steering_settings, Arc::clone(&directory), watch.clone());
+        let live = observing.live.clone();
+        let steering = steering.telling(move |config| live.config(config));
         let (synced, mut is_synced) = sync::watch::channel(false);
         process::spawn("steering", watch.unguarded(), steering.run(events, synced));
         is_synced
@@ -140,17 +170,23 @@ impl Program {
             &settings.cluster_domain,
             (),
         );
-        let config = Handle::new(wire::snapshot(Layers::new(layer)));
-        let mut listeners = listeners::open(&settings.ports, settings.workers)?;
+        let layer = layer.seen_by(Arc::clone(&observing.seeing));
+        let config = Handle::new(wire::snapshot_beside(Layers::new(layer), sides(&observing)));
+        let http = HttpSettings {
+            tracing: observing.tracing.clone(),
+            ..wire::http_settings()
+        };
+        let mut listeners = listeners::open(&settings.ports, settings.workers, &http)?;
         if settings.network.is_encrypted {
-            listeners.push(encrypted::open(
-                settings.tls_port,
-                settings.workers,
-                shown,
-                &watch,
-            )?);
+            let terms = encrypted::Terms {
+                http,
+                tls: settings.tls.clone(),
+            };
+            let (port, workers) = (settings.tls_port, settings.workers);
+            listeners.push(encrypted::open(port, workers, shown, terms, &watch)?);
         }
         let addresses = listeners.iter().map(|listener| listener.address()).collect();
+        listeners.extend(beside(telling, settings.workers)?);
         let workers = listeners::serve(listeners, settings.workers, &config, &watch)?;
         let forced = watch.forced();
         process::spawn("reporter", watch.unguarded(), async move {
@@ -165,6 +201,7 @@ impl Program {
             health,
             drain,
             workers,
+            observing,
         })
     }
 
@@ -196,9 +233,53 @@ impl Program {
         if panicked > 0 {
             tracing::error!(panicked, "threads ended by a panic");
         }
+        self.observing.end().await;
         outcome
     }
 }
+
+/// The connection to the autoscaler, which is counted where anything is.
+fn link(settings: &Settings, health: &Health, measures: Option<Arc<Measures>>, watch: &Watch) -> Link {
+    let tell = move |is_connected| {
+        if let Some(measures) = &measures {
+            measures.connected(is_connected);
+        }
+    };
+    Link::telling(settings.autoscaler.clone(), health.clone(), watch, tell)
+}
+
+/// What answers on the ports beside, by the names of their tables.
+fn sides(observing: &Observing) -> Vec<(Arc<str>, Layers)> {
+    let measures = observing.seeing.measures.as_ref();
+    let metrics = measures.map(|measures| Side::Metrics(Arc::clone(measures.instruments())));
+    let metrics = metrics.map(|side| (METRICS.into(), Layers::new(side)));
+    let profiles = Side::Profiles(Arc::clone(&observing.live.is_profiled));
+    let profiles = (PROFILES.into(), Layers::new(profiles));
+    metrics.into_iter().chain([profiles]).collect()
+}
+
+/// Listens on those ports. That nobody can take profiles is no reason not to serve.
+fn beside(telling: &Telling, workers: NonZeroUsize) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::new();
+    if let Some(Listen { host, port }) = telling.scraped {
+        let listener = listeners::beside(METRICS, (host, port), workers)?;
+        tracing::info!(address = %listener.address(), "listening for Prometheus");
+        listeners.push(listener);
+    }
+    if let Some(port) = telling.profiling_port {
+        match listeners::beside(PROFILES, (None, port), workers) {
+            Ok(listener) => {
+                tracing::info!(address = %listener.address(), "listening for profiling");
+                listeners.push(listener);
+            }
+            Err(error) => tracing::warn!(%error, "nothing listens for profiling"),
+        }
+    }
+    Ok(listeners)
+}
+
+const METRICS: &str = "metrics";
+const PROFILES: &str = "profiles";
 
 fn steering_settings(
     settings: &Settings,

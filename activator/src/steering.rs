@@ -25,7 +25,7 @@ use crate::{
     throttle::{Revision, RevisionSettings},
     tracker::{Destinations, Ports, Tracker},
     wire,
-    world::{Event, Key, RevisionFacts, World},
+    world::{ConfigMap, Event, Key, RevisionFacts, World},
 };
 
 /// What holds for all revisions.
@@ -56,8 +56,12 @@ pub struct Steering {
     encrypted: HashMap<String, Arc<Cluster>>,
     certificates: Certificates,
     known: HashMap<Key, Known>,
+    observability: Option<Told>,
     watch: Watch,
 }
+
+/// Hears what a configuration says.
+type Told = Box<dyn Fn(&ConfigMap) + Send>;
 
 /// What is known under one name; never nothing.
 #[derive(Default)]
@@ -85,7 +89,17 @@ impl Steering {
             encrypted: HashMap::new(),
             certificates: Certificates::default(),
             known: HashMap::new(),
+            observability: None,
             watch,
+        }
+    }
+
+    /// The same; `told` hears what `config-observability` says, each time that changes.
+    #[must_use]
+    pub fn telling(self, told: impl Fn(&ConfigMap) + Send + 'static) -> Self {
+        Self {
+            observability: Some(Box::new(told)),
+            ..self
         }
     }
 
@@ -122,6 +136,11 @@ impl Steering {
             Event::Bundle(name, texts) => {
                 self.certificates.set_bundle(&name, texts);
                 self.certified();
+            }
+            Event::Observability(config) => {
+                if let Some(told) = &self.observability {
+                    told(&config);
+                }
             }
             Event::Synced => {}
         }

@@ -7,29 +7,32 @@ mod edit;
 pub mod inline;
 mod probes;
 mod revision_of;
+pub mod seen;
 mod settings;
-mod words;
+pub(crate) mod words;
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tidegate_proxy::{
     Body, Error,
-    cluster::Endpoint,
+    cluster::{Address, Endpoint},
     error::{BoxError, Kind},
     layers::timeout::Timers,
     upstream::Target,
 };
 use tower::{Layer, Service};
 
-pub use settings::{http_settings, plain_cluster, snapshot, transport};
+use seen::{Passage, Seeing, Seen};
+pub use settings::{http_settings, plain_cluster, snapshot, snapshot_beside, transport};
 
 use crate::{
     directory::{Directory, Entry},
@@ -50,6 +53,7 @@ struct Parts {
     shared: Arc<Shared>,
     health: Health,
     cluster_domain: Box<str>,
+    seeing: Arc<Seeing>,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
@@ -83,6 +87,22 @@ impl WireLayer {
                 shared: Arc::new(shared),
                 health,
                 cluster_domain: cluster_domain.into(),
+                seeing: Arc::default(),
+            }),
+        }
+    }
+
+    /// The same, which tells of requests as `seeing` says.
+    #[must_use]
+    pub fn seen_by(self, seeing: Arc<Seeing>) -> Self {
+        let parts = &self.parts;
+        Self {
+            parts: Arc::new(Parts {
+                directory: Arc::clone(&parts.directory),
+                shared: Arc::clone(&parts.shared),
+                health: parts.health.clone(),
+                cluster_domain: parts.cluster_domain.clone(),
+                seeing,
             }),
         }
     }
@@ -122,8 +142,14 @@ where
         };
         let (namespace, name) = revision_of::names(request.headers(), &parts.cluster_domain);
         let Some(entry) = parts.directory.get(namespace, name) else {
-            return answered(words::unknown_revision(name));
+            let response = words::unknown_revision(name);
+            let seen = parts.seeing.begin(&mut request, &target, None);
+            return answered(match seen {
+                Some(seen) => seen.finish(response),
+                None => response,
+            });
         };
+        let seen = parts.seeing.begin(&mut request, &target, Some(&entry.revision));
         target.cluster = Arc::clone(&entry.cluster);
         let timers = Timers::wire(&entry.timeouts, target.received, words::TIMEOUT);
         let client = target.client.address;
@@ -133,14 +159,34 @@ where
         let addressed = Addressed {
             entry,
             inner: self.inner.clone(),
+            passage: seen.as_ref().and_then(Seen::passage),
         };
-        Box::pin(async move {
+        let answer = async move {
             let answer = async { visit.run(addressed, request).await.map_err(Error::from_boxed) };
             match timers.until_start(answer).await {
                 Ok(response) => Ok(timers.finish(response)),
                 Err(error) => words::of(error),
             }
-        })
+        };
+        match seen {
+            None => Box::pin(answer),
+            Some(seen) => Box::pin(tell(seen, answer)),
+        }
+    }
+}
+
+/// Tells of the request once it is over.
+async fn tell(
+    seen: Seen,
+    answer: impl Future<Output = Result<Response<Body>, BoxError>>,
+) -> Result<Response<Body>, BoxError> {
+    match answer.await {
+        Ok(response) => Ok(seen.finish(response)),
+        Err(error) => {
+            let error = Error::from_boxed(error);
+            seen.fail(&error);
+            Err(error.into())
+        }
     }
 }
 
@@ -152,6 +198,8 @@ fn answered(response: Response<Body>) -> Answer {
 struct Addressed<S> {
     entry: Arc<Entry>,
     inner: S,
+    /// Where somebody is told of the request.
+    passage: Option<Arc<Passage>>,
 }
 
 impl<S> Service<Request<Body>> for Addressed<S>
@@ -172,9 +220,15 @@ where
         if let Some(pod) = pod.as_ref().filter(|_| self.entry.passthrough_host.is_none()) {
             edit::name_pod(request.headers_mut(), pod.address());
         }
+        if let Some(passage) = &self.passage {
+            passage.proceed();
+        }
+        let is_encrypted = |pod: &Arc<Endpoint>| self.entry.cluster.transport_settings(pod).tls.is_some();
         Asking {
+            is_tls: pod.as_ref().is_some_and(is_encrypted),
             answer: self.inner.call(request),
             pod,
+            since: self.passage.clone().map(|passage| (passage, Instant::now())),
         }
     }
 }
@@ -185,6 +239,8 @@ pin_project! {
         #[pin]
         answer: F,
         pod: Option<Arc<Endpoint>>,
+        since: Option<(Arc<Passage>, Instant)>,
+        is_tls: bool,
     }
 }
 
@@ -198,13 +254,24 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let pod = this.pod;
-        this.answer.poll(cx).map_err(|error| {
+        let answer = ready!(this.answer.poll(cx));
+        if let (Some((passage, since)), Some(pod)) = (this.since.take(), pod.as_ref()) {
+            let status = answer.as_ref().ok().map(|response| response.status().as_u16());
+            count(&passage, (pod, *this.is_tls), since.elapsed(), status);
+        }
+        Poll::Ready(answer.map_err(|error| {
             let error = Error::from_boxed(error.into());
             match pod {
                 Some(pod) => words::about(error, pod.address()).into(),
                 None => error.into(),
             }
-        })
+        }))
+    }
+}
+
+fn count(passage: &Passage, (pod, is_tls): (&Endpoint, bool), took: Duration, status: Option<u16>) {
+    if let (Some(counted), Address::Tcp(address)) = (passage.counted(), pod.address()) {
+        counted.asked((&address.ip().to_string(), address.port(), is_tls), took, status);
     }
 }
 

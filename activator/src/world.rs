@@ -42,6 +42,8 @@ pub enum Event {
     Secret(Option<Secret>),
     /// The ConfigMap of this name holds certificates of authorities, or not any more.
     Bundle(String, Option<Vec<String>>),
+    /// What `config-observability` says now; empty where there is none.
+    Observability(ConfigMap),
     /// All that was there when the program started has been told.
     Synced,
 }

@@ -110,6 +110,7 @@ impl Stage {
             own: "10.0.0.1".parse().unwrap(),
             ports: vec![0, 0],
             tls_port: 0,
+            tls: tidegate_proxy::tls::terms::Terms::default(),
             autoscaler: autoscaler.url(),
             cluster_domain: "cluster.local".to_owned(),
             network,

@@ -116,6 +116,7 @@ async fn start() -> anyhow::Result<Program> {
         own: Ipv4Addr::LOCALHOST.into(),
         ports: vec![0],
         tls_port: 0,
+        tls: tidegate_proxy::tls::terms::Terms::default(),
         // Nobody is there: reports are dropped.
         autoscaler: "ws://127.0.0.1:9/".parse()?,
         cluster_domain: "cluster.local".to_owned(),

@@ -2,17 +2,17 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use tidegate_proxy::{
     Proxy,
-    config::Handle,
+    config::{Handle, http::HttpSettings},
     drain::Watch,
     listener::{
-        Acceptor, Listener, ListenerSettings,
+        Acceptor, Connections, Listener, ListenerSettings,
         chain::{FilterChain, FilterChains},
         settings::{IpVersions, Keepalive, TcpSettings},
     },
@@ -20,18 +20,43 @@ use tidegate_proxy::{
 };
 
 use crate::{
-    limits::{CLIENT_KEEPALIVE, CLIENT_KEEPALIVE_PROBES},
+    limits::{CLIENT_KEEPALIVE, CLIENT_KEEPALIVE_PROBES, SIDE_CONNECTIONS_MAX},
     program::StartError,
     wire,
 };
 
 /// Listens on each port of every address. All speak HTTP/1.1 and HTTP/2.
-pub(super) fn open(ports: &[u16], workers: NonZeroUsize) -> Result<Vec<Listener>, StartError> {
-    let plain = || Ok(FilterChains::one(FilterChain::plain(wire::http_settings()))?);
+pub(super) fn open(
+    ports: &[u16],
+    workers: NonZeroUsize,
+    http: &HttpSettings,
+) -> Result<Vec<Listener>, StartError> {
+    let plain = || Ok(FilterChains::one(FilterChain::plain(http.clone()))?);
     ports
         .iter()
         .map(|port| everywhere(*port, workers, plain))
         .collect()
+}
+
+/// Listens where the route table of this name answers, on one address or on every one.
+pub(super) fn beside(
+    table: &str,
+    (host, port): (Option<IpAddr>, u16),
+    workers: NonZeroUsize,
+) -> Result<Listener, StartError> {
+    let http = HttpSettings {
+        route_table: table.into(),
+        ..wire::http_settings()
+    };
+    let chains = || Ok(FilterChains::one(FilterChain::plain(http.clone()))?);
+    let Some(host) = host else {
+        return everywhere(port, workers, chains);
+    };
+    let settings = ListenerSettings {
+        connections: Connections::at_most(SIDE_CONNECTIONS_MAX),
+        ..ListenerSettings::new(table, SocketAddr::new(host, port), chains()?)
+    };
+    Ok(Listener::open(settings, workers)?)
 }
 
 /// Listens on a port of every address, of both versions of IP where the machine has both.

@@ -3,8 +3,16 @@
 use std::{fs, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::Uri;
-use tidegate_knative::{go_duration, names::ports};
-use tidegate_proxy::{drain::Drain, process};
+use tidegate_knative::{
+    go_duration,
+    names::ports,
+    observability::{NoAddress, Observability, ObservabilityError},
+};
+use tidegate_proxy::{
+    drain::Drain,
+    process,
+    tls::terms::{Terms, TermsError},
+};
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -13,8 +21,17 @@ use tokio::{
 use crate::{
     limits::STOP_DELAY,
     link,
-    program::{Program, Settings, StartError, cluster_domain, env::Env, log::Levels, network::Network},
-    world::kube::{Kubernetes, KubernetesError},
+    program::{
+        Program, Settings, StartError, cluster_domain,
+        env::Env,
+        log::Levels,
+        network::Network,
+        observe::{Identity, Telling},
+    },
+    world::{
+        ConfigMap,
+        kube::{Kubernetes, KubernetesError},
+    },
 };
 
 /// Why the process ends with a failure.
@@ -29,6 +46,15 @@ pub enum RunError {
     /// The cluster is set up in a way that it cannot use.
     #[error(transparent)]
     Network(#[from] crate::program::network::NetworkError),
+    /// What it is to tell of requests makes no sense.
+    #[error("config-observability: {0}")]
+    Observability(#[from] ObservabilityError),
+    /// Numbers are to be shown at a place that is none.
+    #[error("config-observability: {0}")]
+    Metrics(#[from] NoAddress),
+    /// How it is to speak TLS makes no sense.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
     /// It could not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -117,16 +143,41 @@ async fn start(
         own: env.pod_ip,
         ports: vec![http, h2c],
         tls_port,
+        // What cannot be understood matters only where TLS is spoken.
+        tls: match Terms::read("ACTIVATOR_", get) {
+            Err(error) if network.is_encrypted => return Err(error.into()),
+            terms => terms.unwrap_or_default(),
+        },
         autoscaler,
         cluster_domain,
         network,
         pace: env.pace,
         workers,
     };
+    let observability = get("CONFIG_OBSERVABILITY_NAME").unwrap_or_else(|| "config-observability".to_owned());
+    let config = (&*env.system_namespace, &*observability);
+    let telling = telling(&kubernetes.config_map(config.0, config.1).await?, env, get)?;
     let (drain, watch) = Drain::new();
-    let certificates_in = network.is_encrypted.then_some(&*env.system_namespace);
-    let events = kubernetes.watch(certificates_in, &watch);
-    Ok(Program::start(settings, Arc::new(kubernetes), events, (drain, watch)).await?)
+    let events = kubernetes.watch(config, network.is_encrypted, &watch);
+    let world = Arc::new(kubernetes);
+    Ok(Program::start_telling(settings, &telling, world, events, (drain, watch)).await?)
+}
+
+fn telling(
+    config: &ConfigMap,
+    env: &Env,
+    get: &impl Fn(&str) -> Option<String>,
+) -> Result<Telling, RunError> {
+    let identity = Identity {
+        service: get("OTEL_SERVICE_NAME").unwrap_or_else(|| "activator".to_owned()),
+        namespace: env.system_namespace.clone(),
+        pod: env.pod_name.clone(),
+    };
+    Ok(Telling::new(
+        Observability::of_config_map(config)?,
+        identity,
+        get,
+    )?)
 }
 
 fn test_ports(get: &impl Fn(&str) -> Option<String>) -> Option<[u16; 3]> {

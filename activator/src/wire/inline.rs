@@ -232,6 +232,8 @@ where
         Asking {
             answer: self.inner.call(request),
             pod,
+            since: None,
+            is_tls: false,
         }
     }
 }

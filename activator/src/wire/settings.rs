@@ -20,7 +20,7 @@ use tidegate_proxy::{
         forwarded::Forwarding,
         path::{DotSegments, PathPolicy},
     },
-    route::{Domain, Route, Split, VirtualHost},
+    route::{Domain, Route, RouteTable, Split, TableSettings, VirtualHost},
 };
 
 use crate::limits::{
@@ -109,13 +109,22 @@ pub fn plain_cluster() -> Arc<Cluster> {
 /// The one route that there is: whatever comes meets `layers`.
 #[must_use]
 pub fn snapshot(layers: Layers) -> Snapshot {
-    let forward = Route::forward(Split::single(ANY, [].into()));
-    let route = Route {
-        layers: Some(layers),
-        ..forward
+    snapshot_beside(layers, [])
+}
+
+/// The same; `tables` are those of other listeners, each with layers that answer by themselves.
+#[must_use]
+pub fn snapshot_beside(layers: Layers, tables: impl IntoIterator<Item = (Arc<str>, Layers)>) -> Snapshot {
+    let table = |layers| {
+        let forward = Route::forward(Split::single(ANY, [].into()));
+        let route = Route {
+            layers: Some(layers),
+            ..forward
+        };
+        let host = VirtualHost::new("all", [Domain::Any], [route]);
+        RouteTable::new(TableSettings::default(), [host])
     };
-    Snapshot::new(
-        [VirtualHost::new("all", [Domain::Any], [route])],
-        [plain_cluster()],
-    )
+    let all = tables.into_iter().chain([("".into(), layers)]);
+    let tables: Vec<_> = all.map(|(name, layers)| (name, table(layers))).collect();
+    Snapshot::with_tables(tables, [plain_cluster()])
 }

@@ -20,7 +20,7 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 pub(super) const TIMEOUT: &str = "activator request timeout";
 
 /// A text as it is, without a line end.
-pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
     let mut response = Response::new(Body::full(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
@@ -28,7 +28,7 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 }
 
 /// A text as Go's servers tell of errors: with a line end, and not to be guessed at.
-pub(super) fn error(status: StatusCode, message: impl Into<String>) -> Response<Body> {
+pub(crate) fn error(status: StatusCode, message: impl Into<String>) -> Response<Body> {
     let mut response = text(status, message.into() + "\n");
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     response

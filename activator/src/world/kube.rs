@@ -87,23 +87,32 @@ impl Kubernetes {
     }
 
     /// Tells what happens from now on: first all that is there, then [`Event::Synced`], then each change. Of certificates
-    /// only where a namespace is given that they are in.
+    /// only where TLS is spoken; they are in `namespace`, as is the ConfigMap `observability`.
     #[must_use]
-    pub fn watch(&self, certificates_in: Option<&str>, watch: &Watch) -> mpsc::Receiver<Event> {
+    pub fn watch(
+        &self,
+        (namespace, observability): (&str, &str),
+        is_encrypted: bool,
+        watch: &Watch,
+    ) -> mpsc::Receiver<Event> {
         let (events, receiver) = mpsc::channel(EVENTS_WAITING_MAX);
         let everywhere = Kind::REVISIONS.map(|kind| (kind, None));
-        let there = |namespace| Kind::CERTIFICATES.map(|kind| (kind, Some(namespace)));
-        let kinds = everywhere
-            .into_iter()
-            .chain(certificates_in.into_iter().flat_map(there));
-        let kinds: Vec<_> = kinds.collect();
+        let there = Kind::CERTIFICATES.map(|kind| (kind, Some(namespace)));
+        let there = there.into_iter().filter(|_| is_encrypted);
+        let kinds = everywhere.into_iter().chain(there);
+        let kinds: Vec<_> = kinds.chain([(Kind::Observability, Some(namespace))]).collect();
         let synced = Synced::of(kinds.len());
         for (kind, namespace) in kinds {
             let api = match namespace {
                 None => Api::all_with(self.client.clone(), &kind.resource()),
                 Some(namespace) => self.namespaced(&kind.resource(), namespace),
             };
-            let following = follow::follow(api, kind, events.clone(), synced.clone());
+            let following = follow::follow(
+                api,
+                (kind, kind.config(observability)),
+                events.clone(),
+                synced.clone(),
+            );
             let forced = watch.forced();
             process::spawn("informer", watch.unguarded(), async move {
                 tokio::select! {

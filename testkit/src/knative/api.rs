@@ -139,12 +139,16 @@ impl State {
     }
 }
 
-/// Whether a query by the type of a service's endpoints, or for bundles of certificates, is about this object.
+/// Whether a query by the type of a service's endpoints, for bundles of certificates or for one name is about this object.
 fn selects(query: &str, object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
     let of_type = labels["networking.internal.knative.dev/serviceType"].as_str();
     let is_bundle = labels["networking.knative.dev/trust-bundle"].is_string();
-    of_type.is_none_or(|of_type| query.contains(of_type)) && (is_bundle || !query.contains("trust-bundle"))
+    let wanted = query.split("metadata.name%3D").nth(1);
+    let wanted = wanted.and_then(|rest| rest.split('&').next());
+    of_type.is_none_or(|of_type| query.contains(of_type))
+        && (is_bundle || !query.contains("trust-bundle"))
+        && wanted.is_none_or(|wanted| object["metadata"]["name"] == wanted)
 }
 
 fn answer(request: &Request<hyper::body::Incoming>, state: &mut State) -> Response<Body> {

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Secret,
     /// ConfigMaps with certificates of authorities.
     Bundle,
+    /// The ConfigMap that says what is told of requests.
+    Observability,
 }
 
 /// As much as is read of a ConfigMap.
@@ -105,11 +107,11 @@ impl Kind {
             }
             Self::Private | Self::Public => core("Endpoints", "endpoints"),
             Self::Secret => core("Secret", "secrets"),
-            Self::Bundle => core("ConfigMap", "configmaps"),
+            Self::Bundle | Self::Observability => core("ConfigMap", "configmaps"),
         }
     }
 
-    fn config(self) -> watcher::Config {
+    pub(super) fn config(self, observability: &str) -> watcher::Config {
         let config = watcher::Config::default();
         match self {
             Self::Revision => config,
@@ -119,6 +121,7 @@ impl Kind {
             Self::Public => config.labels("networking.internal.knative.dev/serviceType=Public"),
             Self::Secret => config.fields("metadata.name=routing-serving-certs"),
             Self::Bundle => config.labels("networking.knative.dev/trust-bundle"),
+            Self::Observability => config.fields(&format!("metadata.name={observability}")),
         }
     }
 
@@ -126,7 +129,7 @@ impl Kind {
     fn key(self, object: &DynamicObject) -> Option<Key> {
         let metadata = &object.metadata;
         let name = match self {
-            Self::Revision | Self::Secret | Self::Bundle => metadata.name.as_ref(),
+            Self::Revision | Self::Secret | Self::Bundle | Self::Observability => metadata.name.as_ref(),
             Self::Private | Self::Public => metadata.labels.as_ref()?.get(keys::REVISION),
         };
         Some(Key {
@@ -144,6 +147,7 @@ impl Kind {
             Self::Private => Event::Private(key, read::<Endpoints>(object)?),
             Self::Public => Event::Public(key, read::<Endpoints>(object)?),
             Self::Secret => Event::Secret(Some(read::<SecretData>(object)?.into())),
+            Self::Observability => Event::Observability(read::<Texts>(object)?.data),
             Self::Bundle => Event::Bundle(
                 key.name,
                 Some(read::<Texts>(object)?.data.into_values().collect()),
@@ -158,14 +162,20 @@ impl Kind {
             Self::Public => Event::PublicGone(key),
             Self::Secret => Event::Secret(None),
             Self::Bundle => Event::Bundle(key.name, None),
+            Self::Observability => Event::Observability(ConfigMap::new()),
         }
     }
 }
 
 /// Follows one kind until nobody listens any more. What was deleted while there was no connection is found missing in
 /// the next list.
-pub(super) async fn follow(api: Api<DynamicObject>, kind: Kind, events: mpsc::Sender<Event>, synced: Synced) {
-    let mut changes = pin!(watcher(api, kind.config()).default_backoff());
+pub(super) async fn follow(
+    api: Api<DynamicObject>,
+    (kind, config): (Kind, watcher::Config),
+    events: mpsc::Sender<Event>,
+    synced: Synced,
+) {
+    let mut changes = pin!(watcher(api, config).default_backoff());
     let mut told = Told::new();
     let mut listed = HashSet::new();
     let mut is_synced = false;
