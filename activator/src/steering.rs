@@ -57,6 +57,8 @@ pub struct Steering {
     certificates: Certificates,
     known: HashMap<Key, Known>,
     observability: Option<Told>,
+    /// Whether all was told that was there at the start. Until then requests find nothing, as nobody serves them yet.
+    synced: bool,
     watch: Watch,
 }
 
@@ -90,6 +92,7 @@ impl Steering {
             certificates: Certificates::default(),
             known: HashMap::new(),
             observability: None,
+            synced: false,
             watch,
         }
     }
@@ -106,9 +109,9 @@ impl Steering {
     /// Follows events until nobody tells of any. `synced` learns when the first picture is complete.
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>, synced: watch::Sender<bool>) {
         while let Some(event) = events.recv().await {
-            match event {
-                Event::Synced => _ = synced.send_replace(true),
-                event => self.take(event),
+            self.take(event);
+            if self.synced {
+                synced.send_if_modified(|synced| !std::mem::replace(synced, true));
             }
         }
     }
@@ -142,7 +145,10 @@ impl Steering {
                     told(&config);
                 }
             }
-            Event::Synced => {}
+            Event::Synced => {
+                self.synced = true;
+                self.enter_all();
+            }
         }
     }
 
@@ -154,13 +160,12 @@ impl Steering {
         match self.certificates.identity() {
             Some(Ok(identity)) => _ = shown.send_replace(Some(identity)),
             Some(Err(error)) => tracing::error!(%error, "the certificate is not replaced"),
+            // It may be told of yet.
+            None if !self.synced => {}
             None => tracing::error!("there is no certificate any more; the last one stays"),
         }
         self.encrypted.clear();
-        let keys: Vec<Key> = self.known.keys().cloned().collect();
-        for key in keys {
-            self.enter(&key);
-        }
+        self.enter_all();
     }
 
     /// How the pods of this namespace are connected to.
@@ -178,17 +183,30 @@ impl Steering {
 
     /// Lets requests find the revision of this name, as it is known now.
     fn enter(&mut self, key: &Key) {
+        if self.synced {
+            let entry = self.entry(key);
+            self.directory.extend(entry.into_iter().collect());
+        }
+    }
+
+    /// Lets requests find all revisions, as they are known now: one by one each would copy all that are there before it.
+    fn enter_all(&mut self) {
+        if self.synced {
+            let keys: Vec<Key> = self.known.keys().cloned().collect();
+            let entries = keys.iter().filter_map(|key| self.entry(key)).collect();
+            self.directory.extend(entries);
+        }
+    }
+
+    fn entry(&mut self, key: &Key) -> Option<Entry> {
         let cluster = self.cluster(&key.namespace);
-        let known = self.known.get(key);
-        let Some(steered) = known.and_then(|known| known.revision.as_ref()) else {
-            return;
-        };
-        self.directory.insert(Entry {
+        let steered = self.known.get(key)?.revision.as_ref()?;
+        Some(Entry {
             revision: Arc::clone(steered.tracker.revision()),
             timeouts: steered.facts.timeouts,
             cluster,
             passthrough_host: self.settings.passthrough_host(key),
-        });
+        })
     }
 
     fn revision(&mut self, facts: RevisionFacts) {

@@ -88,8 +88,10 @@ impl Stage {
             world: Arc::clone(&cluster) as _,
             encrypted: None,
         };
+        let mut steering = Steering::new(settings, Arc::clone(&directory), watch);
+        steering.take(Event::Synced);
         Self {
-            steering: Steering::new(settings, Arc::clone(&directory), watch),
+            steering,
             directory,
             cluster,
             _drain: drain,
@@ -226,6 +228,16 @@ async fn ac_20_activators_that_come_and_go_change_the_share() {
         .steering
         .take(Event::Public(key(), endpoints(&["10.0.9.7"])));
     stage.reaches(&["10.0.0.2:8012"]).await;
+}
+
+#[tokio::test]
+async fn requests_find_nothing_before_all_was_told_and_then_everything() {
+    let mut stage = Stage::new();
+    stage.steering.synced = false;
+    stage.steering.take(facts(300));
+    assert!(stage.directory.get("ns", "rev").is_none());
+    stage.steering.take(Event::Synced);
+    assert!(stage.directory.get("ns", "rev").is_some());
 }
 
 #[tokio::test]
