@@ -79,8 +79,6 @@ pub const EVENTS_WAITING_MAX: usize = 1024;
 pub const API_START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause between two tries to reach it.
 pub const API_RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long it may take to answer a question about one object; then the object counts as not there.
-pub const API_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the program serves on, unhealthy, after it was told to end (Knative `cmd/activator/main.go`).
 pub const STOP_DELAY: Duration = Duration::from_secs(45);
 /// How long what is under way may take to finish after that; then it is cut (the grace period of Knative's manifest).

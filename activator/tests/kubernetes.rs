@@ -10,11 +10,11 @@ use tidegate_testkit::{
     body,
     certificates::Authority,
     client::{self, Client},
-    knative::api::{Api, CONFIG_MAPS, ENDPOINTS, REVISIONS, SECRETS},
+    knative::api::{Api, CONFIG_MAPS, ENDPOINTS, REVISIONS, SECRETS, SERVICES},
     knative::autoscaler::Autoscaler,
     program::Program,
     tls,
-    upstream::Upstream,
+    upstream::{Upstream, nobody},
     wait::eventually,
 };
 
@@ -126,6 +126,38 @@ async fn requests_follow_the_pods_that_the_cluster_lists() {
         .frame("the poke", |frame| !frame.messages.is_empty())
         .await;
     assert_eq!(poke.messages[0].name, "hello-00001");
+}
+
+/// The service of the revision's pods, at this address.
+fn service(at: SocketAddr) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"namespace": "default", "name": "hello-00001-private", "labels": {
+            "networking.internal.knative.dev/serviceType": "Private"}},
+        "spec": {"clusterIP": at.ip(), "ports": [{"name": "http", "port": at.port()}]},
+    })
+}
+
+#[tokio::test]
+async fn pods_that_cannot_be_reached_are_reached_by_their_service_wherever_that_is() {
+    let stage = Stage::start().await;
+    // As many as are ready count behind a service.
+    let mut private = private(&[nobody().await]);
+    let subset = private["subsets"][0].as_object_mut().unwrap();
+    let addresses = subset.remove("notReadyAddresses").unwrap();
+    subset.insert("addresses".to_owned(), addresses);
+    let behind = pod("behind the service").await;
+    let (answer, ()) = tokio::join!(stage.get(), async {
+        stage.api.put(ENDPOINTS, private).await;
+        stage.api.put(SERVICES, service(nobody().await)).await;
+        stage.api.put(SERVICES, service(behind.address())).await;
+    });
+    assert_eq!(answer.text(), "behind the service");
+    let asked = stage.api.asked();
+    assert!(
+        !asked.iter().any(|path| path.contains("/namespaces/default/")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]

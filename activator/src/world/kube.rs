@@ -3,6 +3,7 @@
 //! Objects are read into what this package reads of them; whatever else they hold is dropped at once.
 
 mod follow;
+mod services;
 
 use std::collections::BTreeMap;
 
@@ -20,16 +21,18 @@ use tokio::{
 
 use crate::{
     backends::endpoints::Service,
-    limits::{API_RETRY_INTERVAL, API_START_TIMEOUT, API_TIMEOUT, EVENTS_WAITING_MAX},
+    limits::{API_RETRY_INTERVAL, API_START_TIMEOUT, EVENTS_WAITING_MAX},
     world::{ConfigMap, Event, Found, World},
 };
 
 use follow::{Kind, Synced};
+use services::Services;
 
 /// A cluster.
 #[derive(Clone)]
 pub struct Kubernetes {
     client: Client,
+    services: Services,
 }
 
 /// Why the cluster cannot be used.
@@ -59,7 +62,10 @@ impl Kubernetes {
                         version = version.git_version,
                         "connected to the Kubernetes API server"
                     );
-                    return Ok(Self { client });
+                    return Ok(Self {
+                        client,
+                        services: Services::default(),
+                    });
                 }
                 Err(error) if Instant::now() >= end => return Err(error.into()),
                 Err(error) => {
@@ -101,7 +107,8 @@ impl Kubernetes {
         let there = there.into_iter().filter(|_| is_encrypted);
         let kinds = everywhere.into_iter().chain(there);
         let kinds: Vec<_> = kinds.chain([(Kind::Observability, Some(namespace))]).collect();
-        let synced = Synced::of(kinds.len());
+        let synced = Synced::of(kinds.len() + 1);
+        self.watch_services(&events, synced.clone(), watch);
         for (kind, namespace) in kinds {
             let api = match namespace {
                 None => Api::all_with(self.client.clone(), &kind.resource()),
@@ -124,6 +131,17 @@ impl Kubernetes {
         receiver
     }
 
+    fn watch_services(&self, events: &mpsc::Sender<Event>, synced: Synced, watch: &Watch) {
+        let api = Api::all_with(self.client.clone(), &core("Service", "services"));
+        let (services, events, forced) = (self.services.clone(), events.clone(), watch.forced());
+        process::spawn("informer", watch.unguarded(), async move {
+            tokio::select! {
+                () = forced => {}
+                () = services.follow(api, synced, events) => {}
+            }
+        });
+    }
+
     fn namespaced(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
@@ -131,18 +149,7 @@ impl Kubernetes {
 
 impl World for Kubernetes {
     fn service<'a>(&'a self, namespace: &'a str, name: &'a str) -> Found<'a, Service> {
-        let api = self.namespaced(&core("Service", "services"), namespace);
-        Box::pin(async move {
-            let found = tokio::time::timeout(API_TIMEOUT, api.get_opt(name)).await;
-            match found {
-                Ok(Ok(object)) => object.and_then(read),
-                Ok(Err(error)) => {
-                    tracing::error!(namespace, name, %error, "a service cannot be looked up");
-                    None
-                }
-                Err(_elapsed) => None,
-            }
-        })
+        Box::pin(async { self.services.get(namespace, name) })
     }
 }
 

@@ -30,6 +30,8 @@ struct State {
 pub const REVISIONS: &str = "/apis/serving.knative.dev/v1/revisions";
 /// The list of Endpoints.
 pub const ENDPOINTS: &str = "/api/v1/endpoints";
+/// The list of services.
+pub const SERVICES: &str = "/api/v1/services";
 /// The list of the system's secrets.
 pub const SECRETS: &str = "/api/v1/namespaces/knative-serving/secrets";
 /// The list of the system's ConfigMaps.
@@ -55,6 +57,13 @@ impl Api {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// All that it was asked for, in order.
+    #[must_use]
+    pub fn asked(&self) -> Vec<String> {
+        let seen = self.server.seen().into_iter();
+        seen.map(|seen| seen.uri.to_string()).collect()
     }
 
     /// The text of a client's configuration that leads here.
@@ -169,7 +178,7 @@ fn answer(request: &Request<hyper::body::Incoming>, state: &mut State) -> Respon
     }
     match path {
         "/version" => respond(StatusCode::OK, &version()),
-        REVISIONS | ENDPOINTS | SECRETS | CONFIG_MAPS => {
+        REVISIONS | ENDPOINTS | SERVICES | SECRETS | CONFIG_MAPS => {
             let items: Vec<_> = list
                 .into_iter()
                 .map(|(_, object)| object)

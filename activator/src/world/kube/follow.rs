@@ -79,8 +79,11 @@ impl From<SecretData> for Secret {
 #[derive(Debug, Clone)]
 pub(super) struct Synced(Arc<AtomicUsize>);
 
-/// The name of an object, and what it is about.
-type Told = HashMap<(String, String), Key>;
+/// The namespace and name of an object.
+pub(super) type Name = (String, String);
+
+/// What each object is about.
+type Told = HashMap<Name, Key>;
 
 impl Synced {
     pub(super) fn of(count: usize) -> Self {
@@ -88,7 +91,7 @@ impl Synced {
     }
 
     /// Whether this was the last one.
-    fn one(&self) -> bool {
+    pub(super) fn one(&self) -> bool {
         self.0.fetch_sub(1, SeqCst) == 1
     }
 }
@@ -214,15 +217,12 @@ fn tell(kind: Kind, told: &mut Told, object: DynamicObject) -> Option<Event> {
     kind.there(key, object)
 }
 
-fn missing<'a>(
-    told: &'a mut Told,
-    listed: &'a HashSet<(String, String)>,
-) -> impl Iterator<Item = Key> + use<'a> {
+fn missing<'a>(told: &'a mut Told, listed: &'a HashSet<Name>) -> impl Iterator<Item = Key> + use<'a> {
     told.extract_if(|name, _| !listed.contains(name))
         .map(|(_, key)| key)
 }
 
-fn name(object: &DynamicObject) -> (String, String) {
+pub(super) fn name(object: &DynamicObject) -> Name {
     let metadata = &object.metadata;
     (
         metadata.namespace.clone().unwrap_or_default(),
