@@ -352,5 +352,5 @@ fn an_address_that_is_none_is_told_with_what_it_should_look_like() {
         error.to_string(),
         "'collector:4318' is no address of a collector: it has to look like http://HOST:PORT/v1/traces"
     );
-    Collector::grpc("https://collector").expect_err("TLS is not spoken");
+    Collector::grpc("ftp://collector").expect_err("that is not spoken");
 }
