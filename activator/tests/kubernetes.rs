@@ -36,9 +36,17 @@ impl Stage {
 
     /// In a cluster with these objects too; waits until it listens on this many ports.
     async fn with(api: Api, ports: usize) -> Self {
+        Self::told(api, ports, &[]).await
+    }
+
+    /// The same, with these variables too.
+    async fn told(api: Api, ports: usize, variables: &[(&str, &str)]) -> Self {
         let autoscaler = Autoscaler::start().await;
         api.put(REVISIONS, revision("hello-00001")).await;
         let start = Program::new(env!("CARGO_BIN_EXE_tidegate-activator"));
+        let start = variables
+            .iter()
+            .fold(start, |start, (name, value)| start.env(name, value));
         let kubeconfig = start.file("kubeconfig", api.kubeconfig());
         let mut program = start
             .env("KUBECONFIG", kubeconfig)
@@ -262,5 +270,36 @@ async fn where_the_cluster_asks_for_tls_and_has_no_secret_it_says_so() {
         .await;
     let mut stage = Stage::with(api, 0).await;
     stage.program.line_with("no secret routing-serving-certs").await;
+    assert_eq!(stage.program.exit().await.code(), Some(1));
+}
+
+/// A cluster that asks for TLS, with a certificate of this authority.
+async fn encrypted(authority: &Authority) -> Api {
+    let api = Api::start().await;
+    let network = json!({"system-internal-tls": "Enabled"});
+    api.put(CONFIG_MAPS, config_map("config-network", &json!({}), &network))
+        .await;
+    api.put(SECRETS, secret(authority)).await;
+    api
+}
+
+#[tokio::test]
+async fn tls_is_spoken_in_the_versions_that_the_environment_says() {
+    let authority = Authority::new("versions");
+    let config = Arc::new(authority.client_config(&[], None));
+    let only_12 = [
+        ("ACTIVATOR_TLS_MIN_VERSION", "1.2"),
+        ("ACTIVATOR_TLS_MAX_VERSION", "1.2"),
+    ];
+    for (variables, expected) in [(&only_12[..], "TLSv1_2"), (&[], "TLSv1_3")] {
+        let stage = Stage::told(encrypted(&authority).await, 3, variables).await;
+        let stream = tls::connect(stage.ports[2], "kn-routing", &config).await.unwrap();
+        let version = stream.get_ref().1.protocol_version().unwrap();
+        assert_eq!(format!("{version:?}"), expected);
+    }
+    let unknown = [("ACTIVATOR_TLS_CURVE_PREFERENCES", "P-1")];
+    let mut stage = Stage::told(encrypted(&authority).await, 0, &unknown).await;
+    let line = stage.program.line_with("ACTIVATOR_TLS_CURVE_PREFERENCES").await;
+    assert!(line.contains("P-1"), "{line}");
     assert_eq!(stage.program.exit().await.code(), Some(1));
 }

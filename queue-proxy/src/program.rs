@@ -50,6 +50,7 @@ use side::{Admin, Side};
 const ADMIN: &str = "admin";
 const STATS: &str = "stats";
 const METRICS: &str = "metrics";
+const PROFILES: &str = "profiling";
 
 /// Why the sidecar cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +169,9 @@ fn start(env: Env) -> Result<Running, StartError> {
     listeners.open("main", env.ports.main, FilterChain::plain(http.clone()))?;
     listeners.open(ADMIN, env.ports.admin, FilterChain::plain(of_table(ADMIN)))?;
     listeners.open(STATS, env.ports.stats, FilterChain::plain(of_table(STATS)))?;
+    if env.observability.is_profiled {
+        open_for_profiles(&mut listeners, env.ports.profiling, &log);
+    }
     let mut sending = Vec::new();
     if let (Some(collected), Some(measures)) = (collected, &wire.seeing.measures) {
         let listen = (&mut listeners, FilterChain::plain(of_table(METRICS)));
@@ -189,6 +193,13 @@ fn start(env: Env) -> Result<Running, StartError> {
         lines,
         log,
     })
+}
+
+/// That nobody can ask for profiles is no reason not to serve.
+fn open_for_profiles(listeners: &mut Listeners, port: u16, log: &Log) {
+    if let Err(error) = listeners.open(PROFILES, port, FilterChain::plain(of_table(PROFILES))) {
+        log.error(format_args!("nothing listens for profiling: {error}"));
+    }
 }
 
 /// Where lines about requests go, where there are to be any.
@@ -222,7 +233,8 @@ fn snapshot(wire: &Arc<Wire>, admin: &Admin, page: &Page, shows_metrics: bool) -
         (ADMIN, Side::Admin(admin.clone())),
         (STATS, Side::Stats(page.clone())),
     ];
-    let sides = sides.into_iter().chain(metrics);
+    let profiles = (PROFILES, Side::Profiles);
+    let sides = sides.into_iter().chain(metrics).chain([profiles]);
     let tables = sides.map(|(name, side)| (name.into(), Layers::new(side)));
     settings::snapshot(wire.app, Layers::new(WireLayer::new(Arc::clone(wire))), tables)
 }

@@ -58,6 +58,8 @@ pub struct Ports {
     pub admin: u16,
     /// Where the autoscaler reads.
     pub stats: u16,
+    /// Where profiles are asked for, where that is enabled.
+    pub profiling: u16,
 }
 
 /// Whose sidecar it is.
@@ -264,6 +266,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             tls: 0,
             admin: of("TIDEGATE_ADMIN_PORT", 8022)?,
             stats: of("TIDEGATE_STATS_PORT", 9090)?,
+            profiling: of("PROFILING_PORT", 8008)?,
         })
     }
 }

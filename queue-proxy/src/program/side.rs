@@ -27,6 +27,8 @@ pub(super) enum Side {
     Stats(Page),
     /// `/metrics`: Prometheus asks for all numbers.
     Metrics(Arc<Instruments>),
+    /// `/debug/pprof/`: somebody wants a profile, where that is enabled; there are none of Go's.
+    Profiles,
 }
 
 /// Waits for the drain with whoever asks.
@@ -92,6 +94,9 @@ impl Service<Request<Body>> for Side {
                 (Self::Admin(admin), "/wait-for-drain") => admin.wait_for_drain().await,
                 (Self::Stats(page), "/metrics") => page.response(),
                 (Self::Metrics(instruments), "/metrics") => words::text(StatusCode::OK, instruments.text()),
+                (Self::Profiles, path) if path.starts_with("/debug/pprof/") => {
+                    words::error(StatusCode::NOT_IMPLEMENTED, "there are no profiles of Go's here")
+                }
                 _ => words::error(StatusCode::NOT_FOUND, "404 page not found"),
             })
         })
