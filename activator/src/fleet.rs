@@ -40,6 +40,7 @@ use std::{
 use tidegate_proxy::{
     cluster::{Cluster, Endpoint, address::Address},
     drain::Watch,
+    layers::timeout::Timeouts,
     process,
 };
 use tokio::sync::watch;
@@ -94,13 +95,23 @@ struct Asking {
 }
 
 struct Held {
-    facts: RevisionFacts,
-    ports: Ports,
+    rules: Treatment,
     tracker: Arc<Tracker>,
     place: Place,
-    pods: Sets,
+    /// Its pods, and whether each is ready.
+    pods: Box<[(SocketAddr, bool)]>,
     /// Tells the watcher of the pods, while some of them are not ready.
     watcher: Option<watch::Sender<Option<Sets>>>,
+}
+
+/// How its requests and pods are treated. The rest of what is known is with the revision itself: there may be thousands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Treatment {
+    container_concurrency: u32,
+    timeouts: Timeouts,
+    port_name: &'static str,
+    believe_pods: bool,
+    ports: Ports,
 }
 
 /// The cluster of a revision's pods, as it is now.
@@ -158,7 +169,7 @@ impl Fleet {
     /// These revisions are not there any more: who waits for one waits in vain.
     pub fn forget(&mut self, keys: &[Key]) {
         for key in keys {
-            if let Some(held) = self.held.remove(key) {
+            if let Some(mut held) = self.held.remove(key) {
                 held.rest();
             }
         }
@@ -181,10 +192,9 @@ impl Held {
         let place = Arc::new(Mutex::new(Arc::clone(&known.cluster)));
         Self {
             tracker: tracker(Revision::new(settings(&known.facts)), known.ports, &place, share),
-            facts: known.facts.clone(),
-            ports: known.ports,
+            rules: Treatment::of(known),
             place,
-            pods: Sets::default(),
+            pods: Box::default(),
             watcher: None,
         }
     }
@@ -192,79 +202,85 @@ impl Held {
     /// Whether requests are treated as they were before.
     fn treats_alike(&self, known: &Known) -> bool {
         let cluster = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        self.facts.timeouts == known.facts.timeouts && Arc::ptr_eq(&cluster, &known.cluster)
+        self.rules.timeouts == known.facts.timeouts && Arc::ptr_eq(&cluster, &known.cluster)
     }
 
     fn adapt(&mut self, known: Known, share: Share, asking: &Asking) {
+        let (rules, before) = (Treatment::of(&known), self.rules);
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = known.cluster;
-        if known.facts.container_concurrency != self.facts.container_concurrency {
-            self.tracker.limit(known.facts.container_concurrency);
+        if rules.container_concurrency != before.container_concurrency {
+            self.tracker.limit(rules.container_concurrency);
         }
-        let is_asked_anew = known.facts.believe_pods != self.facts.believe_pods;
-        let is_elsewhere = known.ports != self.ports;
+        let is_elsewhere = rules.ports != before.ports;
         if is_elsewhere {
-            let revision = Arc::clone(self.tracker.revision());
-            self.ports = known.ports;
             self.rest();
-            self.tracker = tracker(revision, known.ports, &self.place, share);
+            let revision = Arc::clone(self.tracker.revision());
+            self.tracker = tracker(revision, rules.ports, &self.place, share);
         }
-        self.facts = known.facts;
-        if is_asked_anew || is_elsewhere || known.pods != self.pods {
-            if is_asked_anew || is_elsewhere {
-                self.rest();
-                self.watcher = None;
-            }
-            self.pods = known.pods;
-            self.follow(asking);
+        let is_begun_anew = is_elsewhere || rules.believe_pods != before.believe_pods;
+        if is_begun_anew {
+            self.rest();
+        }
+        self.rules = rules;
+        let pods = listed(&known.pods);
+        if is_begun_anew || pods != self.pods {
+            self.pods = pods;
+            self.follow(known.pods, asking);
         }
     }
 
     /// Lets the pods take requests that are ready, and asks the others.
-    fn follow(&mut self, asking: &Asking) {
-        let pods = self.pods.clone();
+    fn follow(&mut self, pods: Sets, asking: &Asking) {
         if let Some(watcher) = self.watcher.as_ref().filter(|_| !pods.not_ready.is_empty()) {
             watcher.send_replace(Some(pods));
             return;
         }
         // There is nothing to be asked, or nobody yet who has asked.
         self.rest();
-        self.watcher = None;
         let ready = pods.ready.iter().copied().collect();
         self.tracker.update(&Destinations::Pods(ready));
         if !pods.not_ready.is_empty() {
-            self.watcher = Some(asking.start(&self.tracker, &self.facts, pods));
+            self.watcher = Some(asking.start(&self.tracker, self.rules, pods));
         }
     }
 
     /// Ends the watcher: what it has found out and not said yet is not said any more.
-    fn rest(&self) {
-        if let Some(watcher) = &self.watcher {
+    fn rest(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
             watcher.send_replace(None);
         }
     }
 }
 
+impl Treatment {
+    fn of(known: &Known) -> Self {
+        let facts = &known.facts;
+        Self {
+            container_concurrency: facts.container_concurrency,
+            timeouts: facts.timeouts,
+            port_name: facts.port_name,
+            believe_pods: facts.believe_pods,
+            ports: known.ports,
+        }
+    }
+}
+
 impl Asking {
-    fn start(
-        &self,
-        tracker: &Arc<Tracker>,
-        facts: &RevisionFacts,
-        pods: Sets,
-    ) -> watch::Sender<Option<Sets>> {
+    fn start(&self, tracker: &Arc<Tracker>, rules: Treatment, pods: Sets) -> watch::Sender<Option<Sets>> {
         let watcher = Watcher {
             tracker: Arc::clone(tracker),
             ask: Arc::clone(&self.ask),
             world: Arc::new(Nowhere),
             pace: self.pace,
             service: String::new(),
-            port_name: facts.port_name,
+            port_name: rules.port_name,
             passthrough_host: None,
         };
         // An ingress goes by what it is told is ready, as it does for any cluster, and looks for no mesh.
         let state = State::new(Rules {
             mesh: Mesh::Disabled,
             passthrough: false,
-            believe_pods: facts.believe_pods,
+            believe_pods: rules.believe_pods,
         });
         let (sender, mut receiver) = watch::channel(Some(pods));
         receiver.mark_changed();
@@ -296,6 +312,13 @@ fn tracker(revision: Arc<Revision>, ports: Ports, place: &Place, share: Share) -
     });
     tracker.share(share.index, share.of);
     Arc::new(tracker)
+}
+
+fn listed(pods: &Sets) -> Box<[(SocketAddr, bool)]> {
+    let ready = pods.ready.iter().map(|pod| (*pod, true));
+    ready
+        .chain(pods.not_ready.iter().map(|pod| (*pod, false)))
+        .collect()
 }
 
 /// The cluster's own endpoint, so that what happens there is in its numbers.

@@ -28,7 +28,7 @@ pub(crate) struct Revisions {
     /// What clusters say of revisions, by name.
     said: HashMap<Arc<str>, Said>,
     /// The clusters that have their pods in another one, by that one's name.
-    users: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    users: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Whether somebody hears of load; until that was said.
     is_reported: bool,
 }
@@ -93,7 +93,9 @@ impl Revisions {
             self.leave(&before, name);
         }
         let users = self.users.entry(Arc::clone(&activation.pods)).or_default();
-        users.insert(Arc::clone(name));
+        if !users.contains(name) {
+            users.push(Arc::clone(name));
+        }
         let said = self.said.entry(Arc::clone(name)).or_insert_with(|| Said {
             activation: Arc::clone(activation),
             pods: None,
@@ -110,7 +112,7 @@ impl Revisions {
 
     fn leave(&mut self, pods: &Arc<str>, name: &Arc<str>) {
         if let Some(users) = self.users.get_mut(pods) {
-            users.remove(name);
+            users.retain(|user| user != name);
             if users.is_empty() {
                 self.users.remove(pods);
             }
