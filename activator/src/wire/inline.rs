@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryFutureExt;
 use http::{Request, Response};
 use tidegate_proxy::{
     Body, Error,
@@ -99,7 +100,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (parts, inner) = (Arc::clone(&self.layer.parts), self.inner.clone());
+        let (parts, inner) = (&self.layer.parts, self.inner.clone());
         let found = request.extensions().get::<Target>().and_then(|target| {
             let entry = parts.directory.of_cluster(target.cluster.name())?;
             Some((target.clone(), entry))
@@ -111,35 +112,32 @@ where
             return answered(response);
         }
         edit::request(request.headers_mut(), None, None);
-        Box::pin(hold(parts, (target, entry), inner, request))
+        Box::pin(hold(parts, (target, &entry), inner, request))
     }
 }
 
 /// From the arrival to the head of the response.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async fn keeps its arguments twice, and thousands of requests wait in this future"
-)]
 fn hold<S>(
-    parts: Arc<Parts>,
-    (target, entry): (Target, Arc<Entry>),
+    parts: &Arc<Parts>,
+    (target, entry): (Target, &Entry),
     inner: S,
     request: Request<Body>,
-) -> impl Future<Output = Result<Response<Body>, BoxError>>
+) -> impl Future<Output = Result<Response<Body>, BoxError>> + use<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
 {
+    let (route, received) = (Arc::clone(&target.route), target.received);
+    let timers = Timers::start(&entry.timeouts, received);
+    let ends = Ends::of(&entry.timeouts, &route, received);
+    let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target).until(ends.first());
+    let sending = Sending {
+        parts: Arc::clone(parts),
+        inner,
+    };
+    // Boxed by itself: what hands it on by value would each have room for all of it, and thousands of requests wait in this.
+    let visiting = Box::pin(visit.run(sending, request).map_err(Error::from_boxed));
     async move {
-        let (route, received) = (Arc::clone(&target.route), target.received);
-        let timers = Timers::start(&entry.timeouts, received);
-        let ends = Ends::of(&entry.timeouts, &route, received);
-        let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target).until(ends.first());
-        let sending = Sending {
-            directory: &parts.directory,
-            inner,
-        };
-        let answer = async { visit.run(sending, request).await.map_err(Error::from_boxed) };
-        match timers.until_start(answer).await {
+        match timers.until_start(visiting).await {
             Ok(response) => Ok(timers.finish(response)),
             Err(error) => told(error, &ends, &route),
         }
@@ -200,12 +198,12 @@ fn told(error: Error, ends: &Ends, route: &Route) -> Result<Response<Body>, BoxE
 
 /// Sends a request to the pod that it was given, in that pod's name, in the way in which its revision's pods are connected to now:
 /// it may have waited for long.
-struct Sending<'a, S> {
-    directory: &'a Directory,
+struct Sending<S> {
+    parts: Arc<Parts>,
     inner: S,
 }
 
-impl<S> Service<Request<Body>> for Sending<'_, S>
+impl<S> Service<Request<Body>> for Sending<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
 {
@@ -221,7 +219,7 @@ where
         let target = request.extensions_mut().get_mut::<Target>();
         let pod = target.and_then(|target| {
             // Before the first try it has the cluster that its route leads to, then that of its pods.
-            if let Some(entry) = self.directory.of_cluster(target.cluster.name()) {
+            if let Some(entry) = self.parts.directory.of_cluster(target.cluster.name()) {
                 target.cluster = Arc::clone(&entry.cluster);
             }
             target.endpoint.clone()
