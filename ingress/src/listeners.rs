@@ -235,6 +235,7 @@ impl Outside for Listeners {
             neighbours: self.neighbours(opening.address),
             begin: Begin::Served,
             tcp: opening.config.tcp,
+            balance: opening.config.balance,
             connections: self.shared.connections.clone(),
             ceiling: self.shared.ceiling.clone(),
             ..ListenerSettings::new(

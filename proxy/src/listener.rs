@@ -49,6 +49,7 @@ use crate::observe::counts::{Counts, ListenerCounts};
 use crate::observe::metrics::{ListenerMetrics, ProxyMetrics};
 
 mod accept;
+mod balance;
 pub mod chain;
 mod connections;
 mod open;
@@ -56,13 +57,14 @@ mod retired;
 pub mod settings;
 
 pub(crate) use accept::Accepted;
+use balance::Workers;
 use chain::FilterChains;
 pub(crate) use connections::Place;
 pub use connections::{ChainLimit, Connections};
 use open::Listening;
 pub use retired::Retired;
+pub use settings::{Balance, ListenAddress, ListenerSettings};
 use settings::{Begin, ProxyProtocol, TcpSettings};
-pub use settings::{ListenAddress, ListenerSettings};
 
 /// A listening address: one socket for each worker, so that accepting needs no lock and no other thread.
 #[derive(Debug)]
@@ -75,6 +77,7 @@ pub struct Listener {
 #[derive(Debug)]
 pub struct Acceptor {
     socket: Listening,
+    index: usize,
     shared: Arc<Shared>,
 }
 
@@ -100,6 +103,7 @@ pub(crate) struct Shared {
     pub(crate) chains: ArcSwap<FilterChains>,
     pub(crate) metrics: ListenerMetrics,
     counts: OnceLock<Arc<ListenerCounts>>,
+    workers: Arc<Workers>,
     drain: Drain,
     watch: Watch,
     /// A part of `drain` that accepts: it can end before the rest does.
@@ -204,6 +208,7 @@ impl Listener {
             chains: ArcSwap::from_pointee(settings.chains),
             metrics,
             counts: OnceLock::new(),
+            workers: Arc::new(Workers::new(workers, settings.balance)),
             name: settings.name,
             drain,
             watch,
@@ -243,10 +248,14 @@ impl Listener {
     /// The workers' parts.
     pub fn into_acceptors(self) -> impl Iterator<Item = Acceptor> {
         let shared = self.shared;
-        self.sockets.into_iter().map(move |socket| Acceptor {
-            socket,
-            shared: Arc::clone(&shared),
-        })
+        self.sockets
+            .into_iter()
+            .enumerate()
+            .map(move |(index, socket)| Acceptor {
+                socket,
+                index,
+                shared: Arc::clone(&shared),
+            })
     }
 }
 

@@ -10,7 +10,10 @@ use http::StatusCode;
 use support::edge::{open_with, settings};
 use support::{Front, HOST, cluster, everything_to, listen};
 use tidegate_proxy::cluster::Protocol;
+use tidegate_proxy::Proxy;
+use tidegate_proxy::config::Handle;
 use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::drain::Drain;
 use tidegate_proxy::listener::chain::FilterChain;
 use tidegate_proxy::listener::settings::IpVersions;
 use tidegate_proxy::listener::{BindError, Connections, Listener};
@@ -180,4 +183,28 @@ async fn one_ipv6_address_may_take_both_versions() {
         let seen = upstream.seen().pop().unwrap();
         assert_eq!(seen.headers["x-forwarded-for"], told);
     }
+}
+
+#[tokio::test]
+async fn connections_that_stay_are_spread_over_the_workers_whomever_they_came_to() {
+    let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+    let handle = Handle::new(everything_to(&cluster(Protocol::Http1, &[upstream.address()]), None));
+    let (drain, watch) = Drain::new();
+    let listener = listen(TWO, Connections::default());
+    let address = listener.address();
+    let workers = [(); 2].map(|()| Proxy::new(handle.clone(), watch.clone()));
+    for (acceptor, worker) in listener.into_acceptors().zip(&workers) {
+        process::spawn("acceptor", watch.unguarded(), acceptor.serve(worker.clone()));
+    }
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = Client::http1(address).await;
+        assert_eq!(client.get(HOST, "/").await.status, 200);
+        clients.push(client);
+    }
+    let served = workers.each_ref().map(|worker| worker.ledger().totals().accepted);
+    assert_eq!(served, [4, 4]);
+    // A drain waits for those that were handed on as for all others.
+    drop(clients);
+    assert_eq!(drain.finish(Duration::from_secs(10)).await.forced, 0);
 }

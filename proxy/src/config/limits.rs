@@ -290,6 +290,10 @@ pub const UPSTREAM_FIRST_READ_BYTES: usize = 128 * 1024;
 pub const POOL_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long accepting pauses after the process ran out of file descriptors.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+/// How many connections may be on their way from other workers to one that has fewer. Above it they stay where they came to.
+pub const HANDED_ON_MAX: usize = 64;
+/// Of how many connections a worker may have one more than another, where they are spread roughly.
+pub const BALANCE_SLACK_PART: usize = 8;
 /// The length of the kernel's queue of connections that wait to be accepted.
 pub const LISTEN_BACKLOG: u32 = 4096;
 /// The longest request head that the admin listener reads, in bytes.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::net::{TcpListener, UnixListener};
 
+use super::balance::{Handed, Post, Seat};
 use super::connections;
 use super::open::Listening;
 use super::{Acceptor, Ceiling, Shared};
@@ -53,7 +54,12 @@ impl Acceptor {
 
     async fn accept(self, proxy: &Proxy) -> io::Result<()> {
         self.listen()?;
-        let Self { socket, shared } = self;
+        let Self {
+            socket,
+            index,
+            shared,
+        } = self;
+        let (post, mut inbox) = Post::take(&shared.workers, index).ok_or(io::ErrorKind::AlreadyExists)?;
         // Removed with the last of the workers' sockets.
         let (mut running, _file) = match socket {
             Listening::Tcp(socket) => (Running::Tcp(TcpListener::from_std(socket)?), None),
@@ -62,11 +68,14 @@ impl Acceptor {
         let mut draining = shared.accepting_watch.draining();
         loop {
             let accepted = tokio::select! {
-                accepted = running.accept(&shared) => accepted,
+                accepted = running.accept(&shared, &post) => accepted,
+                Some(handed) = inbox.recv() => Seated::handed(handed, &shared).map(Some),
                 () = &mut draining => break,
             };
-            let accepted = match accepted {
-                Ok(accepted) => accepted,
+            let seated = match accepted {
+                Ok(Some(seated)) => seated,
+                // Another worker has it.
+                Ok(None) => continue,
                 Err(error) => {
                     refused(&error).await;
                     continue;
@@ -79,20 +88,27 @@ impl Acceptor {
                 None => tokio::select! {
                     places = shared.places(overload) => places,
                     () = &mut draining => {
-                        start(accepted, None, proxy);
+                        start(seated, None, proxy);
                         break;
                     }
                 },
             };
-            start(accepted, Some(places), proxy);
+            start(seated, Some(places), proxy);
+        }
+        post.close(&mut inbox);
+        while let Some(handed) = inbox.recv().await {
+            match Seated::handed(handed, &shared) {
+                Ok(seated) => start(seated, shared.try_places(), proxy),
+                Err(_) => ProxyMetrics::connection_refused(metrics::REFUSED_BY_SYSTEM),
+            }
         }
         // Closing a socket of a group resets what waits in its queue: take that first, and ask the kernel for it,
         // as the runtime may not have heard of the latest ones yet.
         for _ in 0..limits::LISTEN_BACKLOG {
             match running.accept_now(&shared) {
                 Ok(accepted) => {
-                    let places = shared.try_places();
-                    start(accepted, places, proxy);
+                    let seat = post.seat();
+                    start(Seated { accepted, seat }, shared.try_places(), proxy);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => ProxyMetrics::connection_refused(metrics::REFUSED_BY_SYSTEM),
@@ -152,7 +168,23 @@ impl Shared {
     }
 }
 
-fn start(accepted: Accepted, places: Option<Places>, proxy: &Proxy) {
+/// A connection that is served here.
+struct Seated {
+    accepted: Accepted,
+    seat: Seat,
+}
+
+impl Seated {
+    fn handed(handed: Handed, shared: &Arc<Shared>) -> io::Result<Self> {
+        let Handed { stream, remote, seat } = handed;
+        let stream = tokio::net::TcpStream::from_std(stream)?;
+        let accepted = Accepted::tcp(stream, remote, shared)?;
+        Ok(Self { accepted, seat })
+    }
+}
+
+fn start(seated: Seated, places: Option<Places>, proxy: &Proxy) {
+    let Seated { accepted, seat } = seated;
     let Some(places) = places else {
         return accepted.shared.refused(metrics::REFUSED_TOO_MANY);
     };
@@ -167,20 +199,28 @@ fn start(accepted: Accepted, places: Option<Places>, proxy: &Proxy) {
     let (guard, proxy) = (accepted.shared.watch.guard(), proxy.clone());
     process::spawn("connection", guard.clone(), async move {
         connection::serve(accepted, proxy, guard).await;
-        drop((places, under_ceiling, source, open));
+        drop((places, under_ceiling, source, open, seat));
     });
 }
 
 impl Running {
-    async fn accept(&mut self, shared: &Arc<Shared>) -> io::Result<Accepted> {
+    /// The next connection that comes to this worker, if no other is to have it.
+    async fn accept(&mut self, shared: &Arc<Shared>, post: &Post) -> io::Result<Option<Seated>> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
-                Accepted::tcp(stream, remote, shared)
+                let Some((stream, seat)) = post.place(stream, remote)? else {
+                    return Ok(None);
+                };
+                let accepted = Accepted::tcp(stream, remote, shared)?;
+                Ok(Some(Seated { accepted, seat }))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Accepted::unix(stream, shared))
+                Ok(Some(Seated {
+                    accepted: Accepted::unix(stream, shared),
+                    seat: post.seat(),
+                }))
             }
         }
     }

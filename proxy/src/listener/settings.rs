@@ -58,8 +58,21 @@ pub struct ListenerSettings {
     /// A bound that it shares with other listeners, above which a connection is closed at once instead of waiting in the queue (Envoy's
     /// limit on all downstream connections). Default: none.
     pub ceiling: Option<Connections>,
+    /// How evenly its connections are spread over the workers. Default: roughly.
+    pub balance: Balance,
     /// What becomes of a connection.
     pub chains: FilterChains,
+}
+
+/// How evenly a listener's connections are spread over the workers. The kernel does it by hash; a worker that has more than
+/// another by what is said here hands a new connection on. Unix sockets share one queue, and are not looked after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// A few are spread evenly; of many a worker may have one more for each [`limits::BALANCE_SLACK_PART`].
+    #[default]
+    Rough,
+    /// No worker has two more than another (Envoy's `exact_balance`).
+    Exact,
 }
 
 /// Where a listener listens.
@@ -169,6 +182,7 @@ impl ListenerSettings {
             connections: Connections::default(),
             connections_max: None,
             ceiling: None,
+            balance: Balance::default(),
             chains,
         }
     }

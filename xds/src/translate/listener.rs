@@ -12,7 +12,7 @@ use prost::Message;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::listener::Ceiling;
 use tidegate_proxy::listener::chain::ChainMatch;
-use tidegate_proxy::listener::settings::{IpVersions, ListenAddress, ProxyProtocol, TcpSettings};
+use tidegate_proxy::listener::settings::{Balance, IpVersions, ListenAddress, ProxyProtocol, TcpSettings};
 use tidegate_proxy::relay::RelaySettings;
 
 use self::chain::OfListener;
@@ -69,6 +69,8 @@ pub struct SocketConfig {
     pub backlog: u32,
     /// Options of connections.
     pub tcp: TcpSettings,
+    /// `connection_balance_config`.
+    pub balance: Balance,
     /// Whether a PROXY header comes first.
     pub proxy_protocol: ProxyProtocol,
     /// `listener_filters_timeout`.

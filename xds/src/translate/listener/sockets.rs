@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::socket_option::Value;
 use envoy_types::pb::envoy::config::core::v3::{SocketOption, TcpKeepalive};
+use envoy_types::pb::envoy::config::listener::v3::listener::connection_balance_config::BalanceType;
 use envoy_types::pb::envoy::config::listener::v3::listener_filter::ConfigType;
 use envoy_types::pb::envoy::config::listener::v3::{Listener, ListenerFilter};
 use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3 as proxy_protocol;
 use tidegate_proxy::config::limits as proxy_limits;
 use tidegate_proxy::listener::Ceiling;
-use tidegate_proxy::listener::settings::{Keepalive, ProxyProtocol, TcpSettings};
+use tidegate_proxy::listener::settings::{Balance, Keepalive, ProxyProtocol, TcpSettings};
 
 use super::SocketConfig;
 use crate::limits;
@@ -20,6 +21,8 @@ use crate::translate::notes::Notes;
 
 /// Everything of the sockets beside where they listen.
 pub(super) fn of_listener(listener: &Listener, notes: &mut Notes) -> Result<SocketConfig, Reject> {
+    let balance = listener.connection_balance_config.as_ref();
+    let balance = balance.and_then(|config| config.balance_type.as_ref());
     notes.add_set(&[
         (
             "per_connection_buffer_limit_bytes",
@@ -28,7 +31,7 @@ pub(super) fn of_listener(listener: &Listener, notes: &mut Notes) -> Result<Sock
         ("access_log", !listener.access_log.is_empty()),
         (
             "connection_balance_config",
-            listener.connection_balance_config.is_some(),
+            !matches!(balance, None | Some(BalanceType::ExactBalance(_))),
         ),
         ("drain_type", listener.drain_type != 0),
         ("freebind", listener.freebind.is_some_and(|set| set.value)),
@@ -72,6 +75,10 @@ pub(super) fn of_listener(listener: &Listener, notes: &mut Notes) -> Result<Sock
             .tcp_backlog_size
             .map_or(proxy_limits::LISTEN_BACKLOG, |size| size.value),
         tcp,
+        balance: match balance {
+            Some(BalanceType::ExactBalance(_)) => Balance::Exact,
+            _ => Balance::Rough,
+        },
         proxy_protocol,
         ceiling: if listener.ignore_global_conn_limit || listener.bypass_overload_manager {
             Ceiling::Exempt

@@ -1,7 +1,7 @@
 use http::HeaderValue;
 use serde_json::{Value, json};
 use tidegate_proxy::config::http::Http10;
-use tidegate_proxy::listener::settings::UnixAddress;
+use tidegate_proxy::listener::settings::{Balance, UnixAddress};
 use tidegate_proxy::normalize::forwarded::Forwarding;
 use tidegate_proxy::normalize::path::DotSegments;
 use tidegate_proxy::observe::request_id::{MakeRequestId, RequestIdPolicy, RequestIdResponse};
@@ -387,6 +387,7 @@ fn sockets_are_told_where_and_how() {
         "listener_filters": [any("p", proxied, json!({"allow_requests_without_proxy_protocol": true}))],
         "socket_options": [{"level": 1, "name": 9, "int_value": 1}, keep_alive(4, 60), keep_alive(99, 1)],
         "tcp_backlog_size": 7,
+        "connection_balance_config": {"exact_balance": {}},
     })));
     let read = read.unwrap();
     let pipe = UnixAddress {
@@ -399,6 +400,7 @@ fn sockets_are_told_where_and_how() {
         (ListenAddress::Tcp("[::]:80".parse().unwrap()), IpVersions::Both)
     );
     assert_eq!(read.sockets.proxy_protocol, ProxyProtocol::Optional);
+    assert_eq!(read.sockets.balance, Balance::Exact);
     assert_eq!(
         (read.sockets.backlog, read.sockets.handshake_timeout),
         (7, Duration::from_secs(15))
