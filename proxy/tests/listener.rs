@@ -9,8 +9,8 @@ use std::time::Duration;
 use http::StatusCode;
 use support::edge::{open_with, settings};
 use support::{Front, HOST, cluster, everything_to, listen};
-use tidegate_proxy::cluster::Protocol;
 use tidegate_proxy::Proxy;
+use tidegate_proxy::cluster::Protocol;
 use tidegate_proxy::config::Handle;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::drain::Drain;
@@ -188,7 +188,10 @@ async fn one_ipv6_address_may_take_both_versions() {
 #[tokio::test]
 async fn connections_that_stay_are_spread_over_the_workers_whomever_they_came_to() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let handle = Handle::new(everything_to(&cluster(Protocol::Http1, &[upstream.address()]), None));
+    let handle = Handle::new(everything_to(
+        &cluster(Protocol::Http1, &[upstream.address()]),
+        None,
+    ));
     let (drain, watch) = Drain::new();
     let listener = listen(TWO, Connections::default());
     let address = listener.address();
