@@ -3,7 +3,7 @@
 //! A cluster may say that its requests are for a Knative revision ([`tidegate_xds::translate::cluster::activation`]), and which
 //! other cluster has its pods. From the moment that both are in force, its requests pass an activator that is a layer before the
 //! cluster: no hop of its own. Until then, and in any other Envoy always, they go to the endpoints of the cluster itself, which
-//! are those of a standalone activator.
+//! are those of a standalone activator; where there are none, they wait here.
 
 mod reports;
 mod revisions;

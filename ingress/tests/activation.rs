@@ -14,7 +14,7 @@ mod rig;
 
 use autoscaler::Autoscaler;
 use http::{HeaderValue, Version};
-use rig::{NAME, PODS, Rig, pod};
+use rig::{NAME, Rig, pod};
 use serde_json::json;
 use tidegate_testkit::body::full;
 use tidegate_testkit::client::{Client, get, get_request, post_request};
@@ -291,6 +291,7 @@ async fn who_waits_for_a_revision_that_is_removed_is_answered() {
     let pod = pod("again").await;
     rig.pods = vec![(pod.address(), true)];
     rig.push();
+    rig.uses(&[pod.address()]).await;
     let answer = rig.gateway.answers(&rig.host(), 200).await;
     assert_eq!(answer.text(), "again");
 }
@@ -298,15 +299,8 @@ async fn who_waits_for_a_revision_that_is_removed_is_answered() {
 #[tokio::test]
 async fn until_its_pods_are_known_a_cluster_is_as_it_is_for_envoy() {
     let mut rig = Rig::start().await;
-    let said = std::mem::take(&mut rig.said);
-    rig.lists_pods = false;
-    rig.push();
+    let said = rig.forget().await;
     assert_eq!(rig.gateway.answers(&rig.host(), 200).await.text(), "standalone");
-    eventually("the cluster of the pods is gone", async || {
-        let clusters = rig.gateway.asks("/clusters").await.text();
-        !clusters.contains(PODS)
-    })
-    .await;
     rig.said = said;
     rig.push();
     eventually("the revision is known", async || {
@@ -319,6 +313,25 @@ async fn until_its_pods_are_known_a_cluster_is_as_it_is_for_envoy() {
     rig.push();
     rig.uses(&[pod.address()]).await;
     assert_eq!(rig.gateway.answers(&rig.host(), 200).await.text(), "pod");
+}
+
+#[tokio::test]
+async fn until_its_pods_are_known_requests_wait_where_nobody_else_could_take_them() {
+    let mut rig = Rig::start().await;
+    rig.service.pods.clear();
+    rig.said = rig.forget().await;
+    rig.push();
+    eventually("the revision is known", async || {
+        rig.lines("active").await == ["true"]
+    })
+    .await;
+    let mut answers = rig.get(1);
+    rig.parked(1).await;
+    let pod = pod("pod").await;
+    (rig.pods, rig.lists_pods) = (vec![(pod.address(), true)], true);
+    rig.push();
+    let answer = soon("the answer", answers.join_next()).await;
+    assert_eq!(answer.expect("one").expect("no panic").text(), "pod");
 }
 
 #[tokio::test]

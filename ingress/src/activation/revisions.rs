@@ -38,6 +38,8 @@ struct Said {
     activation: Arc<Activation>,
     /// The cluster of the pods, as it was last in force.
     pods: Option<Arc<Cluster>>,
+    /// Whether requests are held for it.
+    is_known: bool,
 }
 
 /// Which cluster has a name now.
@@ -99,6 +101,7 @@ impl Revisions {
         let said = self.said.entry(Arc::clone(name)).or_insert_with(|| Said {
             activation: Arc::clone(activation),
             pods: None,
+            is_known: false,
         });
         said.activation = Arc::clone(activation);
     }
@@ -107,7 +110,7 @@ impl Revisions {
     fn unsay(&mut self, name: &Arc<str>) -> Option<Key> {
         let said = self.said.remove(name)?;
         self.leave(&said.activation.pods, name);
-        said.pods.map(|_| key(&said.activation))
+        said.is_known.then(|| key(&said.activation))
     }
 
     fn leave(&mut self, pods: &Arc<str>, name: &Arc<str>) {
@@ -119,7 +122,8 @@ impl Revisions {
         }
     }
 
-    /// All that is known of a revision, once its pods' cluster was in force. One that is not any more has no pods.
+    /// All that is known of a revision, once the cluster of its pods was in force; when that is gone it has no pods. Before, its
+    /// requests go to its own endpoints, and only where it has none they wait.
     fn known(&mut self, name: &Arc<str>, find: Find<'_>) -> Option<Known> {
         let said = self.said.get_mut(name)?;
         let activation = &said.activation;
@@ -132,8 +136,10 @@ impl Revisions {
             unfit.is_none()
         });
         let pods = now.as_deref().map(pods).unwrap_or_default();
-        let cluster = now.or_else(|| said.pods.clone())?;
-        said.pods = Some(Arc::clone(&cluster));
+        said.pods = now.or_else(|| said.pods.take());
+        let own = || find(name).filter(|own| own.endpoints().is_empty());
+        let cluster = said.pods.clone().or_else(own)?;
+        said.is_known = true;
         Some(Known {
             facts: facts(activation),
             ports: if activation.tls { Ports::Tls } else { Ports::Same },

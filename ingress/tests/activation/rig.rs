@@ -48,7 +48,7 @@ pub(crate) struct Rig {
     pub(crate) lists_pods: bool,
     /// The ingresses that share revisions; no cluster of them where there is none.
     pub(crate) peers: Vec<&'static str>,
-    service: Service,
+    pub(crate) service: Service,
 }
 
 impl Rig {
@@ -117,6 +117,19 @@ impl Rig {
             add(CLUSTER, PEERS, cluster.encode_to_vec());
         }
         items
+    }
+
+    /// Pushes a state without the revision and its pods, and waits until they are gone. What was said of it is returned.
+    pub(crate) async fn forget(&mut self) -> serde_json::Value {
+        let said = std::mem::take(&mut self.said);
+        self.lists_pods = false;
+        self.push();
+        eventually("the clusters are as they are pushed", async || {
+            let clusters = self.gateway.asks("/clusters").await.text();
+            !clusters.contains(PODS) && !clusters.contains("tidegate_activation")
+        })
+        .await;
+        said
     }
 
     pub(crate) fn host(&self) -> String {
