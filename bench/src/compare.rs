@@ -18,6 +18,7 @@ mod bars;
 mod chart;
 mod sample;
 mod sidecar;
+pub mod spread;
 mod subject;
 mod table;
 

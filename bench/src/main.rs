@@ -26,6 +26,8 @@ mod linux {
     enum Command {
         /// Requests a second, latency and CPU time per request: direct, through us, and through the peers found here.
         Compare(compare::Options),
+        /// Whether four connections that stay keep both of two workers busy.
+        Spread(compare::spread::Options),
         /// Memory of parked requests, and how soon they are on their way once a replica is ready.
         Park(park::Options),
         /// Memory while clients give their requests up, of a revision that never becomes ready.
@@ -98,6 +100,7 @@ mod linux {
             Command::Park(options) => runtime()?.block_on(park::run(options)),
             Command::Idle(options) => runtime()?.block_on(idle::run(options)),
             Command::Push(options) => runtime()?.block_on(scale::push::run(options)),
+            Command::Spread(options) => runtime()?.block_on(compare::spread::run(options)),
             Command::Scale(options) => runtime()?.block_on(scale::run(options)),
             Command::Abandon(options) => runtime()?.block_on(abandon::run(options)),
             Command::AbandonClient(told) => runtime()?.block_on(abandon::client(told)),

@@ -44,6 +44,8 @@ pub struct Site {
     pub grpc_backend: SocketAddr,
     /// How many hosts it knows.
     pub host_count: usize,
+    /// How many workers our ingress and Envoy have; the others have one.
+    pub workers: usize,
     /// Its certificate, PEM.
     pub certificate: PathBuf,
     /// The certificate's key, PEM.
@@ -118,7 +120,7 @@ impl Peer {
     #[must_use]
     pub fn how_to_get_it(self) -> String {
         match self {
-            Self::Tidegate => "cargo build --profile dist -p tidegate-ingress".to_owned(),
+            Self::Tidegate => "cargo xtask dist tidegate-ingress".to_owned(),
             other => format!("cargo xtask peers {}", other.name()),
         }
     }
@@ -144,11 +146,11 @@ impl Peer {
             .find(|program| program.is_file())
     }
 
-    /// Starts it on `core`.
+    /// Starts it on `core`, or wherever the system puts it.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn start(self, program: &Path, site: &Site, core: usize) -> anyhow::Result<Running> {
+    pub async fn start(self, program: &Path, site: &Site, core: Option<usize>) -> anyhow::Result<Running> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let places = Places {
             h1: child::free_address()?,
@@ -166,7 +168,7 @@ impl Peer {
             websocket: (self != Self::Hyper).then_some(places.h1),
         };
         let began = Instant::now();
-        let mut process = Process::start(program, arguments, Some(core))?;
+        let mut process = Process::start(program, arguments, core)?;
         for address in doors.addresses() {
             process.accepts(address).await?;
         }
@@ -196,7 +198,7 @@ impl Peer {
                 "-c",
                 &file,
                 "--concurrency",
-                "1",
+                &site.workers.to_string(),
                 "--log-level",
                 "error",
                 "--use-dynamic-base-id",

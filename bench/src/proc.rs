@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustix::process::{Pid, setpriority_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+/// What threads that carry traffic are called, before their number.
+const WORKER: &str = "worker-";
 /// The pause between two looks at memory that may still change.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 /// After how many looks that show the same it is settled.
@@ -62,13 +64,32 @@ fn machine_ticks(text: &str) -> Option<u64> {
 pub fn let_workers_go_first(pid: u32, niceness: i32) -> io::Result<()> {
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
         let thread = thread?;
-        let is_worker = fs::read_to_string(thread.path().join("comm"))?.starts_with("worker-");
+        let is_worker = fs::read_to_string(thread.path().join("comm"))?.starts_with(WORKER);
         let number = thread.file_name().to_string_lossy().parse().unwrap_or_default();
         if let Some(id) = Pid::from_raw(number).filter(|_| !is_worker) {
             setpriority_process(Some(id), niceness)?;
         }
     }
     Ok(())
+}
+
+/// The time of each thread of a process that carries traffic, by their numbers.
+///
+/// # Errors
+/// When it is gone.
+pub fn worker_cpu_times(pid: u32) -> io::Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?.path();
+        let name = fs::read_to_string(thread.join("comm"))?;
+        if name.starts_with(WORKER) {
+            let stat = parse(&fs::read_to_string(thread.join("stat"))?);
+            let stat = stat.ok_or_else(|| malformed("/proc/PID/task/ID/stat"))?;
+            times.push((name, duration(stat.ticks)));
+        }
+    }
+    times.sort();
+    Ok(times.into_iter().map(|(_, time)| time).collect())
 }
 
 /// Has this thread step back for the others.

@@ -66,6 +66,7 @@ impl Ground {
             backend: backend.address().await?,
             grpc_backend: backend.address().await?,
             host_count,
+            workers: 1,
             certificate,
             key,
             pair,
@@ -108,7 +109,7 @@ impl Ground {
         for peer in Peer::ALL.into_iter().filter(|peer| wanted(peer.name())) {
             match peer.find() {
                 Some(program) => {
-                    let running = peer.start(&program, &self.site, PROXY_CORE).await;
+                    let running = peer.start(&program, &self.site, Some(PROXY_CORE)).await;
                     let running = running.with_context(|| format!("cannot start {}", peer.name()))?;
                     subjects.push(Subject::proxy(peer.name(), running)?);
                 }

@@ -26,6 +26,9 @@ pub enum Class {
     TlsNew,
     /// HTTP/2 by prior knowledge, small answers, 8 connections of 32 streams; HTTP/1.1 to the backend.
     H2c,
+    /// The same with 4 connections; not one of the tables.
+    #[value(hide = true)]
+    H2Few,
     /// Unary gRPC calls, 8 connections of 32 streams; HTTP/2 by prior knowledge on both sides.
     Grpc,
     /// Messages back and forth on gRPC streams that stay, 8 connections of 32 streams.
@@ -120,7 +123,7 @@ const POST_BYTES: usize = 16 * 1024;
 const PACED_PER_SECOND: u32 = 5_000;
 
 impl Class {
-    /// Every class, in the order of the tables.
+    /// Every class of the tables, in their order.
     pub const ALL: [Self; 12] = [
         Self::H1,
         Self::H1Kib,
@@ -141,7 +144,7 @@ impl Class {
     pub fn door(self) -> Door {
         match self {
             Self::Tls | Self::TlsNew => Door::Tls,
-            Self::H2c => Door::H2,
+            Self::H2c | Self::H2Few => Door::H2,
             Self::Grpc | Self::GrpcStream => Door::Grpc,
             Self::WebSocket => Door::WebSocket,
             _ => Door::H1,
@@ -169,6 +172,7 @@ impl Class {
             Self::Post => closed(64, 1, Traffic::Post(POST_BYTES)),
             Self::TlsNew => closed(8, 1, Traffic::Connections),
             Self::H2c => closed(8, 32, Traffic::Streams),
+            Self::H2Few => closed(4, 32, Traffic::Streams),
             Self::Grpc => closed(8, 32, Traffic::Calls),
             Self::GrpcStream => closed(8, 32, Traffic::Messages),
             Self::WebSocket => closed(64, 1, Traffic::WebSocket),

@@ -21,6 +21,7 @@ fn subject(name: &'static str, costs_ms: &[u64]) -> Subject {
         running: None,
         idle_bytes: 0,
         samples: costs_ms.iter().map(sample).collect(),
+        cluster: None,
     }
 }
 
