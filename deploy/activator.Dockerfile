@@ -5,7 +5,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /tidegate
 COPY . .
-RUN cargo build --locked --profile dist --package tidegate-activator --features kubernetes
+RUN cargo xtask dist tidegate-activator
 
 FROM debian:bookworm-slim
 # Whom to believe: collectors may be behind TLS.

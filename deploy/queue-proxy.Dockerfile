@@ -5,8 +5,8 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /tidegate
 COPY . .
-RUN cargo build --locked --profile dist --package tidegate-queue-proxy
+RUN cargo xtask dist tidegate-queue-proxy
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /tidegate/target/dist/tidegate-queue-proxy /ko-app/queue
 ENTRYPOINT ["/ko-app/queue"]

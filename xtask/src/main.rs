@@ -11,6 +11,7 @@ use std::process::ExitCode;
 mod check;
 mod command;
 mod descriptors;
+mod dist;
 mod fuzz;
 mod instructions;
 mod limits;
@@ -26,6 +27,8 @@ usage: cargo xtask test [ARGUMENTS OF CARGO TEST]   every test, with the set-up 
        cargo xtask limits [--check]                 writes docs/limits.md from the `limits.rs` files, or compares it
        cargo xtask descriptors [--check]            writes Envoy's descriptors anew, or compares them
        cargo xtask instructions                     counts the instructions of warm exchanges, with valgrind
+       cargo xtask dist [PROGRAM…]                  builds what is shipped, by the profiles of its load
+       cargo xtask profile [PROGRAM…]               takes those profiles anew
        cargo xtask peers [NAME…]                    installs what tests and the load comparison run beside us
 
 TIDEGATE_REQUIRE_PEERS=1 makes a program that cannot be had a failure, instead of a line `not run: X, because Y`";
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
         ["descriptors"] => descriptors::write().map(|()| ExitCode::SUCCESS),
         ["descriptors", "--check"] => descriptors::check().map(|()| ExitCode::SUCCESS),
         ["instructions", arguments @ ..] => instructions::count(arguments).map(|()| ExitCode::SUCCESS),
+        ["profile", names @ ..] => dist::profile(names).map(|()| ExitCode::SUCCESS),
+        ["dist", names @ ..] => dist::build(names).map(|()| ExitCode::SUCCESS),
         ["peers", names @ ..] => peers::install_named(names).map(|()| ExitCode::SUCCESS),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
