@@ -12,7 +12,8 @@ use crate::{command, peers};
 const PEERS_OF_TESTS: &[peers::Peer] = &[peers::Peer::Python, peers::Peer::Envoy];
 
 /// What is off by default and tested all the same.
-pub(crate) const FEATURES: &str = "tidegate/xds,tidegate-activator/kubernetes,tidegate-bench/instructions";
+pub(crate) const FEATURES: &str =
+    "tidegate/xds,tidegate-activator/kubernetes,tidegate-chain/kubernetes,tidegate-bench/instructions";
 
 /// Runs unit, behaviour, program and doc tests of the whole workspace, and ends with one line that adds them up; nothing is
 /// said after it. Failure when a test failed, or none ran.
