@@ -95,9 +95,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     )?;
     writeln!(
         out,
-        "hand-over: {} of them, median {:?}, p99 {p99:?} (bar: {HAND_OVER_P99_MAX:?})",
+        "hand-over: {} of them, median {:?}, p99 {p99:?} (bar: {HAND_OVER_P99_MAX:?}), longest {:?}",
         sliced.hand_overs.len(),
-        percentile(&sliced.hand_overs, 0.5)
+        percentile(&sliced.hand_overs, 0.5),
+        percentile(&sliced.hand_overs, 1.0)
     )?;
     anyhow::ensure!(share <= IDLE_SHARE_MAX, "pods were idle while requests waited");
     anyhow::ensure!(p99 <= HAND_OVER_P99_MAX, "hand-overs took too long");
