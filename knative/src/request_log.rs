@@ -36,13 +36,12 @@ use crate::template::{Template, TemplateError};
 
 mod view;
 
-use view::{Asked, Exchange, Told};
+use view::{Asked, Exchange, Revision, Told, Wanted};
 
 /// Writes about requests by a template.
 pub struct RequestLog {
     template: Template,
-    /// Whether lines tell fields of requests beyond those that have a name of their own there.
-    needs_all_fields: bool,
+    wanted: Wanted,
     tells_trace: bool,
     say: Box<dyn Fn(String) + Send + Sync>,
 }
@@ -86,7 +85,7 @@ impl RequestLog {
         let line_end = if template.ends_with('\n') { "" } else { "\n" };
         let template = Template::parse(&format!("{template}{line_end}"))?;
         Ok(Self {
-            needs_all_fields: template.mentions("Header"),
+            wanted: Wanted::by(|name| template.mentions(name)),
             template,
             tells_trace: true,
             say: Box::new(say),
@@ -109,7 +108,7 @@ impl RequestLog {
             log: Arc::clone(self),
             about,
             began: came.at,
-            asked: Asked::of(request, &came, self.needs_all_fields),
+            asked: Asked::of(request, &came, self.wanted),
             status: 200,
             sent: 0,
         }
@@ -143,7 +142,7 @@ impl Drop for Entry {
         let exchange = Exchange {
             asked: &self.asked,
             told,
-            about: &*self.about,
+            about: Revision(&*self.about),
             tells_trace: self.log.tells_trace,
         };
         let line = self.log.template.render(&exchange);

@@ -14,8 +14,9 @@ use crate::template::{Object, Value};
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const B3_TRACE: HeaderName = HeaderName::from_static("x-b3-traceid");
 
+const NAMED_COUNT: usize = 5;
 /// The fields that have a name of their own in templates.
-const NAMED: [HeaderName; 5] = [HOST, USER_AGENT, REFERER, TRACEPARENT, B3_TRACE];
+const NAMED: [HeaderName; NAMED_COUNT] = [HOST, USER_AGENT, REFERER, TRACEPARENT, B3_TRACE];
 
 /// A request as it came.
 #[derive(Debug)]
@@ -42,8 +43,16 @@ pub(super) struct Told {
 pub(super) struct Exchange<'a> {
     pub(super) asked: &'a Asked,
     pub(super) told: Told,
-    pub(super) about: &'a dyn Described,
+    pub(super) about: Revision<'a>,
     pub(super) tells_trace: bool,
+}
+
+/// Which of the fields that have a name of their own a template asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// All fields there are.
+    all: bool,
+    named: [bool; NAMED_COUNT],
 }
 
 struct Headers<'a>(&'a HeaderMap);
@@ -52,8 +61,8 @@ struct Headers<'a>(&'a HeaderMap);
 struct Values<'a>(Vec<&'a HeaderValue>);
 
 impl Asked {
-    /// With all fields, or with those alone that have a name of their own.
-    pub(super) fn of<B>(request: &Request<B>, came: &Came, with_all_fields: bool) -> Self {
+    /// With the fields that are wanted.
+    pub(super) fn of<B>(request: &Request<B>, came: &Came, wanted: Wanted) -> Self {
         let headers = request.headers();
         let length = headers
             .get(CONTENT_LENGTH)
@@ -63,11 +72,7 @@ impl Asked {
             method: request.method().clone(),
             uri: request.uri().clone(),
             version: request.version(),
-            headers: if with_all_fields {
-                headers.clone()
-            } else {
-                named(headers)
-            },
+            headers: wanted.of(headers),
             content_length: length.unwrap_or(if is_open { -1 } else { 0 }),
             from: came.from,
             is_tls: came.is_tls,
@@ -100,15 +105,35 @@ impl Asked {
     }
 }
 
-/// Copies of what is told by name: the values are shared.
-fn named(headers: &HeaderMap) -> HeaderMap {
-    let mut named = HeaderMap::with_capacity(NAMED.len());
-    for name in NAMED {
-        if let Some(value) = headers.get(&name) {
-            named.insert(name, value.clone());
+impl Wanted {
+    /// By the names that `mentions` finds in a template.
+    pub(super) fn by(mentions: impl Fn(&str) -> bool) -> Self {
+        let trace = mentions("TraceID");
+        Self {
+            all: mentions("Header"),
+            named: [
+                mentions("Host"),
+                mentions("UserAgent"),
+                mentions("Referer"),
+                trace,
+                trace,
+            ],
         }
     }
-    named
+
+    /// Copies of these: the values are shared.
+    fn of(self, headers: &HeaderMap) -> HeaderMap {
+        if self.all {
+            return headers.clone();
+        }
+        let mut named = HeaderMap::new();
+        for (name, _) in NAMED.into_iter().zip(self.named).filter(|(_, wanted)| *wanted) {
+            if let Some(value) = headers.get(&name) {
+                named.insert(name, value.clone());
+            }
+        }
+        named
+    }
 }
 
 fn text(value: Option<&HeaderValue>) -> &str {
@@ -131,7 +156,7 @@ impl Object for Exchange<'_> {
         Some(match name {
             "Request" => Value::Object(self.asked),
             "Response" => Value::Object(&self.told),
-            "Revision" => Value::Made(Box::new(Revision(self.about))),
+            "Revision" => Value::Object(&self.about),
             "TraceID" if !self.tells_trace => Value::from(""),
             "TraceID" => Value::from(self.asked.trace_id()),
             _ => return None,
@@ -143,7 +168,11 @@ impl Object for Asked {
     fn get(&self, name: &str, _: &[Value<'_>]) -> Option<Value<'_>> {
         Some(match name {
             "Method" => Value::from(self.method.as_str()),
-            "RequestURI" | "URL" => Value::from(self.uri.to_string()),
+            "RequestURI" | "URL" => match (self.uri.scheme(), self.uri.path_and_query()) {
+                // As most are.
+                (None, Some(target)) => Value::from(target.as_str()),
+                _ => Value::from(self.uri.to_string()),
+            },
             "Proto" => Value::from(self.protocol()),
             "ProtoMajor" => Value::Int(if self.version == Version::HTTP_2 { 2 } else { 1 }),
             "ProtoMinor" => Value::Int(i64::from(self.version == Version::HTTP_11)),
@@ -171,7 +200,8 @@ impl Object for Told {
     }
 }
 
-struct Revision<'a>(&'a dyn Described);
+/// Whose requests they are.
+pub(super) struct Revision<'a>(pub(super) &'a dyn Described);
 
 impl Object for Revision<'_> {
     fn get(&self, name: &str, _: &[Value<'_>]) -> Option<Value<'_>> {
@@ -272,7 +302,7 @@ mod tests {
                     .headers_mut()
                     .insert(*name, HeaderValue::from_static(value));
             }
-            let asked = Asked::of(&request, &Came::default(), false);
+            let asked = Asked::of(&request, &Came::default(), Wanted::by(|_| true));
             assert_eq!(asked.trace_id(), expected, "{fields:?}");
         };
         check(&[], "");

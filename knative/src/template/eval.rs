@@ -38,6 +38,9 @@ fn run<'a>(
     piped: Option<Value<'a>>,
     root: &'a dyn Object,
 ) -> Result<Value<'a>, TemplateError> {
+    if command.arguments.is_empty() && piped.is_none() {
+        return operand(&command.head, &[], root);
+    }
     let mut arguments = Vec::with_capacity(command.arguments.len() + 1);
     for argument in &command.arguments {
         arguments.push(operand(argument, &[], root)?);

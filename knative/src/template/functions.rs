@@ -1,6 +1,7 @@
 //! What can a template call?
 
 use std::cmp::Ordering;
+use std::fmt::Write;
 
 use super::TemplateError;
 use super::eval::failed;
@@ -15,7 +16,7 @@ pub const FUNCTIONS: [&str; 13] = [
 pub(super) fn call<'a>(name: &str, arguments: Vec<Value<'a>>) -> Result<Value<'a>, TemplateError> {
     let too_few = || failed(format!("wrong number of args for {name}"));
     match name {
-        "js" => Ok(Value::from(js(&arguments))),
+        "js" => Ok(js(arguments)),
         "printf" => printf(&arguments).map(Value::from),
         "and" => choose(arguments, |value| !value.is_true()).ok_or_else(too_few),
         "or" => choose(arguments, |value| value.is_true()).ok_or_else(too_few),
@@ -94,12 +95,28 @@ fn order(one: &Value<'_>, other: &Value<'_>) -> Option<Ordering> {
 }
 
 /// As a part of a JavaScript string (Go's `template.JSEscape`).
-fn js(arguments: &[Value<'_>]) -> String {
-    let mut escaped = String::new();
-    for character in arguments
-        .iter()
-        .flat_map(|value| value.printed().chars().collect::<Vec<_>>())
+fn js(mut arguments: Vec<Value<'_>>) -> Value<'_> {
+    if let [Value::Text(text)] = &arguments[..]
+        && text.bytes().all(is_plain)
+        && let Some(text) = arguments.pop()
     {
+        // Most texts are as they are.
+        return text;
+    }
+    let mut escaped = String::new();
+    for argument in &arguments {
+        escape(&argument.printed(), &mut escaped);
+    }
+    Value::from(escaped)
+}
+
+/// Whether a byte stands for itself in a JavaScript string.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'\'' | b'"' | b'<' | b'>' | b'&' | b'=')
+}
+
+fn escape(text: &str, escaped: &mut String) {
+    for character in text.chars() {
         match character {
             '\\' | '\'' | '"' => escaped.extend(['\\', character]),
             '<'
@@ -111,12 +128,12 @@ fn js(arguments: &[Value<'_>]) -> String {
             | '\u{2028}'
             | '\u{2029}'
             | '\u{feff}' => {
-                escaped.push_str(&format!("\\u{:04X}", u32::from(character)));
+                // Writing to a string never fails.
+                _ = write!(escaped, "\\u{:04X}", u32::from(character));
             }
             other => escaped.push(other),
         }
     }
-    escaped
 }
 
 /// Go's `Printf`, as far as lines of a log need it: `%v %s %d %t %q %f %g` and a precision.

@@ -86,7 +86,7 @@ impl Value<'_> {
             Self::Text(text) => into.push_str(text),
             Self::Bool(value) => drop(write!(into, "{value}")),
             Self::Int(value) => drop(write!(into, "{value}")),
-            Self::Float(value) => into.push_str(&float(*value)),
+            Self::Float(value) => float(*value, into),
             Self::Object(_) | Self::Made(_) => {
                 into.push_str(&self.object().map(Object::print).unwrap_or_default());
             }
@@ -105,20 +105,25 @@ impl Value<'_> {
 }
 
 /// The shortest digits that mean this number, with an exponent where it is very small or very large.
-fn float(value: f64) -> String {
+fn float(value: f64, into: &mut String) {
     if value.is_nan() {
-        return "NaN".to_owned();
+        return into.push_str("NaN");
     }
     if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return into.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
+    }
+    // Writing to a string never fails.
+    if value == 0.0 || (1e-4..1e20).contains(&value.abs()) {
+        _ = write!(into, "{value}");
+        return;
     }
     let scientific = format!("{value:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     match exponent.parse::<i32>() {
         Ok(exponent) if value != 0.0 && !(-4..21).contains(&exponent) => {
             let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{digits}e{sign}{:02}", exponent.abs())
+            _ = write!(into, "{digits}e{sign}{:02}", exponent.abs());
         }
-        _ => format!("{value}"),
+        _ => _ = write!(into, "{value}"),
     }
 }
