@@ -201,6 +201,10 @@ pub const SPAN_TRIES: u32 = 4;
 pub const SPAN_RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How long the end of a process waits for its last spans to be exported; then they are dropped and counted.
 pub const SPAN_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+/// From how many bytes on lines of a log are written without waiting for more of them.
+pub const LINES_BATCH_BYTES: usize = 64 * 1024;
+/// How long a thread that has written lines of a log lets further ones gather before it looks for them.
+pub const LINES_LINGER: Duration = Duration::from_millis(1);
 /// How often metrics are sent to a collector, unless another interval is set (OpenTelemetry's default).
 pub const METRICS_PUSH_INTERVAL: Duration = Duration::from_secs(60);
 /// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).
