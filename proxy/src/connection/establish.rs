@@ -20,7 +20,7 @@ use crate::listener::{Accepted, Shared};
 use crate::observe::metrics;
 use crate::proxy_protocol::{self, Addresses, Parse};
 
-/// A connection on which HTTP can begin.
+/// A connection on which HTTP can begin. In a box on its way there: the task of a connection would have room for it all the time.
 pub(super) struct Established {
     pub(super) socket: Socket,
     pub(super) presence: Presence,
@@ -96,13 +96,13 @@ pub(super) fn is_immediate(shared: &Shared) -> bool {
 }
 
 /// HTTP begins with the first byte: nothing to wait for.
-pub(super) fn at_once(accepted: Accepted) -> Result<Established, Refusal> {
+pub(super) fn at_once(accepted: Accepted) -> Result<Box<Established>, Refusal> {
     let (ends, shared) = (Ends::of(&accepted), accepted.shared);
     plain(accepted.stream, ends, &shared)
 }
 
 /// Waits until `deadline` for all that has to come first. Boxed by its caller: few connections are in it, for a short time.
-pub(super) async fn establish(accepted: Accepted, deadline: Instant) -> Result<Established, Refusal> {
+pub(super) async fn establish(accepted: Accepted, deadline: Instant) -> Result<Box<Established>, Refusal> {
     let (mut ends, shared) = (Ends::of(&accepted), accepted.shared);
     let mut stream = accepted.stream;
     let established = async {
@@ -170,7 +170,7 @@ async fn begins_with_tls(stream: &mut Stream) -> io::Result<bool> {
     Ok(first == [HANDSHAKE_RECORD])
 }
 
-fn plain(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established, Refusal> {
+fn plain(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Box<Established>, Refusal> {
     let chains = shared.chains.load();
     let chain = chains.select(&Arrival {
         destination: ends.local,
@@ -184,16 +184,20 @@ fn plain(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established
     let chain = chain
         .filter(|chain| chain.tls.is_none())
         .ok_or(Refusal::NoChain)?;
-    Ok(Established {
+    Ok(Box::new(Established {
         presence: stream.presence(),
         socket: Socket::plain(stream),
         peer: ends.peer(chain, shared),
         protocol: None,
-    })
+    }))
 }
 
 /// TLS whose ClientHello is looked at and left where it is: for a chain that passes it on, or for one that speaks TLS after all.
-async fn passed_on(mut stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established, Refusal> {
+async fn passed_on(
+    mut stream: Stream,
+    ends: Ends,
+    shared: &Arc<Shared>,
+) -> Result<Box<Established>, Refusal> {
     let (mut bytes, mut acceptor) = (Vec::with_capacity(CLIENT_HELLO_USUAL_BYTES), Acceptor::default());
     let hello = loop {
         let seen = bytes.len();
@@ -227,15 +231,15 @@ async fn passed_on(mut stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Resu
     }
     let mut facts = TlsFacts::nothing();
     facts.server_name = server_name.map(Into::into);
-    Ok(Established {
+    Ok(Box::new(Established {
         presence: stream.presence(),
         socket: Socket::plain(stream),
         peer: ends.peer(&chain, shared).with_tls(facts),
         protocol: None,
-    })
+    }))
 }
 
-async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Established, Refusal> {
+async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Box<Established>, Refusal> {
     let presence = stream.presence();
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
     let hello = hello.map_err(lost_or_tls)?;
@@ -264,12 +268,12 @@ async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Establi
         Some(b"http/1.1" | b"http/1.0") => Some(Protocol::Http1),
         _ => None,
     };
-    Ok(Established {
+    Ok(Box::new(Established {
         presence,
         socket: Socket::tls(stream),
         peer: ends.peer(&chain, shared).with_tls(facts),
         protocol,
-    })
+    }))
 }
 
 fn chain_of(hello: &ClientHello<'_>, ends: Ends, shared: &Shared) -> Result<Arc<Chain>, Refusal> {

@@ -38,8 +38,8 @@ pub(super) use incoming::Incoming;
 
 /// Serves requests until the client leaves, an idle time or a deadline passes, or the drain asks for the end;
 /// and the tunnel that the last of them may have become.
-pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: Proxy) {
-    let mut connection = Connection::new(socket, presence, &proxy);
+pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: &Proxy) {
+    let mut connection = Connection::new(socket, presence, proxy);
     let mut draining = proxy.drain().draining();
     loop {
         // What follows is boxed where it is rare or large: the task of a connection has room for all of it all the
@@ -59,7 +59,7 @@ pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: Proxy) {
             Fate::Cut => return,
             Fate::Switch(switch) => {
                 if let Some((socket, early)) = connection.line.into_parts() {
-                    Box::pin(Tunnel::run(switch.tunnel(socket, early, &proxy))).await;
+                    Box::pin(Tunnel::run(switch.tunnel(socket, early, proxy))).await;
                 }
                 return;
             }
@@ -127,18 +127,9 @@ impl<'a> Connection<'a> {
         self.begun = None;
         let mut told = false;
         loop {
-            let heads = &mut self.heads;
-            let (found, waits) = self
-                .line
-                .with(|wire| (heads.next(&mut wire.buffer, &rules), wire.buffer.is_empty()));
-            match found {
-                Ok(Some(head)) => {
-                    self.begun.get_or_insert_with(clock::now);
-                    return Next::Request(Box::new(head));
-                }
-                Ok(None) if waits => self.begun = None,
-                Ok(None) => _ = self.begun.get_or_insert_with(clock::now),
-                Err(error) => return Next::Refused(error),
+            // Apart, as a head is large, and idle connections would have room for one.
+            if let Some(next) = self.look(&rules) {
+                return next;
             }
             let deadline = match self.begun {
                 Some(begun) => begun + settings.timeouts.request_head,
@@ -147,7 +138,8 @@ impl<'a> Connection<'a> {
             match self.see(deadline, draining, told).await {
                 Seen::Bytes => {}
                 Seen::Drain => {
-                    self.presence.caught_up().await;
+                    // Boxed, as it is once in a connection's life at most.
+                    Box::pin(self.presence.caught_up()).await;
                     told = true;
                 }
                 Seen::Deadline if self.begun.is_some() => {
@@ -165,6 +157,24 @@ impl<'a> Connection<'a> {
                 Seen::End => return Next::End,
             }
         }
+    }
+
+    /// Looks for a whole head in what has come.
+    fn look(&mut self, rules: &Rules) -> Option<Next> {
+        let heads = &mut self.heads;
+        let (found, waits) = self
+            .line
+            .with(|wire| (heads.next(&mut wire.buffer, rules), wire.buffer.is_empty()));
+        match found {
+            Ok(Some(head)) => {
+                self.begun.get_or_insert_with(clock::now);
+                return Some(Next::Request(Box::new(head)));
+            }
+            Ok(None) if waits => self.begun = None,
+            Ok(None) => _ = self.begun.get_or_insert_with(clock::now),
+            Err(error) => return Some(Next::Refused(error)),
+        }
+        None
     }
 
     /// How long it may stay without a request.

@@ -12,6 +12,7 @@ async fn the_future_of_a_connection_stays_small() {
     let stream = crate::connection::stream::Stream::from(stream);
     let (presence, socket) = (stream.presence(), Socket::plain(stream));
     let (_drain, watch) = Drain::new();
-    let size = size_of_val(&serve(socket, &presence, Proxy::new(Handle::default(), watch)));
-    assert!(size <= 1024, "{size} bytes");
+    let proxy = Proxy::new(Handle::default(), watch);
+    let size = size_of_val(&serve(socket, &presence, &proxy));
+    assert!(size <= 640, "{size} bytes");
 }
