@@ -105,7 +105,7 @@ impl Certificates {
             ..wire::transport(protocol)
         };
         Cluster::new(ClusterSettings {
-            transport: transport(Protocol::Http1),
+            transport: transport(Protocol::Http1).into(),
             transport_http2: Some(Box::new(transport(Protocol::Http2))),
             ..ClusterSettings::new(format!("revisions/{namespace}"))
         })

@@ -221,7 +221,7 @@ fn of_uri(uri: &str) -> Arc<Cluster> {
     );
     let mut settings = ClusterSettings::new(uri);
     settings.transport.protocol = Protocol::Http2;
-    settings.discovery = Some(Discovery::of([name]));
+    settings.discovery = Some(Discovery::of([name]).into());
     Cluster::new(settings)
 }
 

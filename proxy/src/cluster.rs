@@ -27,6 +27,7 @@ use crate::layers::Layers;
 use crate::observe::counts::cluster::{UpkeepCounts, UpkeepTotals};
 use crate::observe::counts::{ClusterCounts, one};
 use crate::observe::metrics::{self, ClusterMetrics};
+use crate::route::Shared;
 use crate::route::policy::RetryBudget;
 
 pub mod address;
@@ -65,7 +66,7 @@ pub struct ClusterSettings {
     /// The name that its numbers are shown under. Default: the same.
     pub metrics_name: Option<Arc<str>>,
     /// How its endpoints are connected to. Default: HTTP/1.1 over TCP.
-    pub transport: TransportSettings,
+    pub transport: Shared<TransportSettings>,
     /// How they are connected to for requests that came by HTTP/2, where that is different, as it is where endpoints speak what
     /// their clients speak. Default: it is not.
     pub transport_http2: Option<Box<TransportSettings>>,
@@ -78,9 +79,9 @@ pub struct ClusterSettings {
     /// How its endpoints are asked whether they are healthy. Default: not at all.
     pub health_check: Option<Box<HealthCheck>>,
     /// The names that its endpoints are found by. Default: none; they are set by [`Cluster::set_endpoints`].
-    pub discovery: Option<Discovery>,
+    pub discovery: Option<Box<Discovery>>,
     /// How much of it may be busy at once. Default: no bound of its own.
-    pub breakers: BreakerSettings,
+    pub breakers: Shared<BreakerSettings>,
     /// What share of its requests may be in a retry at once, whatever their routes say. Default: the routes say it.
     pub retry_budget: Option<RetryBudget>,
     /// What stands between any route and this cluster, inside of the route's own layers: each request whose route leads here
@@ -98,14 +99,14 @@ impl ClusterSettings {
         Self {
             name: name.into(),
             metrics_name: None,
-            transport: TransportSettings::default(),
+            transport: Shared::default(),
             transport_http2: None,
             choices: None,
             balance: BalanceSettings::default(),
             outlier: None,
             health_check: None,
             discovery: None,
-            breakers: BreakerSettings::default(),
+            breakers: Shared::default(),
             retry_budget: None,
             layers: None,
             metadata: Extensions::new(),
@@ -119,7 +120,7 @@ pub struct Cluster {
     settings: ClusterSettings,
     way: Way,
     /// By the place that an endpoint was given; without any all go the one way.
-    ways: Vec<Way>,
+    ways: Box<[Way]>,
     /// Whether connections to some of its endpoints say who the client is.
     tells_client: bool,
     table: ArcSwap<Table>,
@@ -137,8 +138,8 @@ pub struct Cluster {
     /// Whether its names were looked up once, and its endpoints checked once, as far as either is done.
     looked_up: AtomicBool,
     checked: AtomicBool,
-    /// Told when endpoints were replaced.
-    changed: Arc<Notify>,
+    /// Told when endpoints were replaced, where they are checked.
+    changed: Option<Arc<Notify>>,
 }
 
 impl Cluster {
@@ -146,14 +147,17 @@ impl Cluster {
     #[must_use]
     pub fn new(settings: ClusterSettings) -> Arc<Self> {
         let metrics = ClusterMetrics::new(&settings.name);
-        let breakers = Breakers::new(&settings.name, settings.breakers);
+        let breakers = Breakers::new(Arc::clone(&settings.name), settings.breakers.clone());
         let way = Way::new(
             settings.transport.clone(),
             settings.transport_http2.as_deref().cloned(),
         );
         let choices = settings.choices.iter().flat_map(|choices| &choices.transports);
-        let ways: Vec<Way> = choices
-            .map(|one| Way::new(one.transport.clone(), one.transport_http2.as_deref().cloned()))
+        let ways: Box<[Way]> = choices
+            .map(|one| {
+                let http2 = one.transport_http2.as_deref().cloned();
+                Way::new(one.transport.clone().into(), http2)
+            })
             .collect();
         Arc::new(Self {
             table: ArcSwap::default(),
@@ -170,7 +174,7 @@ impl Cluster {
             resolving: AtomicBool::new(false),
             looked_up: AtomicBool::new(settings.discovery.is_none()),
             checked: AtomicBool::new(settings.health_check.is_none()),
-            changed: Arc::default(),
+            changed: settings.health_check.as_ref().map(|_| Arc::default()),
             settings,
             tells_client: way.tells_client() || ways.iter().any(Way::tells_client),
             way,
@@ -220,7 +224,9 @@ impl Cluster {
             }
         }
         self.sort(Arc::new(endpoints));
-        self.changed.notify_one();
+        if let Some(changed) = &self.changed {
+            changed.notify_one();
+        }
         one(&self.upkeep.endpoint_changes);
     }
 

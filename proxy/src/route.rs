@@ -47,6 +47,7 @@ pub mod pattern;
 pub mod policy;
 pub mod redirect;
 pub mod rewrite;
+mod shared;
 pub mod split;
 pub mod table;
 pub mod text;
@@ -66,6 +67,7 @@ pub use policy::{
 };
 pub use redirect::{Redirect, RedirectPath, RedirectPathRule, RedirectQuery, RedirectScheme, RedirectStatus};
 pub use rewrite::{HostRewrite, HostRewriteRule, Original, PathRewrite, PathRewriteRule};
+pub use shared::Shared;
 pub use split::{InvalidSplit, Split, WeightedCluster};
 pub use table::{PortMatching, RouteTable, TableSettings, VirtualHosts};
 pub use text::{Case, TextMatch, TextRule};

@@ -22,7 +22,8 @@ async fn one_request_too_many_is_503_until_another_has_ended() {
                 ..Thresholds::default()
             },
             ..BreakerSettings::default()
-        },
+        }
+        .into(),
         ..ClusterSettings::new(CLUSTER)
     };
     let front = Front::start(everything_to(
@@ -55,7 +56,8 @@ fn one_connection(upstream: SocketAddr, pending: usize) -> Front {
                 ..Thresholds::default()
             },
             ..BreakerSettings::default()
-        },
+        }
+        .into(),
         ..ClusterSettings::new(CLUSTER)
     };
     let cluster = with_endpoints(settings, &[upstream]);

@@ -18,7 +18,7 @@ async fn a_name_becomes_endpoints() {
             ..Discovery::of([DnsName::new(name, upstream.address().port())])
         };
         let settings = ClusterSettings {
-            discovery: Some(discovery),
+            discovery: Some(discovery.into()),
             ..ClusterSettings::new(CLUSTER)
         };
         let cluster = with_endpoints(settings, &[]);

@@ -33,7 +33,8 @@ fn settings(probe: Probe, protocol: Protocol) -> ClusterSettings {
         transport: TransportSettings {
             protocol,
             ..TransportSettings::default()
-        },
+        }
+        .into(),
         health_check: Some(check.into()),
         balance: BalanceSettings {
             panic_below_percent: 0,

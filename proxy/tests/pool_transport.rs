@@ -253,7 +253,8 @@ async fn no_more_connections_are_dialled_than_the_breaker_allows_and_requests_wa
         breakers: BreakerSettings {
             default: one,
             ..BreakerSettings::default()
-        },
+        }
+        .into(),
         ..ClusterSettings::new(CLUSTER)
     };
     let front = Front::start(everything_to(

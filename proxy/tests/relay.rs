@@ -349,7 +349,8 @@ async fn one_connection_more_than_the_breaker_lets_is_closed() {
         breakers: BreakerSettings {
             default: one,
             ..BreakerSettings::default()
-        },
+        }
+        .into(),
         ..ClusterSettings::new(CLUSTER)
     };
     let (lines, relay) = logged();

@@ -156,7 +156,8 @@ async fn a_breaker_bounds_retries_too() {
                 ..Thresholds::default()
             },
             ..BreakerSettings::default()
-        },
+        }
+        .into(),
         ..ClusterSettings::new(CLUSTER)
     };
     let policy = retrying(RetryPolicy::on([RetryOn::ServerError]));

@@ -257,9 +257,9 @@ async fn a_handshake_that_hangs_is_over_with_the_connect_timeout() {
 
 /// Two clusters at one address; how many connections they make for a request each.
 async fn connections_of(one: TransportSettings, other: TransportSettings, upstream: &Upstream) -> usize {
-    let cluster = |name: &str, transport| {
+    let cluster = |name: &str, transport: TransportSettings| {
         let settings = ClusterSettings {
-            transport,
+            transport: transport.into(),
             ..ClusterSettings::new(name)
         };
         with_endpoints(settings, &[upstream.address()])

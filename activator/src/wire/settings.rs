@@ -100,7 +100,7 @@ pub fn transport(protocol: Protocol) -> TransportSettings {
 #[must_use]
 pub fn plain_cluster() -> Arc<Cluster> {
     Cluster::new(ClusterSettings {
-        transport: transport(Protocol::Http1),
+        transport: transport(Protocol::Http1).into(),
         transport_http2: Some(Box::new(transport(Protocol::Http2))),
         ..ClusterSettings::new(ANY)
     })

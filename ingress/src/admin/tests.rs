@@ -48,7 +48,7 @@ fn settings(lines: &Arc<Lines>) -> Settings {
         high: Thresholds::usual(),
     };
     let cluster = Cluster::new(ClusterSettings {
-        breakers,
+        breakers: breakers.into(),
         ..ClusterSettings::new("ns/c1")
     });
     cluster.set_endpoints(vec![endpoint.into()]);

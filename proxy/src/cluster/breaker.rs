@@ -7,7 +7,8 @@
 //! use tidegate_proxy::cluster::breaker::{BreakerSettings, Breakers, RequestPriority, Thresholds};
 //!
 //! let one = Thresholds { connections: Some(1), ..Thresholds::default() };
-//! let breakers = Breakers::new("app", BreakerSettings { default: one, ..BreakerSettings::default() });
+//! let settings = BreakerSettings { default: one, ..BreakerSettings::default() };
+//! let breakers = Breakers::new("app".into(), settings.into());
 //! let permit = breakers.connection(RequestPriority::Default);
 //! assert!(permit.is_some());
 //! assert!(breakers.connection(RequestPriority::Default).is_none());
@@ -15,7 +16,7 @@
 //! ```
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use metrics::Counter;
 
@@ -23,6 +24,7 @@ use crate::config::limits;
 use crate::error::{Error, Kind};
 use crate::limit::{self, Limit};
 use crate::observe::metrics::breaker_overflow;
+use crate::route::Shared;
 
 /// Which of a cluster's two sets of bounds a request counts against (Envoy's routing priority).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,7 +38,7 @@ pub enum RequestPriority {
 
 /// The bounds of one priority; `None` is no bound of its own, which is the default of each: what comes in is bounded by
 /// [`limits::CONNECTIONS_MAX`] and the streams of a connection already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Thresholds {
     /// Open connections to all endpoints together; above it none is dialled, but the first of a worker to an endpoint, and
     /// requests wait for one of HTTP/1.1 to be free, or are answered 503.
@@ -50,7 +52,7 @@ pub struct Thresholds {
 }
 
 /// The bounds of both priorities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BreakerSettings {
     /// For requests of [`RequestPriority::Default`]. Default: no bound.
     pub default: Thresholds,
@@ -58,11 +60,14 @@ pub struct BreakerSettings {
     pub high: Thresholds,
 }
 
-/// The counts of one cluster.
+/// The counts of one cluster. Those of a priority are made when its first request comes: most clusters of many are idle, and
+/// few requests have the high one.
 #[derive(Debug)]
 pub struct Breakers {
-    default: Level,
-    high: Level,
+    cluster: Arc<str>,
+    settings: Shared<BreakerSettings>,
+    default: OnceLock<Box<Level>>,
+    high: OnceLock<Box<Level>>,
 }
 
 /// How much of the bounds of one priority is used; none where there is no bound.
@@ -136,10 +141,12 @@ impl Thresholds {
 impl Breakers {
     /// Closed breakers for the cluster of this name, which their metrics carry.
     #[must_use]
-    pub fn new(cluster: &str, settings: BreakerSettings) -> Self {
+    pub fn new(cluster: Arc<str>, settings: Shared<BreakerSettings>) -> Self {
         Self {
-            default: Level::new(cluster, "default", settings.default),
-            high: Level::new(cluster, "high", settings.high),
+            cluster,
+            settings,
+            default: OnceLock::new(),
+            high: OnceLock::new(),
         }
     }
 
@@ -175,20 +182,29 @@ impl Breakers {
     /// How much of each bound is used now.
     #[must_use]
     pub fn usage(&self, priority: RequestPriority) -> Usage {
-        let level = self.level(priority);
-        let used = |breaker: &Option<Breaker>| breaker.as_ref().map(Used::of);
+        let (level, _, thresholds) = self.parts(priority);
+        let level = level.get();
+        let used = |bound: Option<usize>, breaker: fn(&Level) -> &Option<Breaker>| {
+            let counted = level.and_then(|level| breaker(level).as_ref()).map(Used::of);
+            counted.or(bound.map(|max| Used { now: 0, max }))
+        };
         Usage {
-            connections: used(&level.connections),
-            pending: used(&level.pending),
-            requests: used(&level.requests),
-            retries: used(&level.retries),
+            connections: used(thresholds.connections, |level| &level.connections),
+            pending: used(thresholds.pending, |level| &level.pending),
+            requests: used(thresholds.requests, |level| &level.requests),
+            retries: used(thresholds.retries, |level| &level.retries),
         }
     }
 
     fn level(&self, priority: RequestPriority) -> &Level {
+        let (level, name, thresholds) = self.parts(priority);
+        level.get_or_init(|| Box::new(Level::new(&self.cluster, name, *thresholds)))
+    }
+
+    fn parts(&self, priority: RequestPriority) -> (&OnceLock<Box<Level>>, &'static str, &Thresholds) {
         match priority {
-            RequestPriority::Default => &self.default,
-            RequestPriority::High => &self.high,
+            RequestPriority::Default => (&self.default, "default", &self.settings.default),
+            RequestPriority::High => (&self.high, "high", &self.settings.high),
         }
     }
 }
@@ -256,28 +272,28 @@ mod tests {
             retries: Some(0),
             ..Thresholds::default()
         };
-        let breakers = Breakers::new(
-            "app",
-            BreakerSettings {
-                default: one,
-                high: one,
-            },
-        );
+        let settings = BreakerSettings {
+            default: one,
+            high: one,
+        };
+        let breakers = Breakers::new("app".into(), settings.into());
+        let unused = breakers.usage(RequestPriority::High).requests;
+        assert_eq!(unused, Some(Used { now: 0, max: 1 }));
         let first = breakers.request(RequestPriority::Default);
         assert!(first.is_some());
         assert!(breakers.request(RequestPriority::Default).is_none());
         assert!(breakers.request(RequestPriority::High).is_some());
         assert!(breakers.retry(RequestPriority::Default).is_none());
         assert!(breakers.pending(RequestPriority::Default).is_some());
-        let usage = breakers.usage(RequestPriority::Default).requests;
-        assert_eq!(usage, Some(Used { now: 1, max: 1 }));
+        let usage = |priority| breakers.usage(priority).requests;
+        assert_eq!(usage(RequestPriority::Default), Some(Used { now: 1, max: 1 }));
         drop(first);
         assert!(breakers.request(RequestPriority::Default).is_some());
     }
 
     #[test]
     fn without_a_bound_nothing_is_counted() {
-        let breakers = Breakers::new("app", BreakerSettings::default());
+        let breakers = Breakers::new("app".into(), Shared::default());
         assert!(!breakers.connection(RequestPriority::Default).unwrap().counts());
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! let mut names = Discovery::of([DnsName::new("app.internal", 8080)]);
 //! names.family = Family::V4;
-//! let cluster = Cluster::new(ClusterSettings { discovery: Some(names), ..ClusterSettings::new("app") });
+//! let cluster = Cluster::new(ClusterSettings { discovery: Some(names.into()), ..ClusterSettings::new("app") });
 //! // It has endpoints once `cluster.watch(…)` runs and has an answer.
 //! assert!(cluster.endpoints().is_empty());
 //! ```

@@ -10,10 +10,10 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::limits;
+use crate::route::Shared;
 use crate::tls::upstream::ClientTls;
 
 mod choice;
@@ -170,27 +170,24 @@ impl Default for ResponseHeadLimits {
 
 /// Settings as a cluster holds them: shared, and hashed once, since each request looks its pool up by them.
 #[derive(Clone, Debug)]
-pub(crate) struct Transport(Arc<Hashed>);
-
-#[derive(Debug)]
-struct Hashed {
-    settings: TransportSettings,
+pub(crate) struct Transport {
+    settings: Shared<TransportSettings>,
     hash: u64,
 }
 
 impl Transport {
-    pub(crate) fn new(settings: TransportSettings) -> Self {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&settings);
-        Self(Arc::new(Hashed { settings, hash }))
+    pub(crate) fn new(settings: Shared<TransportSettings>) -> Self {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&*settings);
+        Self { settings, hash }
     }
 
     pub(crate) fn settings(&self) -> &TransportSettings {
-        &self.0.settings
+        &self.settings
     }
 
     /// What the endpoint may answer in, of what is known before it was asked.
     pub(crate) fn protocol(&self) -> Protocol {
-        match (self.0.settings.protocol, &self.0.settings.tls) {
+        match (self.settings.protocol, &self.settings.tls) {
             (Protocol::Auto, None) => Protocol::Http1,
             (protocol, _) => protocol,
         }
@@ -200,7 +197,7 @@ impl Transport {
 impl PartialEq for Transport {
     fn eq(&self, other: &Self) -> bool {
         // The same cluster's almost always; by content when a new snapshot brought the cluster anew.
-        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0.settings == other.0.settings)
+        self.settings.is(&other.settings) || (self.hash == other.hash && *self.settings == *other.settings)
     }
 }
 
@@ -208,7 +205,7 @@ impl Eq for Transport {}
 
 impl Hash for Transport {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.hash);
     }
 }
 
@@ -221,7 +218,7 @@ mod tests {
         let transport = |change: fn(&mut TransportSettings)| {
             let mut settings = TransportSettings::default();
             change(&mut settings);
-            Transport::new(settings)
+            Transport::new(settings.into())
         };
         let usual = transport(|_| {});
         assert_eq!(usual, transport(|_| {}));

@@ -33,7 +33,7 @@ impl Cluster {
         {
             let resolver = Resolver::of_system();
             let look_up = move |host| resolver.clone().look_up(host);
-            let resolving = discovery::run(Arc::downgrade(self), discovery.clone(), look_up);
+            let resolving = discovery::run(Arc::downgrade(self), (**discovery).clone(), look_up);
             process::spawn(
                 "dns-refresh",
                 drain.unguarded(),
@@ -41,13 +41,14 @@ impl Cluster {
             );
         }
         if let Some(check) = &self.settings.health_check
+            && let Some(changed) = &self.changed
             && !self.checking.swap(true, Ordering::Relaxed)
         {
             for endpoint in self.endpoints().iter() {
                 endpoint.state().set(Fault::Checks);
             }
             self.refresh();
-            let checking = health::run(Arc::downgrade(self), Arc::clone(&self.changed), (**check).clone());
+            let checking = health::run(Arc::downgrade(self), Arc::clone(changed), (**check).clone());
             process::spawn(
                 "health-checks",
                 drain.unguarded(),

@@ -207,7 +207,7 @@ pub(crate) fn cluster(protocol: Protocol, endpoints: &[SocketAddr]) -> Arc<Clust
 /// The cluster [`CLUSTER`] with these endpoints, connected to like this.
 pub(crate) fn over(transport: TransportSettings, endpoints: &[SocketAddr]) -> Arc<Cluster> {
     let settings = ClusterSettings {
-        transport,
+        transport: transport.into(),
         ..ClusterSettings::new(CLUSTER)
     };
     with_endpoints(settings, endpoints)

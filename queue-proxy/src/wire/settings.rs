@@ -82,7 +82,7 @@ pub fn snapshot(
         ..TransportSettings::default()
     };
     let cluster = Cluster::new(ClusterSettings {
-        transport: transport(Protocol::Http1),
+        transport: transport(Protocol::Http1).into(),
         transport_http2: Some(Box::new(transport(Protocol::Http2))),
         ..ClusterSettings::new(APP)
     });

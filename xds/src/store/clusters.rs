@@ -18,8 +18,10 @@ use crate::translate::cluster::ClusterConfig;
 use crate::translate::secret::{SecretName, Secrets};
 use crate::translate::{Context, Reject, cluster as translate};
 
+mod alike;
 mod version;
 
+use alike::Alike;
 use version::{Facts, Slot, Version};
 
 /// What clusters need of other kinds.
@@ -31,7 +33,8 @@ pub(super) struct Parts<'a> {
 /// All clusters by name, static ones among them.
 #[derive(Default)]
 pub(super) struct Clusters {
-    slots: BTreeMap<Arc<str>, Slot>,
+    /// Each in a box: the tree has room for more than there are.
+    slots: BTreeMap<Arc<str>, Box<Slot>>,
     warming: BTreeSet<Arc<str>>,
     /// The clusters that use the endpoints of a name.
     users: HashMap<Arc<str>, Users>,
@@ -40,6 +43,7 @@ pub(super) struct Clusters {
     /// What was removed a moment ago: routes that go with it may still be on their way.
     lingering: Vec<(Arc<Cluster>, Instant)>,
     no_prefix: Arc<str>,
+    alike: Alike,
 }
 
 /// Who uses the endpoints of a name.
@@ -118,13 +122,13 @@ impl Clusters {
 
     fn is_static(&self, name: &str) -> bool {
         let slot = self.slots.get(name);
-        let version = slot.and_then(|slot| slot.active.as_ref().or(slot.warming.as_ref()));
+        let version = slot.and_then(|slot| slot.active.as_ref().or(slot.warming.as_deref()));
         version.is_some_and(|version| version.entry.origin == Origin::Static)
     }
 
     fn is_as_before(&self, raw: &Raw) -> bool {
         let slot = self.slots.get(&raw.name);
-        let newest = slot.and_then(|slot| slot.warming.as_ref().or(slot.active.as_ref()));
+        let newest = slot.and_then(|slot| slot.warming.as_deref().or(slot.active.as_ref()));
         newest.is_some_and(|version| version.entry.raw.hash == raw.hash)
     }
 
@@ -132,12 +136,13 @@ impl Clusters {
     fn install<O: Outside>(
         &mut self,
         raw: Raw,
-        config: ClusterConfig,
+        mut config: ClusterConfig,
         origin: Origin,
         parts: &Parts<'_>,
         tools: &mut Tools<'_, O>,
     ) -> Result<(), String> {
         let name = Arc::clone(&raw.name);
+        self.alike.share(&mut config.settings);
         let notes = config.notes.clone();
         if origin == Origin::Dynamic {
             tools.changes.counts.noted(&notes);
@@ -179,7 +184,7 @@ impl Clusters {
             self.warming.remove(name);
             self.lingering.retain(|(cluster, _)| cluster.name() != name);
         } else {
-            slot.warming = Some(version);
+            slot.warming = Some(Box::new(version));
             self.warming.insert(Arc::clone(name));
         }
     }
@@ -188,7 +193,7 @@ impl Clusters {
         tools.changes.view.insert(Kind::Cluster);
         let name = Arc::clone(&raw.name);
         let slot = self.slots.entry(Arc::clone(&name)).or_default();
-        match slot.warming.as_mut().or(slot.active.as_mut()) {
+        match slot.warming.as_deref_mut().or(slot.active.as_mut()) {
             Some(version) => {
                 let failure = record::failure(raw, why.clone(), tools.now);
                 record::with_error(&mut version.entry, Some(failure));
@@ -200,7 +205,7 @@ impl Clusters {
 
     fn forget_failure<O>(&mut self, raw: &Raw, tools: &mut Tools<'_, O>) {
         let slot = self.slots.get_mut(&raw.name);
-        let version = slot.and_then(|slot| slot.warming.as_mut().or(slot.active.as_mut()));
+        let version = slot.and_then(|slot| slot.warming.as_deref_mut().or(slot.active.as_mut()));
         if let Some(version) = version
             && version.entry.error.is_some()
         {
@@ -239,6 +244,7 @@ impl Clusters {
     fn index(&mut self) {
         self.users.clear();
         self.files.clear();
+        self.alike.tidy();
         for (name, slot) in &self.slots {
             for version in slot.versions() {
                 if let Some((service, file)) = version.eds() {
@@ -266,7 +272,7 @@ impl Clusters {
             let Some(slot) = self.slots.get_mut(name) else {
                 continue;
             };
-            for version in [&mut slot.active, &mut slot.warming].into_iter().flatten() {
+            for version in slot.active.iter_mut().chain(slot.warming.as_deref_mut()) {
                 version.awaits_endpoints = None;
                 if let (Some(cluster), Some(known)) = (&version.cluster, known) {
                     cluster.set_endpoints(known.endpoints.clone());
@@ -311,7 +317,7 @@ impl Clusters {
         let Some(slot) = self.slots.get_mut(name) else {
             return;
         };
-        let Some(newest) = slot.warming.as_ref().or(slot.active.as_ref()) else {
+        let Some(newest) = slot.warming.as_deref().or(slot.active.as_ref()) else {
             return;
         };
         let Some(mut version) = newest.afresh(tools.now) else {
@@ -361,7 +367,7 @@ impl Clusters {
             version.is_unfit(why, tools);
         }
         if version.is_ready(tools.now) {
-            self.place(name, version, tools);
+            self.place(name, *version, tools);
         } else {
             slot.warming = Some(version);
         }
@@ -376,7 +382,7 @@ impl Clusters {
     /// When time alone changes something.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         let warming = self.warming.iter().filter_map(|name| self.slots.get(name));
-        let warming = warming.filter_map(|slot| slot.warming.as_ref()).map(|version| {
+        let warming = warming.filter_map(|slot| slot.warming.as_deref()).map(|version| {
             match version.awaits_endpoints {
                 Some(until) => until.unwrap_or(version.holds_start).max(now),
                 // Look-ups and checks do not say when they are done.
@@ -439,7 +445,7 @@ impl Clusters {
 
     /// The secrets that are used.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
-        let versions = self.slots.values().flat_map(Slot::versions);
+        let versions = self.slots.values().flat_map(|slot| slot.versions());
         versions.flat_map(Version::secrets)
     }
 

@@ -85,8 +85,8 @@ pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject>
     settings.balance = balance::read(&message, &mut notes)?;
     let endpoints = discovery::read(&message, &mut settings, &mut notes)?;
     let tls = transport::read(&message, &protocol, &mut settings, context, &mut notes)?;
-    (settings.breakers, settings.retry_budget) =
-        breakers::read(message.circuit_breakers.as_ref(), &mut notes)?;
+    let breakers = breakers::read(message.circuit_breakers.as_ref(), &mut notes)?;
+    (settings.breakers, settings.retry_budget) = (breakers.0.into(), breakers.1);
     settings.outlier = outlier::read(message.outlier_detection.as_ref(), &mut notes)?.map(Box::new);
     settings.health_check = health::read(&message, settings.transport.protocol, &mut notes)?.map(Box::new);
     settings.metadata = metadata(body);

@@ -32,7 +32,7 @@ async fn after(requests: usize) -> Registry {
     };
     let clusters = ["b", "a.b", "a"].map(|name| {
         Cluster::new(ClusterSettings {
-            breakers,
+            breakers: breakers.into(),
             ..ClusterSettings::new(name)
         })
     });

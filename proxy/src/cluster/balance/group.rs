@@ -18,7 +18,7 @@ use crate::cluster::Endpoint;
 pub(crate) struct Group {
     members: Box<[Arc<Endpoint>]>,
     choice: Choice,
-    slow_start: Option<SlowStart>,
+    slow_start: Option<Box<SlowStart>>,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,9 @@ impl Group {
             }
         };
         let slow_start = match policy {
-            Balance::RoundRobin(slow_start) | Balance::LeastRequest(_, slow_start) => slow_start,
+            Balance::RoundRobin(slow_start) | Balance::LeastRequest(_, slow_start) => {
+                slow_start.map(Box::new)
+            }
             _ => None,
         };
         Self {

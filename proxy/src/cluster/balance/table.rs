@@ -17,7 +17,7 @@ pub(crate) struct Table {
     endpoints: Arc<Vec<Arc<Endpoint>>>,
     levels: Box<[Level]>,
     /// Absent where one priority takes everything.
-    loads: Option<Loads>,
+    loads: Option<Box<Loads>>,
 }
 
 /// One priority.
@@ -25,7 +25,8 @@ pub(crate) struct Table {
 struct Level {
     /// The healthy ones; all in panic.
     healthy: Groups,
-    degraded: Groups,
+    /// Absent where there are none.
+    degraded: Option<Box<Groups>>,
 }
 
 #[derive(Debug)]
@@ -48,16 +49,17 @@ impl Table {
         let mut seeds = Draws(seed);
         let level = |(members, panic): (&Vec<&Arc<Endpoint>>, &bool)| {
             let mut groups = |tier| groups(members, tier, settings, &mut seeds);
+            let degraded = members.iter().any(|member| member.health() == Health::Degraded);
             Level {
                 healthy: groups(if *panic { None } else { Some(Health::Healthy) }),
-                degraded: groups(Some(Health::Degraded)),
+                degraded: degraded.then(|| Box::new(groups(Some(Health::Degraded)))),
             }
         };
         let levels: Box<[Level]> = by_priority.values().zip(&loads.panic).map(level).collect();
         let simple = loads.healthy.first() == Some(&100);
         Self {
             levels,
-            loads: (!simple).then_some(loads),
+            loads: (!simple).then(|| Box::new(loads)),
             endpoints,
         }
     }
@@ -76,7 +78,7 @@ impl Table {
         let level = self.levels.get(priority)?;
         let groups = match tier {
             Tier::Healthy => &level.healthy,
-            Tier::Degraded => &level.degraded,
+            Tier::Degraded => level.degraded.as_deref()?,
         };
         match groups {
             Groups::One(group) => group.pick(preference, moment),

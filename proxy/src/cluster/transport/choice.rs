@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Transport, TransportSettings};
 use crate::cluster::Endpoint;
+use crate::route::Shared;
 
 /// Ways to connect that some endpoints of a cluster have of their own, as where only a part of them speaks TLS.
 ///
@@ -88,10 +89,13 @@ pub(in crate::cluster) struct Way {
 }
 
 impl Way {
-    pub(in crate::cluster) fn new(usual: TransportSettings, http2: Option<TransportSettings>) -> Self {
+    pub(in crate::cluster) fn new(
+        usual: Shared<TransportSettings>,
+        http2: Option<TransportSettings>,
+    ) -> Self {
         Self {
             usual: Transport::new(usual),
-            http2: http2.map(Transport::new),
+            http2: http2.map(Shared::from).map(Transport::new),
         }
     }
 

@@ -217,6 +217,7 @@ fn action() -> impl Strategy<Value = (Action, Option<ForwardPolicy>)> {
     let forward = forward.prop_map(|(parts, path, host, upgrades, policy)| {
         let mut route = Route::forward(Split::new(parts).expect("it has a weight"));
         if let Action::Forward(forward) = &mut route.action {
+            let forward = Arc::get_mut(forward).expect("nobody else has it");
             (forward.path, forward.host) = (path, host);
             if upgrades {
                 forward.upgrades = Upgrades::Each(vec![("websocket".into(), true), ("h2c".into(), false)]);
@@ -236,7 +237,7 @@ fn action() -> impl Strategy<Value = (Action, Option<ForwardPolicy>)> {
     });
     let respond = (200_u16..599, word()).prop_map(|(status, body)| {
         let status = StatusCode::from_u16(status).expect("it is one");
-        (Action::Respond(DirectResponse::new(status, body)), None)
+        (Action::Respond(DirectResponse::new(status, body).into()), None)
     });
     prop_oneof![4 => forward, 1 => redirect, 1 => respond]
 }
@@ -245,7 +246,7 @@ fn hosts() -> impl Strategy<Value = Vec<VirtualHost>> {
     let route = (matcher(), action(), mutations(), prop::option::of(word()));
     let route = route.prop_map(|(matcher, (action, policy), headers, name)| {
         let mut route = Route::new(action);
-        route.matcher = matcher;
+        route.matcher = matcher.into();
         route.headers = headers;
         route.policy = policy.map(Arc::new);
         route.name = name.map(|name| name.as_str().into());
@@ -313,7 +314,7 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
             |(balance, default, high, (connect, idle, requests, http2), metrics)| {
                 let mut settings = ClusterSettings::new("app");
                 settings.balance = balance;
-                settings.breakers = BreakerSettings { default, high };
+                settings.breakers = BreakerSettings { default, high }.into();
                 settings.transport.connect_timeout = connect;
                 settings.transport.idle_timeout = idle;
                 settings.transport.requests_per_connection_max = requests.and_then(NonZeroU64::new);

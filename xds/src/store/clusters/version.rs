@@ -19,7 +19,7 @@ use crate::translate::secret::SecretName;
 #[derive(Default)]
 pub(super) struct Slot {
     pub(super) active: Option<Version>,
-    pub(super) warming: Option<Version>,
+    pub(super) warming: Option<Box<Version>>,
     pub(super) refused: Option<Arc<Entry>>,
 }
 
@@ -76,7 +76,7 @@ impl Facts {
 
 impl Slot {
     pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
-        self.active.iter().chain(&self.warming)
+        self.active.iter().chain(self.warming.as_deref())
     }
 }
 

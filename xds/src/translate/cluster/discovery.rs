@@ -230,7 +230,7 @@ fn names(
     if let Some(factor) = factor {
         settings.balance.overprovisioning_percent = factor.value;
     }
-    settings.discovery = Some(discovery);
+    settings.discovery = Some(discovery.into());
     Ok(EndpointSource::Names)
 }
 

@@ -36,9 +36,11 @@ pub(super) fn read(
     context: &Context,
     notes: &mut Notes,
 ) -> Result<Tls, Reject> {
-    settings.transport = spoken.transport.clone();
-    settings.transport.tcp_keepalive = keepalive(message.upstream_connection_options.as_ref());
-    settings.transport.source = source(message.upstream_bind_config.as_ref(), notes)?;
+    let common = TransportSettings {
+        tcp_keepalive: keepalive(message.upstream_connection_options.as_ref()),
+        source: source(message.upstream_bind_config.as_ref(), notes)?,
+        ..spoken.transport.clone()
+    };
     if message.transport_socket_matcher.is_some() {
         return Err(Reject::unsupported("transport_socket_matcher"));
     }
@@ -48,9 +50,8 @@ pub(super) fn read(
         context,
         notes,
     };
-    let common = settings.transport.clone();
     let (usual, tls) = reader.way(&common, message.transport_socket.as_ref(), "socket")?;
-    (settings.transport, settings.transport_http2) = (usual.transport, usual.transport_http2);
+    (settings.transport, settings.transport_http2) = (usual.transport.into(), usual.transport_http2);
     let mut tls = Tls {
         usual: tls,
         choices: Vec::new(),
