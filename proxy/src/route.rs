@@ -80,9 +80,9 @@ pub struct VirtualHost {
     /// The name that metrics and explanations show.
     pub name: Arc<str>,
     /// The hosts that it answers.
-    pub domains: Vec<Domain>,
+    pub domains: Box<[Domain]>,
     /// The routes, in the order in which they are tried.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: Box<[Arc<Route>]>,
     /// Changes to the fields of all its requests and responses. Default: none.
     pub headers: HeaderMutations,
     /// What becomes of the listener's filters. Default: nothing.
@@ -95,7 +95,7 @@ pub struct Route {
     /// The name that access logs and explanations show, if it has one.
     pub name: Option<Arc<str>>,
     /// The requests that it takes.
-    pub matcher: Matcher,
+    pub matcher: Shared<Matcher>,
     /// What happens to them.
     pub action: Action,
     /// Changes to the fields of its requests and responses. Default: none.
@@ -259,7 +259,7 @@ impl Route {
     pub fn new(action: Action) -> Self {
         Self {
             name: None,
-            matcher: Matcher::default(),
+            matcher: Shared::default(),
             action,
             headers: HeaderMutations::default(),
             filters: Filters::default(),
@@ -272,14 +272,14 @@ impl Route {
     /// A route that takes every request and forwards it by `split`, without layers.
     #[must_use]
     pub fn forward(split: Split) -> Self {
-        Self::new(Action::Forward(Box::new(Forward::split(split))))
+        Self::new(Action::Forward(Arc::new(Forward::split(split))))
     }
 
     /// A route that answers every request by itself, in plain text.
     #[must_use]
     pub fn respond(status: StatusCode, text: &'static str) -> Self {
         let body = bytes::Bytes::from_static(text.as_bytes());
-        Self::new(Action::Respond(DirectResponse::new(status, body)))
+        Self::new(Action::Respond(DirectResponse::new(status, body).into()))
     }
 
     /// A route that sends every client elsewhere.

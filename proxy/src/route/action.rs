@@ -1,13 +1,16 @@
 //! What a route does with a request: forward it, send its client elsewhere, or answer by itself.
 //!
 //! ```
+//! use std::sync::Arc;
 //! use tidegate_proxy::route::{Action, Forward, Route, RouteLimits, Split};
 //!
 //! let limits = RouteLimits { body_bytes_max: Some(1024 * 1024), ..RouteLimits::default() };
 //! let upload = Forward { limits, ..Forward::split(Split::single("uploads", [].into())) };
-//! let route = Route::new(Action::Forward(Box::new(upload)));
+//! let route = Route::new(Action::Forward(Arc::new(upload)));
 //! assert_eq!(route.as_forward().and_then(|to| to.limits.body_bytes_max), Some(1024 * 1024));
 //! ```
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -19,11 +22,11 @@ use super::{HashPolicy, HostRewrite, PathRewrite, Redirect, Split};
 #[derive(Debug)]
 pub enum Action {
     /// Forwards to a cluster.
-    Forward(Box<Forward>),
+    Forward(Arc<Forward>),
     /// Sends the client elsewhere.
     Redirect(Box<Redirect>),
     /// Answers by itself.
-    Respond(DirectResponse),
+    Respond(Box<DirectResponse>),
 }
 
 /// Where a request is forwarded to, and as what. Deadlines and further tries are [`Route::policy`](super::Route::policy).

@@ -14,6 +14,7 @@
 //! # Ok::<(), tidegate_proxy::route::InvalidField>(())
 //! ```
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::header::{
@@ -163,6 +164,16 @@ impl Mutation {
             change: Change::Write(write, Value::Constant(value)),
             empty: Empty::Written,
         })
+    }
+
+    /// The same, with its field's name shared with all others that are in `names`, where it is put if it is not there.
+    #[must_use]
+    pub fn sharing_name(mut self, names: &mut HashSet<HeaderName>) -> Self {
+        match names.get(&self.name) {
+            Some(known) => self.name = known.clone(),
+            None => _ = names.insert(self.name.clone()),
+        }
+        self
     }
 
     /// The field that it changes.

@@ -17,14 +17,18 @@
 //! assert_eq!(found(b"other.org"), Some(&Domain::Any));
 //! ```
 
-use std::borrow::Borrow;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::{Domain, HeaderMutations, MutationOrder, VirtualHost};
 use crate::filter::FilterOverrides;
-use crate::hash::HashSet;
+use crate::hash::{HashMap, HashSet};
 use crate::normalize::host::Host;
+
+mod index;
+
+use index::{Affixes, Claim, Claims, Places};
 
 /// A set of virtual hosts under a name; a filter chain names the one that its requests are looked up in.
 #[derive(Debug, Default)]
@@ -62,27 +66,16 @@ pub enum PortMatching {
 /// Virtual hosts by domain: exact names, then the longest suffix, then the longest prefix, then `*`.
 #[derive(Debug, Default)]
 pub struct VirtualHosts {
-    exact: HashSet<Claim>,
+    places: Places,
+    exact: Claims,
     suffixes: Affixes,
     prefixes: Affixes,
-    any: Option<Arc<VirtualHost>>,
-    /// Whether any domain has a port.
-    ports: bool,
-}
-
-/// Suffixes, or prefixes, and which lengths there are, the longest first.
-#[derive(Debug, Default)]
-struct Affixes {
-    hosts: HashSet<Claim>,
-    lengths: Vec<usize>,
-}
-
-/// A domain of a virtual host, found by its text: the text is the host's own, of which there is no other copy.
-#[derive(Debug)]
-struct Claim {
-    host: Arc<VirtualHost>,
-    /// Which of the host's domains it is.
-    domain: usize,
+    any: Option<u32>,
+    /// How many domains have a port.
+    ports: usize,
+    /// The first domain that was claimed again.
+    repeated: Option<Domain>,
+    hasher: RandomState,
 }
 
 impl RouteTable {
@@ -97,13 +90,21 @@ impl RouteTable {
         }
     }
 
+    /// A table of hosts that are indexed already.
+    #[must_use]
+    pub fn of(settings: TableSettings, hosts: VirtualHosts) -> Self {
+        Self { hosts, settings }
+    }
+
     /// The virtual host that answers `host`.
     ///
     /// Costs one look-up for an exact name, else one more for each length that suffixes and prefixes have.
     #[must_use]
     pub fn find(&self, host: &Host) -> Option<&Arc<VirtualHost>> {
         match self.settings.ports {
-            PortMatching::Either if self.hosts.ports && host.port().is_some() => self.hosts.find_either(host),
+            PortMatching::Either if self.hosts.ports > 0 && host.port().is_some() => {
+                self.hosts.find_either(host)
+            }
             PortMatching::Either | PortMatching::Ignored => self.hosts.find(host.name()),
             PortMatching::Significant => self.hosts.find(host.with_port()),
         }
@@ -125,43 +126,52 @@ impl RouteTable {
 impl VirtualHosts {
     /// Indexes hosts by domain. Of two that claim a domain the first has it.
     pub fn new<H: Into<Arc<VirtualHost>>>(hosts: impl IntoIterator<Item = H>) -> Self {
-        let mut index = Self::default();
-        for host in hosts.into_iter().map(Into::into) {
-            for (place, domain) in host.domains.iter().enumerate() {
-                index.ports |= domain.has_port();
-                let claim = Claim {
-                    host: Arc::clone(&host),
-                    domain: place,
-                };
-                match domain {
-                    Domain::Any => _ = index.any.get_or_insert(claim.host),
-                    // One that is there stays.
-                    Domain::Exact(_) => _ = index.exact.insert(claim),
-                    Domain::Suffix(suffix) => index.suffixes.add(suffix.len(), claim),
-                    Domain::Prefix(prefix) => index.prefixes.add(prefix.len(), claim),
-                }
-            }
+        let hosts = hosts.into_iter();
+        let places: Places = hosts.map(|host| Some(host.into())).collect();
+        let is_exact = |domain: &&Domain| matches!(domain, Domain::Exact(_));
+        let is_prefix = |domain: &&Domain| matches!(domain, Domain::Prefix(_));
+        let domains = || places.iter().flatten().flat_map(|host| &host.domains);
+        let mut index = Self {
+            exact: Claims::for_so_many(domains().filter(is_exact).count()),
+            prefixes: Affixes::for_so_many(domains().filter(is_prefix).count()),
+            places,
+            ..Self::default()
+        };
+        for place in (0..).take(index.places.len()) {
+            index.claim(place);
         }
         index
+    }
+
+    /// Indexes hosts of which most were in `before` already: only for the others something is looked up. Otherwise as
+    /// [`VirtualHosts::new`].
+    pub fn after(before: &Self, hosts: impl IntoIterator<Item = Arc<VirtualHost>>) -> Self {
+        let hosts: Vec<Arc<VirtualHost>> = hosts.into_iter().collect();
+        before.changed_to(&hosts).unwrap_or_else(|| Self::new(hosts))
+    }
+
+    /// A domain that more than one host claims, or one host twice: the first that comes again. `None` where each is claimed once.
+    #[must_use]
+    pub fn repeated(&self) -> Option<&Domain> {
+        self.repeated.as_ref()
     }
 
     /// The virtual host for `host`, which is lower-case, and with a port only where domains are meant to have one.
     #[must_use]
     pub fn find(&self, host: &str) -> Option<&Arc<VirtualHost>> {
-        let exact = self.exact.get(host).map(|claim| &claim.host);
-        exact
-            .or_else(|| self.suffixes.longest(host, 0, tail))
-            .or_else(|| self.prefixes.longest(host, 0, head))
-            .or(self.any.as_ref())
+        self.exactly(host)
+            .or_else(|| self.longest(&self.suffixes, host, 0, tail))
+            .or_else(|| self.longest(&self.prefixes, host, 0, head))
+            .or_else(|| self.anybody())
     }
 
     /// Every domain that is answered, and the virtual host that has it; in no order.
     pub fn domains(&self) -> impl Iterator<Item = (Domain, &Arc<VirtualHost>)> {
-        let any = self.any.iter().map(|host| (Domain::Any, host));
-        let claims = self.exact.iter().chain(&self.suffixes.hosts);
-        let claims = claims.chain(&self.prefixes.hosts);
-        let claimed = claims.filter_map(|claim| Some((claim.domain()?.clone(), &claim.host)));
-        any.chain(claimed)
+        let hosts = self.places.iter().flatten();
+        let claimed = hosts.flat_map(|host| host.domains.iter().map(move |domain| (domain, host)));
+        let mut seen = HashSet::default();
+        let answered = claimed.filter(move |(domain, _)| self.repeated.is_none() || seen.insert(*domain));
+        answered.map(|(domain, host)| (domain.clone(), host))
     }
 
     /// The virtual host for a host with a port: in each kind a domain with that port, else one without.
@@ -169,77 +179,152 @@ impl VirtualHosts {
         let (named, name) = (host.with_port(), host.name());
         // What does not reach the colon says nothing about the port, so it is compared with the name alone.
         let to_colon = named.len() - name.len();
-        let exact = self.exact.get(named).or_else(|| self.exact.get(name));
-        exact
-            .map(|claim| &claim.host)
-            .or_else(|| self.suffixes.longest(named, to_colon, tail))
-            .or_else(|| self.suffixes.longest(name, 0, tail))
-            .or_else(|| self.prefixes.longest(named, name.len() + 1, head))
-            .or_else(|| self.prefixes.longest(name, 0, head))
-            .or(self.any.as_ref())
+        self.exactly(named)
+            .or_else(|| self.exactly(name))
+            .or_else(|| self.longest(&self.suffixes, named, to_colon, tail))
+            .or_else(|| self.longest(&self.suffixes, name, 0, tail))
+            .or_else(|| self.longest(&self.prefixes, named, name.len() + 1, head))
+            .or_else(|| self.longest(&self.prefixes, name, 0, head))
+            .or_else(|| self.anybody())
     }
-}
 
-impl Affixes {
-    fn add(&mut self, length: usize, claim: Claim) {
-        if let Err(place) = self.lengths.binary_search_by(|known| length.cmp(known)) {
-            self.lengths.insert(place, length);
+    fn exactly(&self, name: &str) -> Option<&Arc<VirtualHost>> {
+        if self.exact.is_empty() {
+            return None;
         }
-        // One that is there stays.
-        self.hosts.insert(claim);
+        self.exact.find(name, &self.places, &self.hasher)
     }
 
-    /// The host of the longest text of at least `least` bytes that `cut` finds in `name`; the name itself is longer.
     fn longest(
         &self,
+        affixes: &Affixes,
         name: &str,
         least: usize,
         cut: fn(&str, usize) -> Option<&str>,
     ) -> Option<&Arc<VirtualHost>> {
-        let lengths = self
-            .lengths
-            .iter()
-            .take_while(|length| **length >= least)
-            .filter(|length| **length < name.len());
-        lengths
-            .filter_map(|length| cut(name, *length))
-            .find_map(|text| self.hosts.get(text))
-            .map(|claim| &claim.host)
-    }
-}
-
-impl Claim {
-    fn domain(&self) -> Option<&Domain> {
-        self.host.domains.get(self.domain)
+        affixes.longest((name, least), cut, &self.places, &self.hasher)
     }
 
-    fn text(&self) -> &str {
-        match self.domain() {
-            Some(Domain::Exact(text) | Domain::Suffix(text) | Domain::Prefix(text)) => text,
-            Some(Domain::Any) | None => "",
+    fn anybody(&self) -> Option<&Arc<VirtualHost>> {
+        self.places.get(self.any? as usize)?.as_ref()
+    }
+
+    /// The same for other hosts, if most of them are here and no domain is claimed twice.
+    fn changed_to(&self, hosts: &[Arc<VirtualHost>]) -> Option<Self> {
+        if self.repeated.is_some() {
+            return None;
+        }
+        let mut kept = vec![false; self.places.len()];
+        let mut numbers = None;
+        let mut new = Vec::new();
+        for (number, host) in hosts.iter().enumerate() {
+            let same = self.places.get(number).and_then(Option::as_ref);
+            let place = if same.is_some_and(|same| Arc::ptr_eq(same, host)) {
+                Some(number)
+            } else {
+                let numbers = numbers.get_or_insert_with(|| self.numbers());
+                numbers.get(&Arc::as_ptr(host)).copied()
+            };
+            match place.and_then(|place| kept.get_mut(place)) {
+                Some(kept) => *kept = true,
+                None => new.push(host),
+            }
+        }
+        let gone = (0..)
+            .zip(kept)
+            .filter_map(|(place, kept)| (!kept).then_some(place));
+        let mut free: Vec<u32> = gone.collect();
+        if new.len().max(free.len()) > hosts.len() / CHANGED_SHARE {
+            return None;
+        }
+        let mut index = Self {
+            places: self.places.clone(),
+            exact: self.exact.clone(),
+            suffixes: self.suffixes.clone(),
+            prefixes: self.prefixes.clone(),
+            any: self.any,
+            ports: self.ports,
+            repeated: None,
+            hasher: self.hasher.clone(),
+        };
+        free.iter().for_each(|place| index.withdraw(*place));
+        // The first are filled first: places stay where their hosts are in the list.
+        free.reverse();
+        for host in new {
+            let place = free.pop().or_else(|| index.places.len().try_into().ok())?;
+            match index.places.get_mut(place as usize) {
+                Some(free) => *free = Some(Arc::clone(host)),
+                None => index.places.push(Some(Arc::clone(host))),
+            }
+            index.claim(place);
+        }
+        index.repeated.is_none().then_some(index)
+    }
+
+    /// At which place each host is.
+    fn numbers(&self) -> HashMap<*const VirtualHost, usize> {
+        let places = self.places.iter().enumerate();
+        let hosts = places.filter_map(|(place, host)| Some((Arc::as_ptr(host.as_ref()?), place)));
+        hosts.collect()
+    }
+
+    /// Puts the domains of a host into the index.
+    fn claim(&mut self, place: u32) {
+        let Self {
+            places,
+            exact,
+            suffixes,
+            prefixes,
+            any,
+            ports,
+            repeated,
+            hasher,
+        } = self;
+        let Some(host) = places.get(place as usize).and_then(Option::as_ref) else {
+            return;
+        };
+        for (number, domain) in (0..).zip(&host.domains) {
+            let claim = Claim {
+                place,
+                domain: number,
+            };
+            let is_first = match domain {
+                Domain::Any => any.is_none(),
+                Domain::Exact(text) => exact.add(claim, text, places, hasher),
+                Domain::Suffix(suffix) => suffixes.add(claim, suffix, places, hasher),
+                Domain::Prefix(prefix) => prefixes.add(claim, prefix, places, hasher),
+            };
+            if *domain == Domain::Any {
+                any.get_or_insert(place);
+            }
+            *ports += usize::from(domain.has_port());
+            if !is_first {
+                repeated.get_or_insert_with(|| domain.clone());
+            }
+        }
+    }
+
+    /// Takes a host out of the index. No domain of it is another's too.
+    fn withdraw(&mut self, place: u32) {
+        let host = self.places.get_mut(place as usize).and_then(Option::take);
+        for (number, domain) in (0..).zip(host.iter().flat_map(|host| &host.domains)) {
+            let claim = Claim {
+                place,
+                domain: number,
+            };
+            match domain {
+                Domain::Any => self.any = None,
+                Domain::Exact(text) => self.exact.remove(claim, text, &self.hasher),
+                Domain::Suffix(suffix) => self.suffixes.remove(claim, suffix, &self.hasher),
+                Domain::Prefix(prefix) => self.prefixes.remove(claim, prefix, &self.hasher),
+            }
+            self.ports -= usize::from(domain.has_port());
         }
     }
 }
 
-impl Borrow<str> for Claim {
-    fn borrow(&self) -> &str {
-        self.text()
-    }
-}
-
-impl PartialEq for Claim {
-    fn eq(&self, other: &Self) -> bool {
-        self.text() == other.text()
-    }
-}
-
-impl Eq for Claim {}
-
-impl Hash for Claim {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text().hash(state);
-    }
-}
+/// Where more than one in so many hosts is new, or gone, an index is made anew.
+const CHANGED_SHARE: usize = 4;
 
 fn head(name: &str, length: usize) -> Option<&str> {
     name.get(..length)

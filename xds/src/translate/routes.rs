@@ -3,13 +3,15 @@
 //! A route configuration is split into its virtual hosts on the wire, and only those whose bytes nobody has read before are
 //! decoded: of a push of 40 000 virtual hosts one of which is new, all others are hashed and indexed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use prost::Message;
-use tidegate_proxy::route::{Domain, MutationOrder, PortMatching, RouteTable, TableSettings, VirtualHost};
+use tidegate_proxy::route::{
+    Domain, MutationOrder, PortMatching, RouteTable, TableSettings, VirtualHost, VirtualHosts,
+};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::any::unsupported_field;
@@ -45,7 +47,7 @@ pub struct RoutesConfig {
     /// The table, which shares with the one before what did not change.
     pub table: Arc<RouteTable>,
     /// The virtual hosts in order, each with the hash of its bytes, for the next change to share.
-    pub hosts: Arc<[(u128, Arc<HostConfig>)]>,
+    pub hosts: Arc<[(u128, HostConfig)]>,
     /// Whether a cluster that is not there rejects it (`validate_clusters`); `None` leaves it to where it came from: true inline,
     /// false by RDS.
     pub validate_clusters: Option<bool>,
@@ -53,15 +55,15 @@ pub struct RoutesConfig {
     pub notes: Vec<Note>,
 }
 
-/// One virtual host as it was read.
-#[derive(Debug)]
+/// One virtual host as it was read; there are many, and clones share all of it.
+#[derive(Clone, Debug)]
 pub struct HostConfig {
     /// The virtual host.
     pub host: Arc<VirtualHost>,
     /// The clusters that its routes name, with the field that names them: Envoy words the two differently.
-    pub clusters: Vec<ClusterName>,
-    /// What has no effect.
-    pub notes: Vec<Note>,
+    pub clusters: Arc<[ClusterName]>,
+    /// What has no effect; absent where everything has.
+    pub notes: Option<Arc<Vec<Note>>>,
 }
 
 /// A cluster as a route names it.
@@ -86,41 +88,56 @@ pub fn routes(body: &Bytes, before: &[&RoutesConfig], context: &Context) -> Resu
     let mut notes = Notes::default();
     unknown::check(table, &parts.rest, context, &mut notes)?;
     let settings = settings(table, &mut notes);
-    let hosts = hosts(&parts, before, context);
+    let same = before.iter().copied().find(|before| *before.name == table.name);
+    let hosts = hosts(&parts, before, same, context);
     // A broken constraint of a virtual host refuses the response before anything else is looked at.
-    let (settings, hosts) = match (settings, hosts) {
+    let (settings, (hosts, index)) = match (settings, hosts) {
         (_, Err(broken @ Reject::Message(_))) | (Err(broken), _) | (_, Err(broken)) => return Err(broken),
         (Ok(settings), Ok(hosts)) => (settings, hosts),
     };
-    for (_, host) in &hosts {
-        notes.extend(&host.notes);
+    for noted in hosts.iter().filter_map(|(_, host)| host.notes.as_ref()) {
+        notes.extend(noted.iter());
     }
     Ok(RoutesConfig {
         name: table.name.as_str().into(),
-        table: Arc::new(RouteTable::new(
-            settings,
-            hosts.iter().map(|(_, host)| Arc::clone(&host.host)),
-        )),
+        table: Arc::new(RouteTable::of(settings, index)),
         hosts: hosts.into(),
         validate_clusters: table.validate_clusters.as_ref().map(|validate| validate.value),
         notes: notes.into_list(),
     })
 }
 
-type Hosts = Vec<(u128, Arc<HostConfig>)>;
+type Hosts = Vec<(u128, HostConfig)>;
 
-/// The virtual hosts of a table: those of `before` that are the same, and the rest read.
-fn hosts(parts: &wire::Parts, before: &[&RoutesConfig], context: &Context) -> Result<Hosts, Reject> {
-    let before = before.iter().flat_map(|before| &*before.hosts);
-    let known: HashMap<u128, &Arc<HostConfig>> = before.map(|(hash, host)| (*hash, host)).collect();
+/// The virtual hosts of a table, and where their domains are: those of `before` that are the same, and the rest read. `same` is the
+/// table's own predecessor, in which most are at the same place.
+fn hosts(
+    parts: &wire::Parts,
+    before: &[&RoutesConfig],
+    same: Option<&RoutesConfig>,
+    context: &Context,
+) -> Result<(Hosts, VirtualHosts), Reject> {
+    let mut known = None;
+    let mut find = |index: usize, hash: u128| {
+        let there = same.and_then(|same| same.hosts.get(index));
+        if let Some((_, host)) = there.filter(|(known, _)| *known == hash) {
+            return Some(host);
+        }
+        let known = known.get_or_insert_with(|| {
+            let before = before.iter().flat_map(|before| &*before.hosts);
+            let known: HashMap<u128, &HostConfig> = before.map(|(hash, host)| (*hash, host)).collect();
+            known
+        });
+        known.get(&hash).copied()
+    };
     let mut reading = Reading::new(&parts.table, context);
     let mut hosts = Vec::with_capacity(parts.hosts.len());
     let mut refused = None;
     for (index, bytes) in parts.hosts.iter().enumerate() {
         let hash = xxh3_128_with_seed(bytes, reading.seed());
-        if let Some(host) = known.get(&hash) {
+        if let Some(host) = find(index, hash) {
             if refused.is_none() {
-                hosts.push((hash, Arc::clone(host)));
+                hosts.push((hash, host.clone()));
             }
             continue;
         }
@@ -128,39 +145,33 @@ fn hosts(parts: &wire::Parts, before: &[&RoutesConfig], context: &Context) -> Re
         check::host(index, &host)?;
         if refused.is_none() {
             match reading.host(&host, bytes) {
-                Ok(host) => hosts.push((hash, Arc::new(host))),
+                Ok(host) => hosts.push((hash, host)),
                 // What comes behind it may still break a constraint, which counts first.
                 Err(reject) => refused = Some(reject),
             }
         }
     }
     // Of what is refused for its meaning, Envoy says what comes first.
-    distinct(&parts.table.name, &hosts)?;
-    refused.map_or(Ok(hosts), Err)
+    let all = hosts.iter().map(|(_, host)| Arc::clone(&host.host));
+    let index = match same {
+        Some(same) => VirtualHosts::after(same.table.hosts(), all),
+        None => VirtualHosts::new(all),
+    };
+    distinct(&parts.table.name, &index)?;
+    refused.map_or(Ok((hosts, index)), Err)
 }
 
 /// No two virtual hosts may claim a domain.
-fn distinct(table: &str, hosts: &Hosts) -> Result<(), Reject> {
-    let mut seen: HashSet<&Domain> = HashSet::with_capacity(hosts.len() * 2);
-    for domain in hosts.iter().flat_map(|(_, host)| &host.host.domains) {
-        if seen.insert(domain) {
-            continue;
-        }
-        let text = match domain {
-            Domain::Any => {
-                return Err(Reject::Resource(format!(
-                    "Only a single wildcard domain is permitted in route {table}"
-                )));
-            }
-            Domain::Exact(name) => name.to_string(),
-            Domain::Suffix(suffix) => format!("*{suffix}"),
-            Domain::Prefix(prefix) => format!("{prefix}*"),
-        };
-        return Err(Reject::Resource(format!(
-            "Only unique values for domains are permitted. Duplicate entry of domain {text} in route {table}"
-        )));
+fn distinct(table: &str, hosts: &VirtualHosts) -> Result<(), Reject> {
+    match hosts.repeated() {
+        None => Ok(()),
+        Some(Domain::Any) => Err(Reject::Resource(format!(
+            "Only a single wildcard domain is permitted in route {table}"
+        ))),
+        Some(domain) => Err(Reject::Resource(format!(
+            "Only unique values for domains are permitted. Duplicate entry of domain {domain} in route {table}"
+        ))),
     }
-    Ok(())
 }
 
 /// What holds for all virtual hosts, and what of it is not done.
@@ -205,10 +216,18 @@ fn settings(table: &pb::RouteConfiguration, notes: &mut Notes) -> Result<TableSe
 impl RoutesConfig {
     /// The first cluster that it names and `known` does not have, in the order of its routes, as Envoy's message says it.
     pub fn unknown_cluster(&self, known: impl Fn(&str) -> bool) -> Option<String> {
-        let mut named = self.hosts.iter().flat_map(|(_, host)| &host.clusters);
-        named
-            .find(|cluster| !known(cluster.name()))
-            .map(ClusterName::unknown)
+        let mut before = None;
+        for (_, HostConfig { clusters, .. }) in &*self.hosts {
+            // Hosts of one service come one after the other, and share their list.
+            if before.is_some_and(|before| Arc::ptr_eq(before, clusters)) {
+                continue;
+            }
+            if let Some(unknown) = clusters.iter().find(|cluster| !known(cluster.name())) {
+                return Some(unknown.unknown());
+            }
+            before = Some(clusters);
+        }
+        None
     }
 }
 

@@ -119,3 +119,59 @@ fn an_address_is_not_taken_for_a_host_with_a_port() {
     check("a:*", true);
     check("*", false);
 }
+
+/// What each domain leads to, in the order of the domains.
+fn answers(hosts: &VirtualHosts) -> Vec<(String, Arc<VirtualHost>)> {
+    let domains = hosts.domains();
+    let mut answers: Vec<_> = domains
+        .map(|(domain, host)| (domain.to_string(), Arc::clone(host)))
+        .collect();
+    answers.sort_by(|one, other| one.0.cmp(&other.0));
+    answers
+}
+
+#[test]
+fn an_index_made_from_the_one_before_is_as_one_made_anew() {
+    let mut hosts: Vec<Arc<VirtualHost>> = (0..40)
+        .map(|number| {
+            let name = format!("host-{number}");
+            let domains = [name.clone(), format!("{name}:*"), format!("*.{name}")];
+            Arc::new(host(&name, &domains.each_ref().map(String::as_str)))
+        })
+        .collect();
+    let mut index = VirtualHosts::new(hosts.iter().cloned());
+    let steps: [fn(&mut Vec<Arc<VirtualHost>>); 6] = [
+        |hosts| hosts[7] = Arc::new(host("host-7", &["host-7", "new:80"])),
+        |hosts| _ = hosts.remove(3),
+        |hosts| hosts.insert(9, Arc::new(host("any", &["*", "*.long.suffix"]))),
+        |hosts| hosts.swap(2, 30),
+        |hosts| hosts.retain(|host| &*host.name != "any"),
+        |hosts| hosts[7] = Arc::new(host("again", &["host-20"])),
+    ];
+    for step in steps {
+        step(&mut hosts);
+        let anew = VirtualHosts::new(hosts.iter().cloned());
+        index = VirtualHosts::after(&index, hosts.iter().cloned());
+        assert_eq!(index.repeated(), anew.repeated());
+        assert_eq!(
+            (index.ports, index.any.is_some()),
+            (anew.ports, anew.any.is_some())
+        );
+        for ((domain, host), (_, same)) in answers(&index).iter().zip(&answers(&anew)) {
+            assert!(Arc::ptr_eq(host, same), "{domain}");
+        }
+        for asked in [
+            "host-7",
+            "new:80",
+            "host-20",
+            "host-3:1",
+            "x.host-30",
+            "a.long.suffix",
+            "b",
+        ] {
+            let name = |index: &VirtualHosts| index.find(asked).map(|host| host.name.to_string());
+            assert_eq!(name(&index), name(&anew), "{asked}");
+        }
+    }
+    assert_eq!(index.repeated(), Some(&Domain::Exact("host-20".into())));
+}
