@@ -147,7 +147,8 @@ impl Activated {
         };
         let mut hosts = virtual_hosts((0..hosts).map(host), activated)?;
         for host in &mut hosts {
-            host.routes.insert(0, Arc::new(direct()));
+            let routes = std::mem::take(&mut host.routes);
+            host.routes = std::iter::once(Arc::new(direct())).chain(routes).collect();
         }
         Ok(Snapshot::new(hosts, [Arc::clone(&self.cluster)]))
     }
@@ -159,7 +160,8 @@ fn direct() -> Route {
         matcher: Matcher {
             path: PathMatch::prefix(DIRECT_PATH),
             ..Matcher::default()
-        },
+        }
+        .into(),
         ..Route::respond(StatusCode::OK, "direct\n")
     }
 }

@@ -100,7 +100,7 @@ fn cluster(name: &str, endpoint: SocketAddr) -> Arc<Cluster> {
         high: Thresholds::usual(),
     };
     let cluster = Cluster::new(ClusterSettings {
-        breakers,
+        breakers: breakers.into(),
         ..ClusterSettings::new(name)
     });
     cluster.set_endpoints(vec![Endpoint::new(endpoint).into()]);
@@ -112,7 +112,8 @@ fn below(prefix: &str, route: Route) -> Route {
         matcher: Matcher {
             path: PathMatch::prefix(prefix),
             ..Matcher::default()
-        },
+        }
+        .into(),
         ..route
     }
 }

@@ -61,7 +61,8 @@ pub(crate) fn start(at: SocketAddr, service: SocketAddr) -> Result<(SocketAddr, 
         matcher: Matcher {
             path: PathMatch::prefix("/app/"),
             ..Matcher::default()
-        },
+        }
+        .into(),
         // A layer that lets nothing through to the upstream below it.
         layers: Some(Layers::new(layer_fn(move |_upstream| app.clone()))),
         ..Route::forward(Split::single("app", [].into()))

@@ -145,7 +145,8 @@ async fn two_routes() -> (Front, [Upstream; 2]) {
             path: PathMatch::prefix("/api/"),
             headers: vec![HeaderMatch::exact("x-tag", "blue").unwrap()],
             ..Matcher::default()
-        },
+        }
+        .into(),
         ..Route::forward(Split::single("special", [].into()))
     };
     let clusters = [

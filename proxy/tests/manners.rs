@@ -143,7 +143,7 @@ async fn the_path_before_is_told_where_a_route_rewrites_and_the_host_where_it_di
     };
     let mut forward = Forward::split(Split::new([share]).unwrap());
     forward.path = PathRewrite::regex("^/a", "/a").unwrap();
-    let front = by(manners, Action::Forward(Box::new(forward)), app.address(), &[]);
+    let front = by(manners, Action::Forward(Arc::new(forward)), app.address(), &[]);
     call(&front, &[]).await;
     let seen = &app.seen()[0].headers;
     assert_eq!(
@@ -159,14 +159,14 @@ async fn the_path_before_is_told_where_a_route_rewrites_and_the_host_where_it_di
 #[tokio::test]
 async fn a_route_changes_what_is_answered_for_it_where_there_are_manners() {
     let writes = [("x-for", "%REQ(x-who)%"), ("content-type", "text/other")];
-    let missing = || Action::Forward(Box::new(Forward::split(Split::single("missing", [].into()))));
+    let missing = || Action::Forward(Arc::new(Forward::split(Split::single("missing", [].into()))));
     let front = by(Manners::default(), missing(), nobody().await, &writes);
     let answer = call(&front, &[("x-who", "me")]).await;
     assert_eq!(
         (answer.status.as_u16(), answer.header("x-for")),
         (503, Some("me"))
     );
-    let there = Action::Forward(Box::new(Forward::split(Split::single(CLUSTER, [].into()))));
+    let there = Action::Forward(Arc::new(Forward::split(Split::single(CLUSTER, [].into()))));
     let front = by(Manners::default(), there, nobody().await, &writes);
     let answer = call(&front, &[("x-who", "me")]).await;
     assert_eq!(
@@ -223,7 +223,7 @@ async fn each_try_is_told_what_is_left_of_the_time_and_which_host_was_asked_for(
     forward.host = HostRewrite::endpoint();
     let route = Route {
         policy: Some(Arc::new(policy)),
-        ..Route::new(Action::Forward(Box::new(forward)))
+        ..Route::new(Action::Forward(Arc::new(forward)))
     };
     let cluster = support::cluster(Protocol::Http1, &[]);
     cluster.set_endpoints(vec![Arc::new(

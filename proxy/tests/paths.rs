@@ -19,7 +19,8 @@ async fn front() -> (Front, Upstream) {
         matcher: Matcher {
             path: PathMatch::prefix("/open/"),
             ..Matcher::default()
-        },
+        }
+        .into(),
         ..Route::forward(Split::single(CLUSTER, [].into()))
     };
     let routes = vec![

@@ -32,8 +32,8 @@ async fn forwarding(path: PathMatch, change: impl FnOnce(&mut Forward)) -> (Fron
         ..Matcher::default()
     };
     with_route(Route {
-        matcher,
-        ..Route::new(Action::Forward(Box::new(forward)))
+        matcher: matcher.into(),
+        ..Route::new(Action::Forward(Arc::new(forward)))
     })
     .await
 }
@@ -66,7 +66,7 @@ async fn an_upstream_gets_the_host_of_its_endpoint() {
     let upstream = Upstream::echo().await;
     let mut forward = Forward::split(Split::single(CLUSTER, [].into()));
     forward.host = HostRewrite::endpoint().keeping_original();
-    let route = Route::new(Action::Forward(Box::new(forward)));
+    let route = Route::new(Action::Forward(Arc::new(forward)));
     let cluster = Cluster::new(ClusterSettings::new(CLUSTER));
     let endpoint = Endpoint::new(upstream.address()).with_hostname("pod-1.example");
     cluster.set_endpoints(vec![endpoint.into()]);
@@ -134,7 +134,7 @@ async fn bounded() -> (Front, Upstream) {
         body_bytes_max: Some(5),
         head_bytes_max: Some(2000),
     };
-    let route = Route::new(Action::Forward(Box::new(forward)));
+    let route = Route::new(Action::Forward(Arc::new(forward)));
     let cluster = cluster(Protocol::Http1, &[upstream.address()]);
     let snapshot = Snapshot::new([host("*", vec![Arc::new(route)])], [cluster]);
     (Front::start(snapshot), upstream)

@@ -76,7 +76,7 @@ async fn a_broken_connection_and_a_missing_cluster_have_the_status_of_the_route(
         missing: StatusCode::NOT_FOUND,
         ..Forward::new(Destination::Split(Split::single("nobody", [].into())))
     };
-    let route = Arc::new(Route::new(Action::Forward(Box::new(forward))));
+    let route = Arc::new(Route::new(Action::Forward(Arc::new(forward))));
     let missing = Front::start(Snapshot::new([host("*", vec![route])], []));
     assert_eq!(get(missing.address, HOST, "/").await.status, 404);
 }
@@ -89,7 +89,7 @@ async fn a_route_allows_by_itself_what_its_listener_leaves_to_it() {
             upgrades: upgrades.clone(),
             ..Forward::split(Split::single(CLUSTER, [].into()))
         };
-        let route = Arc::new(Route::new(Action::Forward(Box::new(forward))));
+        let route = Arc::new(Route::new(Action::Forward(Arc::new(forward))));
         let http = HttpSettings {
             upgrades_by_route: by_route.iter().map(|token| (*token).into()).collect(),
             ..HttpSettings::default()

@@ -81,7 +81,7 @@ async fn a_port_is_a_part_of_the_host_where_the_table_says_so() {
 async fn the_first_route_whose_conditions_hold_takes_the_request() {
     let when = |matcher: Matcher, text| {
         Arc::new(Route {
-            matcher,
+            matcher: matcher.into(),
             ..Route::respond(StatusCode::OK, text)
         })
     };
@@ -132,7 +132,7 @@ async fn the_first_route_whose_conditions_hold_takes_the_request() {
 async fn a_field_can_name_the_cluster() {
     let upstream = Upstream::fixed(StatusCode::OK, "named").await;
     let to = Destination::Header(HeaderName::from_static("x-cluster"));
-    let route = Route::new(Action::Forward(Box::new(Forward::new(to))));
+    let route = Route::new(Action::Forward(Arc::new(Forward::new(to))));
     let named = with_endpoints(ClusterSettings::new("named"), &[upstream.address()]);
     let other = cluster(Protocol::Http1, &[]);
     let front = Front::start(Snapshot::new([host("*", vec![Arc::new(route)])], [named, other]));

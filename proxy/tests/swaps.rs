@@ -29,7 +29,7 @@ fn to(cluster: &str, path: &str) -> Arc<Route> {
         ..Matcher::default()
     };
     Arc::new(Route {
-        matcher,
+        matcher: matcher.into(),
         ..Route::forward(Split::single(cluster, [].into()))
     })
 }

@@ -14,7 +14,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let page = DirectResponse::new(StatusCode::OK, "tides come and go ".repeat(1000))
 //!     .with_content_type(HeaderValue::from_static("text/html"));
-//! let mut route = Route::new(Action::Respond(page));
+//! let mut route = Route::new(Action::Respond(page.into()));
 //! route.filters = [Filter::Compression(Arc::new(Compression::default()))].into();
 //! let host = VirtualHost::new("all", [Domain::Any], [route]);
 //! let (_drain, watch) = Drain::new();

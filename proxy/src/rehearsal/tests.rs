@@ -32,7 +32,7 @@ fn route() -> Route {
     let mut forward = Forward::split(Split::single("app", [].into()));
     forward.path = PathRewrite::prefix("/v1").unwrap();
     forward.host = HostRewrite::literal("b.example").unwrap().keeping_original();
-    let mut route = Route::new(Action::Forward(Box::new(forward)));
+    let mut route = Route::new(Action::Forward(Arc::new(forward)));
     route.matcher.path = PathMatch::segments("/api").unwrap();
     route.headers = HeaderMutations::new(headers.map(Result::unwrap), []).unwrap();
     route

@@ -77,6 +77,7 @@ fn ports_mean_what_the_table_says() {
 fn what_envoy_cannot_be_told_is_named() {
     let mut route = forward();
     if let tidegate_proxy::route::Action::Forward(forward) = &mut route.action {
+        let forward = Arc::get_mut(forward).expect("nobody else has it");
         forward.limits = RouteLimits {
             body_bytes_max: Some(1),
             ..RouteLimits::default()

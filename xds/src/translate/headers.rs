@@ -1,5 +1,7 @@
 //! Envoy's header mutations as the proxy's: which fields are removed, which are added, and how.
 
+use std::collections::HashSet;
+
 use envoy_types::pb::envoy::config::core::v3::HeaderValueOption;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use http::{HeaderName, HeaderValue};
@@ -78,8 +80,21 @@ impl HeaderLists<'_> {
     /// # Errors
     /// As Envoy: for a change of the host or of a field of HTTP/2's own, and for a value that is no format.
     pub fn mutations(&self, notes: &mut Notes) -> Result<HeaderMutations, Reject> {
+        self.mutations_of(&mut HashSet::new(), notes)
+    }
+
+    /// The same, with names that are in memory once for all who are given the same `names`.
+    pub(super) fn mutations_of(
+        &self,
+        names: &mut HashSet<HeaderName>,
+        notes: &mut Notes,
+    ) -> Result<HeaderMutations, Reject> {
         let request = list("request_headers", self.request_add, self.request_remove, notes)?;
         let response = list("response_headers", self.response_add, self.response_remove, notes)?;
+        let [request, response] = [request, response].map(|list| {
+            let shared = list.into_iter().map(|mutation| mutation.sharing_name(names));
+            shared.collect::<Vec<_>>()
+        });
         HeaderMutations::new(request, response).map_err(|error| Reject::Resource(error.to_string()))
     }
 }

@@ -135,10 +135,10 @@ fn route(rng: &mut Rng, name: &str) -> Route {
             one(rng, &[StatusCode::OK, StatusCode::FORBIDDEN]),
             one(rng, &["", "a text"]),
         ),
-        _ => Route::new(Action::Forward(Box::new(forward(rng)))),
+        _ => Route::new(Action::Forward(Arc::new(forward(rng)))),
     };
     route.name = Some(name.into());
-    route.matcher = matcher(rng);
+    route.matcher = matcher(rng).into();
     route.headers = mutations(rng, "route");
     route
 }

@@ -35,22 +35,52 @@ impl Reading<'_> {
         match &route.action {
             Some(Proto::Route(action)) => {
                 let place = self.notes.enter("route");
-                let forward = self.forward(route, action, matches)?;
+                let forward = self.shared_forward(route, action, matches)?;
                 let policy = self.policy(action, host)?;
                 self.notes.leave(place);
-                Ok((Action::Forward(Box::new(forward)), Some(policy)))
+                Ok((Action::Forward(forward), Some(policy)))
             }
             Some(Proto::Redirect(action)) => Ok((Action::Redirect(Box::new(redirect(action)?)), None)),
-            Some(Proto::DirectResponse(action)) => Ok((Action::Respond(self.direct(action)?), None)),
+            Some(Proto::DirectResponse(action)) => Ok((Action::Respond(self.direct(action)?.into()), None)),
             // As in Envoy, which has nowhere to send such a request.
             Some(Proto::NonForwardingAction(_)) => {
                 let nothing = DirectResponse::new(StatusCode::SERVICE_UNAVAILABLE, "");
-                Ok((Action::Respond(nothing), None))
+                Ok((Action::Respond(nothing.into()), None))
             }
             Some(Proto::FilterAction(_)) | None => {
                 Err(unsupported_field(self.notes.place(), "filter_action"))
             }
         }
+    }
+
+    /// Reads where a route forwards to, unless another one forwards there in the same way. One whose requests are dealt out, or
+    /// of which something was noted, is read for each.
+    fn shared_forward(
+        &mut self,
+        route: &pb::Route,
+        action: &pb::RouteAction,
+        matches: &pb::RouteMatch,
+    ) -> Result<Arc<Forward>, Reject> {
+        let by_itself = match &action.cluster_specifier {
+            Some(ClusterSpecifier::WeightedClusters(split)) => split.clusters.len() > 1,
+            _ => false,
+        };
+        // What a template makes of the path depends on what was matched.
+        if by_itself || action.path_rewrite_policy.is_some() {
+            return Ok(Arc::new(self.forward(route, action, matches)?));
+        }
+        let hash = self.shared.hash_of(action);
+        if let Some((forward, clusters)) = self.shared.forward(hash) {
+            clusters.into_iter().for_each(|name| self.clusters.add(name));
+            return Ok(forward);
+        }
+        let noted = self.notes.len();
+        let forward = Arc::new(self.forward(route, action, matches)?);
+        if self.notes.len() == noted {
+            // A route's own clusters are all that are there by now, and those of its mirrors come later.
+            self.shared.keep_forward(hash, &forward, self.clusters.all());
+        }
+        Ok(forward)
     }
 
     fn forward(

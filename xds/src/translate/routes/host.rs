@@ -50,8 +50,10 @@ impl Reading<'_> {
         host.overrides = overrides;
         Ok(HostConfig {
             host: Arc::new(host),
-            clusters: self.clusters.take(),
-            notes: self.notes.take(),
+            clusters: self.shared.list(self.clusters.take()),
+            notes: Some(self.notes.take())
+                .filter(|notes| !notes.is_empty())
+                .map(Arc::new),
         })
     }
 
@@ -185,9 +187,10 @@ fn to_tls(host: &pb::VirtualHost) -> Result<Option<Route>, Reject> {
     let plain = plain.map(|is| is.missing_is_empty().inverted());
     let conditions: Result<Vec<_>, _> = [Some(plain), external_only].into_iter().flatten().collect();
     let mut route = Route::redirect(Redirect::to_https());
-    route.matcher = Matcher {
+    let conditions = Matcher {
         headers: conditions.map_err(|error| Reject::Resource(error.to_string()))?,
         ..Matcher::default()
     };
+    route.matcher = conditions.into();
     Ok(Some(route))
 }

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::route::v3::query_parameter_matcher::QueryPar
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use http::Method;
 use tidegate_proxy::route::{
-    CookieMatch, Fraction, HeaderMatch, InvalidField, Matcher, PathMatch, ProtocolMatch, QueryMatch,
+    CookieMatch, Fraction, HeaderMatch, InvalidField, Matcher, PathMatch, ProtocolMatch, QueryMatch, Shared,
     TextMatch,
 };
 
@@ -19,8 +19,18 @@ use crate::translate::fraction::{MILLION, runtime_per_million};
 use crate::translate::text_match;
 
 impl Reading<'_> {
-    /// What a route matches, its constraints hold.
-    pub(super) fn matcher(&mut self, matches: &pb::RouteMatch) -> Result<Matcher, Reject> {
+    /// What a route matches, its constraints hold; shared with the routes that match the same.
+    pub(super) fn matcher(&mut self, matches: &pb::RouteMatch) -> Result<Shared<Matcher>, Reject> {
+        let hash = self.shared.hash_of(matches);
+        if let Some(known) = self.shared.matcher(hash) {
+            return Ok(known);
+        }
+        let matcher = self.own_matcher(matches)?.into();
+        self.shared.keep_matcher(hash, &matcher);
+        Ok(matcher)
+    }
+
+    fn own_matcher(&self, matches: &pb::RouteMatch) -> Result<Matcher, Reject> {
         let unsupported = [
             ("match.tls_context", matches.tls_context.is_some()),
             ("match.dynamic_metadata", !matches.dynamic_metadata.is_empty()),

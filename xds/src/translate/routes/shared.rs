@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::route::v3 as pb;
+use http::HeaderName;
 use prost::Message;
 use tidegate_proxy::cluster::breaker::RequestPriority;
-use tidegate_proxy::route::{ForwardPolicy, HeaderMutations, Route, RouteTimeouts};
+use tidegate_proxy::route::{
+    Forward, ForwardPolicy, HeaderMutations, Matcher, Route, RouteTimeouts, Shared as Part,
+};
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 use super::ClusterName;
@@ -19,14 +22,18 @@ use crate::translate::notes::Notes;
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     names: HashSet<Arc<str>>,
+    lists: HashSet<Arc<[ClusterName]>>,
     policies: HashMap<PolicyKey, Arc<ForwardPolicy>>,
+    fields: HashSet<HeaderName>,
     headers: HashMap<u128, HeaderMutations>,
-    routes: HashMap<u128, SharedRoute>,
+    matchers: HashMap<u128, Part<Matcher>>,
+    forwards: HashMap<u128, Named<Forward>>,
+    routes: HashMap<u128, Named<Route>>,
     scratch: Vec<u8>,
 }
 
-/// A route with the clusters that it names.
-type SharedRoute = (Arc<Route>, Box<[ClusterName]>);
+/// A part with the clusters that it names.
+type Named<T> = (Arc<T>, Box<[ClusterName]>);
 
 /// What tells one policy without retries from another: the deadlines, the priority, and whom tries are counted for.
 type PolicyKey = ([Option<Duration>; 4], [bool; 3]);
@@ -40,6 +47,16 @@ impl Shared {
         let name: Arc<str> = name.into();
         self.names.insert(Arc::clone(&name));
         name
+    }
+
+    /// A list of clusters, shared with all hosts that name the same.
+    pub(super) fn list(&mut self, clusters: Vec<ClusterName>) -> Arc<[ClusterName]> {
+        if let Some(known) = self.lists.get(clusters.as_slice()) {
+            return Arc::clone(known);
+        }
+        let list: Arc<[ClusterName]> = clusters.into();
+        self.lists.insert(Arc::clone(&list));
+        list
     }
 
     /// A policy, shared where it has no more than deadlines and a priority.
@@ -74,13 +91,41 @@ impl Shared {
     }
 
     /// A route that was kept, with the clusters that it names.
-    pub(super) fn route(&self, hash: u128) -> Option<SharedRoute> {
+    pub(super) fn route(&self, hash: u128) -> Option<Named<Route>> {
         self.routes.get(&hash).cloned()
     }
 
     /// Keeps a route for others that are the same.
     pub(super) fn keep_route(&mut self, hash: u128, route: &Arc<Route>, clusters: &[ClusterName]) {
         self.routes.insert(hash, (Arc::clone(route), clusters.into()));
+    }
+
+    /// What tells one message from another of its kind.
+    pub(super) fn hash_of(&mut self, message: &impl Message) -> u128 {
+        self.scratch.clear();
+        // It fits: a vector grows.
+        _ = message.encode(&mut self.scratch);
+        xxh3_128(&self.scratch)
+    }
+
+    /// Where to and how a route forwards that was kept, with the clusters that it names.
+    pub(super) fn forward(&self, hash: u128) -> Option<Named<Forward>> {
+        self.forwards.get(&hash).cloned()
+    }
+
+    /// Keeps it for other routes that forward in the same way.
+    pub(super) fn keep_forward(&mut self, hash: u128, forward: &Arc<Forward>, clusters: &[ClusterName]) {
+        self.forwards.insert(hash, (Arc::clone(forward), clusters.into()));
+    }
+
+    /// What a route matches that was kept.
+    pub(super) fn matcher(&self, hash: u128) -> Option<Part<Matcher>> {
+        self.matchers.get(&hash).cloned()
+    }
+
+    /// Keeps it for other routes that match the same.
+    pub(super) fn keep_matcher(&mut self, hash: u128, matcher: &Part<Matcher>) {
+        self.matchers.insert(hash, matcher.clone());
     }
 
     /// The mutations of a level. Those of which something was noted are made anew for each.
@@ -97,7 +142,7 @@ impl Shared {
             return Ok(known.clone());
         }
         let before = notes.len();
-        let mutations = lists.mutations(notes)?;
+        let mutations = lists.mutations_of(&mut self.fields, notes)?;
         if notes.len() == before {
             self.headers.insert(hash, mutations.clone());
         }
