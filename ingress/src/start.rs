@@ -45,7 +45,7 @@ pub enum ServeError {
 /// # Errors
 /// When it could not start.
 pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError> {
-    let mut loaded = load(flags)?;
+    let mut loaded = apart(|| load(flags))?;
     loaded.places.forget();
     let recorder = Recorder::default();
     if metrics::set_global_recorder(recorder.clone()).is_err() {
@@ -82,6 +82,15 @@ pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError>
             config: flags.config_name(),
             error,
         },
+    })
+}
+
+/// Does what needs much memory for a moment in a thread of its own: what it let go returns to the system when that ends, and does
+/// not stay with the main thread, which waits from then on.
+fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(done) => done,
+        Err(panicked) => std::panic::resume_unwind(panicked),
     })
 }
 
