@@ -200,7 +200,8 @@ fn route(prefix: &str, layers: &Layers) -> Route {
         matcher: Matcher {
             path: PathMatch::prefix(prefix),
             ..Matcher::default()
-        },
+        }
+        .into(),
         layers: Some(layers.clone()),
         ..Route::forward(Split::single(CLUSTER, [].into()))
     }

@@ -153,10 +153,21 @@ impl Post {
 
     /// Is handed no more; what is in the inbox already is still to be taken up.
     pub(super) fn close(&self, inbox: &mut Inbox) {
+        self.leave();
+        inbox.close();
+    }
+
+    fn leave(&self) {
         if let Some(worker) = self.workers.seats.get(self.index) {
             worker.is_serving.store(false, Ordering::Relaxed);
         }
-        inbox.close();
+    }
+}
+
+impl Drop for Post {
+    /// A worker that went away without a word serves nobody either.
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -209,6 +220,8 @@ mod tests {
         assert_eq!(workers.choose(0), 1);
         second.close(&mut inbox);
         assert_eq!(workers.choose(0), 0, "it serves no more");
+        drop(second);
+        assert_eq!(workers.choose(0), 0);
     }
 
     #[test]

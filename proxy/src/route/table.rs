@@ -226,6 +226,8 @@ impl VirtualHosts {
                 numbers.get(&Arc::as_ptr(host)).copied()
             };
             match place.and_then(|place| kept.get_mut(place)) {
+                // It is there twice, and so are its domains.
+                Some(true) => return None,
                 Some(kept) => *kept = true,
                 None => new.push(host),
             }

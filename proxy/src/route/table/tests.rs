@@ -140,12 +140,14 @@ fn an_index_made_from_the_one_before_is_as_one_made_anew() {
         })
         .collect();
     let mut index = VirtualHosts::new(hosts.iter().cloned());
-    let steps: [fn(&mut Vec<Arc<VirtualHost>>); 6] = [
+    let steps: [fn(&mut Vec<Arc<VirtualHost>>); 8] = [
         |hosts| hosts[7] = Arc::new(host("host-7", &["host-7", "new:80"])),
         |hosts| _ = hosts.remove(3),
         |hosts| hosts.insert(9, Arc::new(host("any", &["*", "*.long.suffix"]))),
         |hosts| hosts.swap(2, 30),
         |hosts| hosts.retain(|host| &*host.name != "any"),
+        |hosts| hosts.push(Arc::clone(&hosts[4])),
+        |hosts| _ = hosts.pop(),
         |hosts| hosts[7] = Arc::new(host("again", &["host-20"])),
     ];
     for step in steps {
