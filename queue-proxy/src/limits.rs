@@ -97,6 +97,9 @@ pub const WORKERS_MAX: usize = 4;
 /// Lines of the request log that wait to be written; beyond these, lines are lost.
 pub const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
 
+/// The longest tag of a route, in bytes: a DNS label, as names of routes begin with it. A longer one counts as one that there is not.
+pub const TAG_BYTES_MAX: usize = 63;
+
 /// Sets of attributes that requests are counted by, on each side; what comes with further ones is counted together.
 pub const SERIES_MAX: usize = 500;
 

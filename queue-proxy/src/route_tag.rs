@@ -3,6 +3,8 @@
 use http::header::{HeaderMap, HeaderValue};
 use tidegate_knative::headers::{SERVING_DEFAULT_ROUTE, SERVING_TAG, TRUE};
 
+use crate::limits::TAG_BYTES_MAX;
+
 /// The attribute that numbers and spans have it in.
 pub const ATTRIBUTE: &str = "kn.route.tag";
 
@@ -20,7 +22,8 @@ pub enum RouteTag {
 }
 
 impl RouteTag {
-    /// As the ingress has written it down.
+    /// As the ingress has written it down; but the tag itself is its client's word. One that is longer than any tag can be is one
+    /// that there is not: what is counted by tag stays.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let value = |name| headers.get(name).filter(|value| !value.is_empty());
@@ -28,6 +31,7 @@ impl RouteTag {
             (None, None) => Self::Disabled,
             (None, Some(_)) => Self::Default,
             (Some(_), Some(default)) if default == TRUE => Self::Undefined,
+            (Some(tag), _) if tag.len() > TAG_BYTES_MAX => Self::Undefined,
             (Some(tag), _) => Self::Tag(tag.clone()),
         }
     }
@@ -50,11 +54,11 @@ mod tests {
 
     #[test]
     fn qp_20_a_request_is_classed_by_tag_and_default() {
-        let check = |tag: &'static str, default: &'static str, expected: &str| {
+        let check = |tag: &str, default: &str, expected: &str| {
             let mut headers = HeaderMap::new();
             for (name, value) in [(SERVING_TAG, tag), (SERVING_DEFAULT_ROUTE, default)] {
                 if !value.is_empty() {
-                    headers.insert(name, HeaderValue::from_static(value));
+                    headers.insert(name, HeaderValue::from_str(value).unwrap());
                 }
             }
             assert_eq!(RouteTag::of(&headers).as_str(), expected, "{tag:?} {default:?}");
@@ -65,5 +69,9 @@ mod tests {
         check("blue", "true", "kn:undefined");
         check("blue", "True", "blue");
         check("blue", "", "blue");
+        let longest = "t".repeat(TAG_BYTES_MAX);
+        check(&longest, "false", &longest);
+        check(&format!("{longest}t"), "false", "kn:undefined");
+        check(&format!("{longest}t"), "", "kn:undefined");
     }
 }

@@ -205,6 +205,8 @@ pub const SPAN_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 pub const LINES_BATCH_BYTES: usize = 64 * 1024;
 /// How long a thread that has written lines of a log lets further ones gather before it looks for them.
 pub const LINES_LINGER: Duration = Duration::from_millis(1);
+/// The longest text by which requests are counted, in bytes: a DNS name fits. What has a longer one is counted without its attributes.
+pub const ATTRIBUTE_BYTES_MAX: usize = 256;
 /// How often metrics are sent to a collector, unless another interval is set (OpenTelemetry's default).
 pub const METRICS_PUSH_INTERVAL: Duration = Duration::from_secs(60);
 /// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).

@@ -2,7 +2,8 @@
 //!
 //! A [`Group`] is what is counted together: some definitions, and for each set of attributes a [`Series`] of cells. Who counts
 //! takes no lock and, once the attributes were seen, allocates nothing. There are at most so many series as a group is told; what
-//! comes after them is counted without its attributes, as OpenTelemetry has it (`otel.metric.overflow`).
+//! comes after them, or has a longer text than [`limits::ATTRIBUTE_BYTES_MAX`], is counted without its attributes, as OpenTelemetry
+//! has it (`otel.metric.overflow`).
 //!
 //! ```
 //! use std::time::Duration;
@@ -23,11 +24,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+
+use crate::config::limits;
 
 pub mod http;
 mod otlp;
@@ -106,9 +109,15 @@ pub struct Group {
     hash: foldhash::fast::RandomState,
     /// By the hash of their attributes; replaced when there is a new series, which is seldom.
     table: ArcSwap<Table>,
+    /// Takes what finds no room, once there is any: one more than there may be.
+    overflow: OnceLock<Arc<Series>>,
 }
 
-type Table = HashMap<u64, Vec<Arc<Series>>>;
+#[derive(Clone, Debug, Default)]
+struct Table {
+    count: usize,
+    series: HashMap<u64, Vec<Arc<Series>>>,
+}
 
 /// What was counted with one set of attributes.
 #[derive(Debug)]
@@ -180,15 +189,22 @@ impl Group {
             series_max,
             hash: foldhash::fast::RandomState::default(),
             table: ArcSwap::default(),
+            overflow: OnceLock::new(),
         })
     }
 
     /// The series with these attributes. Always give them in the same order.
     #[must_use]
     pub fn series(&self, attributes: &Attributes<'_>) -> Arc<Series> {
+        // Series stay: nobody may have his long texts kept.
+        if attributes.iter().any(|(_, value)| value.is_long()) {
+            return self.overflow();
+        }
         let hash = self.hash_of(attributes);
-        match find(&self.table.load(), hash, attributes) {
+        let table = self.table.load();
+        match table.find(hash, attributes) {
             Some(series) => series,
+            None if table.count >= self.series_max => self.overflow(),
             None => self.add(hash, attributes),
         }
     }
@@ -205,47 +221,44 @@ impl Group {
     fn add(&self, hash: u64, attributes: &Attributes<'_>) -> Arc<Series> {
         let new = Arc::new(Series::new(self.definitions, attributes));
         self.table.rcu(|table| {
-            let is_there = find(table, hash, attributes).is_some();
-            if is_there || table.values().map(Vec::len).sum::<usize>() >= self.series_max {
+            if table.count >= self.series_max || table.find(hash, attributes).is_some() {
                 return Arc::clone(table);
             }
             let mut table = Table::clone(table);
-            table.entry(hash).or_default().push(Arc::clone(&new));
+            table.count += 1;
+            table.series.entry(hash).or_default().push(Arc::clone(&new));
             Arc::new(table)
         });
-        match find(&self.table.load(), hash, attributes) {
-            Some(series) => series,
-            None => self.overflow(),
-        }
+        let found = self.table.load().find(hash, attributes);
+        found.unwrap_or_else(|| self.overflow())
     }
 
-    /// The series of what finds no room: one more than there may be.
     fn overflow(&self) -> Arc<Series> {
-        let attributes = [OVERFLOW];
-        let hash = self.hash_of(&attributes);
-        let new = Arc::new(Series::new(self.definitions, &attributes));
-        self.table.rcu(|table| {
-            if find(table, hash, &attributes).is_some() {
-                return Arc::clone(table);
-            }
-            let mut table = Table::clone(table);
-            table.entry(hash).or_default().push(Arc::clone(&new));
-            Arc::new(table)
-        });
-        find(&self.table.load(), hash, &attributes).unwrap_or(new)
+        let new = || Arc::new(Series::new(self.definitions, &[OVERFLOW]));
+        Arc::clone(self.overflow.get_or_init(new))
     }
 
     /// All series, in the order of their attributes.
     fn all(&self) -> Vec<Arc<Series>> {
-        let mut all: Vec<_> = self.table.load().values().flatten().cloned().collect();
+        let table = self.table.load();
+        let series = table.series.values().flatten().chain(self.overflow.get());
+        let mut all: Vec<_> = series.cloned().collect();
         all.sort_by_cached_key(|series| format!("{:?}", series.attributes));
         all
     }
 }
 
-fn find(table: &Table, hash: u64, attributes: &Attributes<'_>) -> Option<Arc<Series>> {
-    let found = table.get(&hash)?.iter().find(|series| series.has(attributes));
-    found.cloned()
+impl Table {
+    fn find(&self, hash: u64, attributes: &Attributes<'_>) -> Option<Arc<Series>> {
+        let mut series = self.series.get(&hash)?.iter();
+        series.find(|series| series.has(attributes)).cloned()
+    }
+}
+
+impl Value<'_> {
+    fn is_long(&self) -> bool {
+        matches!(self, Self::Text(text) if text.len() > limits::ATTRIBUTE_BYTES_MAX)
+    }
 }
 
 impl Series {
@@ -394,7 +407,7 @@ impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group")
             .field("scope", &self.scope)
-            .field("series", &self.table.load().len())
+            .field("series", &self.table.load().count)
             .finish_non_exhaustive()
     }
 }

@@ -91,6 +91,33 @@ fn what_finds_no_room_is_counted_without_its_attributes() {
 }
 
 #[test]
+fn a_text_that_is_too_long_is_not_kept() {
+    let group = Group::new(SCOPE, &[ERRORS], 10);
+    let longest = "a".repeat(crate::config::limits::ATTRIBUTE_BYTES_MAX);
+    for host in [longest.clone(), format!("{longest}a"), format!("{longest}b")] {
+        group.series(&[("host", Value::Text(&host))]).add(0, 1);
+    }
+    let page = page(group);
+    assert_shows(
+        &page,
+        &format!(r#"a_errors_total{{host="{longest}",{OF_SCOPE}}} 1"#),
+    );
+    assert_shows(
+        &page,
+        &format!(r#"a_errors_total{{otel_metric_overflow="true",{OF_SCOPE}}} 2"#),
+    );
+}
+
+#[test]
+fn a_full_group_has_one_series_for_all_that_comes() {
+    let group = Group::new(SCOPE, &[ERRORS], 1);
+    let known = group.series(&[("host", Value::Text("a"))]);
+    let later = ["b", "c"].map(|host| group.series(&[("host", Value::Text(host))]));
+    assert!(Arc::ptr_eq(&later[0], &later[1]));
+    assert!(Arc::ptr_eq(&known, &group.series(&[("host", Value::Text("a"))])));
+}
+
+#[test]
 fn an_export_tells_whose_numbers_and_of_which_scope() {
     let group = Group::new(SCOPE, &[TOOK, SIZE, ERRORS], 10);
     group.series(&[("host", Value::Text("a"))]).sized(1, 7);
