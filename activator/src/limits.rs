@@ -66,7 +66,7 @@ pub const SERIES_MAX: usize = 2000;
 pub const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
 /// How long the last lines of the request log may take at the end.
 pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most connections to the port for Prometheus; above it none is accepted until one ends.
+/// The most connections to the port for Prometheus, and as many to that for profiles; above it none is accepted until one ends.
 pub const SIDE_CONNECTIONS_MAX: usize = 256;
 /// How often pods are asked whether they are ready (`PROBE_FREQUENCY`).
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(200);

@@ -6,7 +6,7 @@ use tidegate_proxy::{
     config::http::HttpSettings,
     drain::Watch,
     listener::{
-        Listener,
+        Connections, Listener,
         chain::{FilterChain, FilterChains, Hosts},
     },
     process,
@@ -35,7 +35,9 @@ pub(super) fn open(
         .borrow_and_update()
         .clone()
         .ok_or(StartError::NoCertificate)?;
-    let listener = listeners::everywhere(port, workers, || chains(identity.clone(), &terms))?;
+    let listener = listeners::everywhere(port, workers, Connections::default(), || {
+        chains(identity.clone(), &terms)
+    })?;
     let (handle, forced) = (listener.handle(), watch.forced());
     let following = async move {
         while shown.changed().await.is_ok() {

@@ -34,7 +34,7 @@ pub(super) fn open(
     let plain = || Ok(FilterChains::one(FilterChain::plain(http.clone()))?);
     ports
         .iter()
-        .map(|port| everywhere(*port, workers, plain))
+        .map(|port| everywhere(*port, workers, Connections::default(), plain))
         .collect()
 }
 
@@ -49,11 +49,12 @@ pub(super) fn beside(
         ..wire::http_settings()
     };
     let chains = || Ok(FilterChains::one(FilterChain::plain(http.clone()))?);
+    let connections = Connections::at_most(SIDE_CONNECTIONS_MAX);
     let Some(host) = host else {
-        return everywhere(port, workers, chains);
+        return everywhere(port, workers, connections, chains);
     };
     let settings = ListenerSettings {
-        connections: Connections::at_most(SIDE_CONNECTIONS_MAX),
+        connections,
         ..ListenerSettings::new(table, SocketAddr::new(host, port), chains()?)
     };
     Ok(Listener::open(settings, workers)?)
@@ -63,11 +64,13 @@ pub(super) fn beside(
 pub(super) fn everywhere(
     port: u16,
     workers: NonZeroUsize,
+    connections: Connections,
     chains: impl Fn() -> Result<FilterChains, StartError>,
 ) -> Result<Listener, StartError> {
     let open = |address: SocketAddr| {
         let settings = ListenerSettings {
             versions: IpVersions::Both,
+            connections: connections.clone(),
             tcp: TcpSettings {
                 keepalive: Some(Keepalive {
                     idle: CLIENT_KEEPALIVE,
