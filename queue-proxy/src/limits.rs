@@ -29,8 +29,8 @@ pub const COMMAND_POLL: Duration = Duration::from_millis(200);
 /// The most bytes of a probe response's head that are read.
 pub const PROBE_HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Redirects that an HTTP probe follows (Go's default); with one more it fails.
-pub const PROBE_REDIRECTS_MAX: usize = 10;
+/// The most requests of an HTTP probe that is redirected (Go's default: nine redirects); where the last one is too, it fails.
+pub const PROBE_REQUESTS_MAX: usize = 10;
 
 /// The most bytes of a gRPC health response that are read.
 pub const HEALTH_RESPONSE_BYTES_MAX: usize = 4 * 1024;

@@ -278,6 +278,15 @@ struct Authority {
     port: u16,
 }
 
+impl Authority {
+    /// Whether its host is this one, or below it.
+    fn is_within(&self, host: &str) -> bool {
+        let (ours, host) = (self.host.to_ascii_lowercase(), host.to_ascii_lowercase());
+        let below = ours.strip_suffix(&host);
+        below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+    }
+}
+
 impl std::fmt::Display for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.host.contains(':') {

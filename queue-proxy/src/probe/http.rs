@@ -2,7 +2,9 @@
 
 mod place;
 
-use ::http::header::{HOST, USER_AGENT};
+use std::sync::{Arc, OnceLock};
+
+use ::http::header::{AUTHORIZATION, COOKIE, HOST, USER_AGENT, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use tidegate_knative::headers::KUBE_PROBE_USER_AGENT;
 use tidegate_knative::object::{HttpHeader, Scheme};
@@ -11,16 +13,24 @@ use tidegate_proxy::tls::trust::Trust;
 use tidegate_proxy::tls::upstream::{ClientTls, ClientTlsSettings};
 
 use super::{Authority, Failure, InvalidProbe};
-use crate::limits::PROBE_REDIRECTS_MAX;
+use crate::limits::PROBE_REQUESTS_MAX;
 use place::{Place, Version};
+
+/// What is only for the host that it was configured for, and those below it.
+const SECRET: [HeaderName; 4] = [
+    AUTHORIZATION,
+    COOKIE,
+    WWW_AUTHENTICATE,
+    HeaderName::from_static("cookie2"),
+];
 
 /// The request of a probe. Each attempt has a connection of its own, and follows where it is sent, as Go's client does.
 #[derive(Clone, Debug)]
 pub(super) struct Get {
     uri: Uri,
     is_encrypted: bool,
-    /// Whom to believe over TLS, at first or where a redirect leads.
-    trust: Result<ClientTls, TlsError>,
+    /// Whom to believe over TLS, at first or where a redirect leads: found out once, and only where somebody is to be asked so.
+    trust: Arc<OnceLock<Result<ClientTls, TlsError>>>,
     headers: HeaderMap,
     /// Whether HTTP/2 is tried first.
     detects: bool,
@@ -46,15 +56,14 @@ impl Get {
             }
         }
         let is_encrypted = scheme == Scheme::Https;
+        let trust = OnceLock::new();
+        if is_encrypted {
+            _ = trust.set(system());
+        }
         Ok(Self {
             uri,
             is_encrypted,
-            // Nobody is looked for who may never be asked.
-            trust: if is_encrypted {
-                system()
-            } else {
-                Err(TlsError::NoTrustAnchor)
-            },
+            trust: Arc::new(trust),
             headers: all,
             detects: false,
         })
@@ -91,28 +100,26 @@ impl Get {
             authority: authority.clone(),
             uri: self.uri.clone(),
         };
-        for _ in 0..=PROBE_REDIRECTS_MAX {
-            let answer = place.ask(version, headers, &self.tls(&place)).await?;
+        let mut headers = headers.clone();
+        for _ in 0..PROBE_REQUESTS_MAX {
+            let answer = place.ask(version, &headers, &self.tls(&place)).await?;
             match place.next(&answer)? {
                 Some(next) => place = next,
                 None => return self.judge(answer.status()),
             }
+            if !place.authority.is_within(&authority.host) {
+                SECRET.iter().for_each(|name| drop(headers.remove(name)));
+            }
         }
         Err(Failure::Protocol {
             protocol: version.name(),
-            message: format!("stopped after {PROBE_REDIRECTS_MAX} redirects"),
+            message: format!("stopped after {PROBE_REQUESTS_MAX} redirects"),
         })
     }
 
     /// How to speak TLS there, where that is wanted.
     fn tls(&self, place: &Place) -> Option<Result<ClientTls, TlsError>> {
-        let trust = || {
-            if self.is_encrypted {
-                self.trust.clone()
-            } else {
-                system()
-            }
-        };
+        let trust = || self.trust.get_or_init(system).clone();
         place.is_encrypted.then(trust)
     }
 

@@ -155,14 +155,51 @@ async fn leading_around(end: usize) -> Upstream {
 }
 
 #[tokio::test]
-async fn qp_32_redirects_are_followed_up_to_ten_times() {
-    for (redirects, is_ready) in [(1, true), (10, true), (11, false)] {
+async fn qp_32_redirects_are_followed_for_ten_requests() {
+    for (redirects, is_ready) in [(1, true), (9, true), (10, false)] {
         let upstream = leading_around(redirects).await;
         let got = attempt(http("/0"), upstream.address()).await;
         assert_eq!(got.is_ok(), is_ready, "{redirects}: {got:?}");
         let seen = upstream.seen();
-        assert_eq!(seen.len(), redirects.min(10) + 1);
+        assert_eq!(seen.len(), (redirects + 1).min(10));
         assert_eq!(seen.last().unwrap().header("user-agent"), Some("kube-probe//"));
+    }
+}
+
+#[tokio::test]
+async fn qp_32_secrets_stay_with_the_host_that_they_are_for() {
+    let there = Upstream::echo().await;
+    for (host, keeps) in [("localhost", true), ("127.0.0.1", false)] {
+        let next = format!("http://{host}:{}/", there.address().port());
+        let here = Upstream::start(move |_request| {
+            let mut response = answer(StatusCode::FOUND, "");
+            let next = HeaderValue::try_from(&next).unwrap();
+            response.headers_mut().insert("location", next);
+            async { response }
+        })
+        .await;
+        let header = |name: &str| HttpHeader {
+            name: name.to_owned(),
+            value: "x".to_owned(),
+        };
+        let secrets = ["Authorization", "Cookie", "Cookie2", "WWW-Authenticate"];
+        let handler = ProbeHandler::HttpGet {
+            path: "/".to_owned(),
+            port: PortRef::Name(DECLARED_PORT.to_string()),
+            host: Some("localhost".to_owned()),
+            scheme: Scheme::Http,
+            http_headers: secrets
+                .iter()
+                .chain(&["X-Probe"])
+                .map(|name| header(name))
+                .collect(),
+        };
+        assert_eq!(attempt(handler, here.address()).await, Ok(()));
+        let seen = there.seen().pop().unwrap();
+        assert_eq!(seen.header("x-probe"), Some("x"));
+        for name in secrets {
+            assert_eq!(seen.header(name).is_some(), keeps, "{name} at {host}");
+        }
     }
 }
 

@@ -171,7 +171,9 @@ impl Place {
         if location.starts_with("//") {
             return Self::absolute(&format!("{scheme}{location}"));
         }
-        if location.contains("://") {
+        // A query may well hold a URL.
+        let begin = location.split(['/', '?']).next().unwrap_or_default();
+        if begin.contains(':') {
             return Self::absolute(location);
         }
         let here = self.uri.path();
@@ -232,6 +234,10 @@ mod tests {
         check("/z", Some("http://a:8080/z"));
         check("z?r", Some("http://a:8080/x/z?r"));
         check("?r", Some("http://a:8080/x/y?r"));
+        check("/z?next=http://b/", Some("http://a:8080/z?next=http://b/"));
+        check("?next=http://b/", Some("http://a:8080/x/y?next=http://b/"));
+        check("z/http://b/", Some("http://a:8080/x/z/http://b/"));
+        check("mailto:b", None);
         check("//b/z", Some("http://b:80/z"));
         check("https://b/z#part", Some("https://b:443/z"));
         check("http://[::1]:9", Some("http://[::1]:9/"));
