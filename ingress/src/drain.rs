@@ -71,7 +71,8 @@ fn begin(order: DrainOrder, listeners: &Listeners, watch: &Watch) {
 /// Ends all connections: after a drain of `grace` where there is one, else at once, each with a FIN.
 pub(crate) async fn end(listeners: &Listeners, traffic: Drain, grace: Duration) {
     listeners.stop_accepting(Scope::All);
-    let parting = grace.min(PARTING_TIME);
+    // Whoever has a request under way has the other half at least.
+    let parting = (grace / 2).min(PARTING_TIME);
     if !parting.is_zero() {
         // Who has not sent anything yet may be about to: a request that meets a closed connection is lost, and may be one that
         // cannot be sent twice.
