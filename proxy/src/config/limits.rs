@@ -205,10 +205,14 @@ pub const SPAN_FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 pub const LINES_BATCH_BYTES: usize = 64 * 1024;
 /// How long a thread that has written lines of a log lets further ones gather before it looks for them.
 pub const LINES_LINGER: Duration = Duration::from_millis(1);
+/// The most bytes of lines of a log that wait for the thread that writes them; further ones are lost and counted.
+pub const LINES_WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The longest text by which requests are counted, in bytes: a DNS name fits. What has a longer one is counted without its attributes.
 pub const ATTRIBUTE_BYTES_MAX: usize = 256;
 /// How often metrics are sent to a collector, unless another interval is set (OpenTelemetry's default).
 pub const METRICS_PUSH_INTERVAL: Duration = Duration::from_secs(60);
+/// The shortest interval at which metrics are sent to a collector; a shorter one that is set counts as this.
+pub const METRICS_PUSH_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// The most concurrent streams on one downstream HTTP/2 connection (`SETTINGS_MAX_CONCURRENT_STREAMS`).
 pub const H2_STREAMS_MAX: u32 = 250;
 /// The receive window of one HTTP/2 stream, in bytes.

@@ -19,13 +19,14 @@ pub struct Pusher {
 }
 
 impl Pusher {
-    /// Sends `instruments` to `collector` each `interval`; zero is taken for [`limits::METRICS_PUSH_INTERVAL`].
+    /// Sends `instruments` to `collector` each `interval`; zero is taken for [`limits::METRICS_PUSH_INTERVAL`], and less than
+    /// [`limits::METRICS_PUSH_INTERVAL_MIN`] for that.
     #[must_use]
     pub fn new(instruments: Arc<Instruments>, collector: Collector, interval: Duration) -> Self {
         let interval = if interval.is_zero() {
             limits::METRICS_PUSH_INTERVAL
         } else {
-            interval
+            interval.max(limits::METRICS_PUSH_INTERVAL_MIN)
         };
         Self {
             instruments,
@@ -44,7 +45,13 @@ impl Pusher {
             tokio::select! {
                 biased;
                 () = &mut forced => break,
-                _ = ticks.tick() => self.push(self.collector.timeout).await,
+                _ = ticks.tick() => {}
+            }
+            tokio::select! {
+                biased;
+                // What was under way is part of what is sent last.
+                () = &mut forced => break,
+                () = self.push(self.collector.timeout) => {}
             }
         }
         self.push(limits::SPAN_FLUSH_TIMEOUT).await;

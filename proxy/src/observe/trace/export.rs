@@ -13,6 +13,7 @@ use super::send::{Collector, Outcome};
 use super::stdout;
 use crate::config::limits;
 use crate::drain::Watch;
+use crate::observe::lines::Lines;
 use crate::observe::metrics::{SPANS_DROPPED, SPANS_EXPORTED};
 
 /// Sends the spans of one [`Tracing`](super::Tracing) to a collector.
@@ -22,6 +23,8 @@ pub struct Exporter {
     batch: Vec<Span>,
     /// What the spans are told to be of.
     resource: Vec<(String, String)>,
+    /// Where they are written that go to standard output, once there are any: it may be read slowly.
+    lines: Option<Lines>,
 }
 
 impl Exporter {
@@ -30,6 +33,7 @@ impl Exporter {
             spans,
             batch: Vec::new(),
             resource,
+            lines: None,
         }
     }
 
@@ -43,6 +47,9 @@ impl Exporter {
         tokio::select! {
             () = self.export(&collector) => {}
             () = &mut forced => self.flush(&collector).await,
+        }
+        if let Some(lines) = &self.lines {
+            lines.flushed(limits::SPAN_FLUSH_TIMEOUT).await;
         }
     }
 
@@ -88,8 +95,9 @@ impl Exporter {
     /// Sends the batch, or drops it. Cancel-safe: then it is still there.
     async fn empty(&mut self, collector: &Collector, deadline: Option<Instant>) {
         if collector.is_stdout() {
-            stdout::write(&self.resource, &self.batch);
-            counter!(SPANS_EXPORTED).increment(self.batch.len() as u64);
+            let (all, lost) = (self.batch.len() as u64, self.write());
+            counter!(SPANS_EXPORTED).increment(all - lost);
+            counter!(SPANS_DROPPED).increment(lost);
             self.batch.clear();
             return;
         }
@@ -103,6 +111,17 @@ impl Exporter {
         let name = if sent { SPANS_EXPORTED } else { SPANS_DROPPED };
         counter!(name).increment(self.batch.len() as u64);
         self.batch.clear();
+    }
+
+    /// Writes the batch to standard output; says how many of it found no room.
+    fn write(&mut self) -> u64 {
+        if self.lines.is_none() {
+            self.lines = Lines::to_stdout("spans", limits::SPAN_QUEUE).ok();
+        }
+        match &self.lines {
+            Some(lines) => stdout::write(lines, &self.resource, &self.batch),
+            None => self.batch.len() as u64,
+        }
     }
 
     fn message(&self, spans: Vec<Span>) -> ExportRequest {

@@ -1,23 +1,21 @@
 //! How are spans written for whoever reads standard output? With the keys of OpenTelemetry's exporter for Go.
 
-use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::otlp::{self, Span};
 use crate::observe::access_log::rfc3339;
+use crate::observe::lines::Lines;
 
-/// A line for each span, in one piece.
-pub(super) fn write(resource: &[(String, String)], spans: &[Span]) {
+/// A line for each span, in one piece; says how many found no room.
+pub(super) fn write(lines: &Lines, resource: &[(String, String)], spans: &[Span]) -> u64 {
     let resource: Vec<_> = resource.iter().map(|(key, value)| text(key, value)).collect();
-    let lines = spans.iter().map(|span| format!("{}\n", line(&resource, span)));
-    let mut out = io::stdout().lock();
-    // Where nobody reads there is nobody to tell.
-    drop(
-        out.write_all(lines.collect::<String>().as_bytes())
-            .and_then(|()| out.flush()),
-    );
+    let before = lines.lost();
+    for span in spans {
+        lines.say(format!("{}\n", line(&resource, span)));
+    }
+    lines.lost() - before
 }
 
 fn line(resource: &[Value], span: &Span) -> Value {
