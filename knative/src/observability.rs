@@ -29,6 +29,8 @@ pub struct Observability {
     pub tracing: Export,
     /// About how many of a million requests are traced.
     pub sample_per_million: u32,
+    /// Whether a request is traced too whose client says that its trace is not sampled.
+    pub overrules_clients: bool,
     /// Whether profiles may be taken.
     pub is_profiled: bool,
 }
@@ -102,6 +104,7 @@ impl Observability {
             metrics: export(&fields, "metrics")?,
             tracing: export(&fields, "tracing")?,
             sample_per_million: sampling(&fields)?,
+            overrules_clients: false,
             is_profiled: profiling(&fields)?,
         })
     }
@@ -147,6 +150,7 @@ impl Observability {
                         .map_err(|_| wrong("tracing-sampling-rate", "a number from 0 to 1"))?,
                 ),
             },
+            overrules_clients: false,
             is_profiled: is_enabled("runtime-profiling", text("runtime-profiling"))?,
         })
     }

@@ -176,9 +176,9 @@ fn by_http(upstream: &Upstream) -> Collector {
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-fn with_parent(parent: &'static str) -> Request<tidegate_testkit::body::Body> {
+fn with_parent(parent: &str) -> Request<tidegate_testkit::body::Body> {
     let mut request = get_request(HOST, "/path?secret");
-    let parent = HeaderValue::from_static(parent);
+    let parent = HeaderValue::try_from(parent).expect("a value");
     request.headers_mut().insert("traceparent", parent);
     let state = HeaderValue::from_static("vendor=1");
     request.headers_mut().insert("tracestate", state);
@@ -247,6 +247,28 @@ async fn what_is_not_sampled_leaves_no_span_and_says_so() {
     let (collector, spans) = collector(0).await;
     flush(exporter, by_http(&collector)).await;
     spans.become_many(2).await;
+}
+
+#[tokio::test]
+async fn a_client_that_samples_nothing_may_be_overruled() {
+    for (client, sampled) in [
+        (ClientContext::Continue, "-00"),
+        (ClientContext::ContinueSampled, "-01"),
+    ] {
+        let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
+        let (tracing, _exporter) = Tracing::new(settings(client));
+        let front = Front::speaking(traced(&tracing), upstream.address());
+        let unsampled = format!("{}-00", &PARENT[..52]);
+        Client::http1(front.address)
+            .await
+            .call(with_parent(&unsampled))
+            .await;
+        let told = upstream.seen()[0]
+            .header("traceparent")
+            .expect("a context")
+            .to_owned();
+        assert_eq!((&told[..35], &told[52..]), (&PARENT[..35], sampled));
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,9 @@ use tidegate_proxy::{
     observe::{
         instruments::Pusher,
         lines::Lines,
-        trace::{Collector, CollectorError, FieldBegins, Tracing, TracingSettings, UpstreamName},
+        trace::{
+            ClientContext, Collector, CollectorError, FieldBegins, Tracing, TracingSettings, UpstreamName,
+        },
     },
     process,
 };
@@ -204,6 +206,11 @@ fn traces(telling: &Telling, watch: &Watch) -> Option<(Tracing, JoinHandle<()>)>
     };
     let (tracing, exporter) = Tracing::new(TracingSettings {
         sample_per_million,
+        client: if telling.observability.overrules_clients {
+            ClientContext::ContinueSampled
+        } else {
+            ClientContext::Continue
+        },
         resource: telling.resource(),
         untraced: PROBES.into_iter().map(begins).collect(),
         upstream_name: UpstreamName::MethodAndPath,

@@ -19,6 +19,9 @@ pub struct Listen {
 #[error("the metrics' endpoint {0:?} is no address and port")]
 pub struct NoAddress(String);
 
+/// Of a million requests.
+const ALL: u32 = 1_000_000;
+
 impl Observability {
     /// What it comes to with these variables: the SDK's win. Endpoints are URLs then.
     #[must_use]
@@ -33,19 +36,22 @@ impl Observability {
             }
         };
         let ratio = || get("OTEL_TRACES_SAMPLER_ARG").and_then(|ratio| ratio.parse().ok());
-        let sampled = match get("OTEL_TRACES_SAMPLER").as_deref() {
-            Some("always_on" | "parentbased_always_on") => 1_000_000,
-            Some("always_off" | "parentbased_always_off") => 0,
-            Some("traceidratio" | "parentbased_traceidratio") => per_million(ratio().unwrap_or(1.0)),
-            // Whoever looks at standard output wants to see all.
-            _ if self.tracing.protocol == Protocol::Stdout => 1_000_000,
-            _ => self.sample_per_million,
+        let is_all = self.tracing.protocol == Protocol::Stdout || self.sample_per_million >= ALL;
+        let (sampled, overrules_clients) = match get("OTEL_TRACES_SAMPLER").as_deref() {
+            Some("always_on") => (ALL, true),
+            Some("parentbased_always_on") => (ALL, false),
+            Some("always_off" | "parentbased_always_off") => (0, false),
+            Some("traceidratio" | "parentbased_traceidratio") => (per_million(ratio().unwrap_or(1.0)), false),
+            // Whoever looks at standard output, or wants every request, wants to see all.
+            _ if is_all => (ALL, true),
+            _ => (self.sample_per_million, false),
         };
         Self {
             request_metrics: metrics(self.request_metrics),
             metrics: metrics(self.metrics),
             tracing: resolved(self.tracing, ("TRACES", "/v1/traces"), &get),
             sample_per_million: sampled,
+            overrules_clients,
             ..self
         }
     }
@@ -137,6 +143,28 @@ mod tests {
         check(&[all, one], "http://one:1", "http://all:1/v1/traces");
         let heeded = heeding(export, &[("OTEL_METRIC_EXPORT_INTERVAL", "20")]);
         assert_eq!(heeded.metrics.interval, Duration::from_millis(20));
+    }
+
+    #[test]
+    fn only_who_wants_a_part_heeds_what_clients_say() {
+        let check = |protocol, sample_per_million, sampler: &str, expected| {
+            let said = Observability {
+                tracing: Export {
+                    protocol,
+                    ..Export::default()
+                },
+                sample_per_million,
+                ..Observability::default()
+            };
+            let heeded = said.heeding(|name| (name == "OTEL_TRACES_SAMPLER").then(|| sampler.to_owned()));
+            assert_eq!(heeded.overrules_clients, expected, "{sampler}");
+        };
+        check(Protocol::Grpc, ALL - 1, "", false);
+        check(Protocol::Grpc, ALL, "", true);
+        check(Protocol::Stdout, 7, "", true);
+        check(Protocol::Grpc, 7, "always_on", true);
+        check(Protocol::Grpc, ALL, "parentbased_always_on", false);
+        check(Protocol::Stdout, ALL, "parentbased_traceidratio", false);
     }
 
     #[test]

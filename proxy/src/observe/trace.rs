@@ -112,7 +112,9 @@ pub enum ClientContext {
     /// Its trace goes on, sampled as the client says: for clients that are trusted.
     #[default]
     Continue,
-    /// As before; where there is no `traceparent`, one in Zipkin's B3 fields counts. It is only read.
+    /// Its trace goes on, and is sampled whatever the client says.
+    ContinueSampled,
+    /// As [`ClientContext::Continue`]; where there is no `traceparent`, one in Zipkin's B3 fields counts. It is only read.
     ContinueB3,
     /// It is replaced by a new one: for clients that nobody knows.
     Replace,
@@ -215,6 +217,7 @@ impl Tracing {
         let sent = match settings.client {
             ClientContext::Replace => None,
             ClientContext::Continue => context::read(headers),
+            ClientContext::ContinueSampled => context::read(headers).map(Context::sampled),
             ClientContext::ContinueB3 => context::read(headers).or_else(|| context::read_b3(headers)),
         };
         let part = match sent {

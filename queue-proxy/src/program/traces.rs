@@ -5,7 +5,7 @@ use tidegate_knative::headers::PROBES;
 use tidegate_knative::observability::{Observability, Protocol};
 use tidegate_proxy::drain::Watch;
 use tidegate_proxy::observe::trace::{
-    Collector, CollectorError, FieldBegins, Tracing, TracingSettings, UpstreamName,
+    ClientContext, Collector, CollectorError, FieldBegins, Tracing, TracingSettings, UpstreamName,
 };
 use tidegate_proxy::process;
 use tokio::task::JoinHandle;
@@ -44,6 +44,11 @@ pub(super) fn start(
         .ok()?;
     let (tracing, exporter) = Tracing::new(TracingSettings {
         sample_per_million: observability.sample_per_million,
+        client: if observability.overrules_clients {
+            ClientContext::ContinueSampled
+        } else {
+            ClientContext::Continue
+        },
         resource,
         untraced: probes(),
         upstream_name: UpstreamName::HttpMethod,

@@ -38,6 +38,14 @@ impl Context {
         }
     }
 
+    /// The same, sampled.
+    pub(crate) fn sampled(self) -> Self {
+        Self {
+            sampled: true,
+            ..self
+        }
+    }
+
     /// Another span of the same trace.
     pub(crate) fn child(self) -> Self {
         Self {
