@@ -93,7 +93,7 @@ fn what_finds_no_room_is_counted_without_its_attributes() {
 #[test]
 fn a_text_that_is_too_long_is_not_kept() {
     let group = Group::new(SCOPE, &[ERRORS], 10);
-    let longest = "a".repeat(crate::config::limits::ATTRIBUTE_BYTES_MAX);
+    let longest = "a".repeat(limits::ATTRIBUTE_BYTES_MAX);
     for host in [longest.clone(), format!("{longest}a"), format!("{longest}b")] {
         group.series(&[("host", Value::Text(&host))]).add(0, 1);
     }
