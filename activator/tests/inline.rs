@@ -223,6 +223,53 @@ async fn the_routes_own_timeout_ends_a_wait_too() {
 }
 
 #[tokio::test]
+async fn a_timeout_at_the_pod_is_told_in_the_words_of_whose_it_is() {
+    let short = Duration::from_millis(50);
+    let of_route = Setup {
+        route: Some(short),
+        ..Setup::default()
+    };
+    let of_revision = Setup {
+        timeouts: Timeouts {
+            request: short,
+            ..Timeouts::from_seconds(300, 0, 0)
+        },
+        ..Setup::default()
+    };
+    for (setup, text) in [
+        (of_route, "request timeout\n"),
+        (of_revision, "activator request timeout"),
+    ] {
+        let edge = Edge::start(setup).await;
+        let gate = Gate::closed();
+        let pod = Upstream::held(&gate).await;
+        edge.ready(pod.address());
+        edge.says(504, text).await;
+        assert_eq!(pod.counts().requests(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_of_the_route_at_the_pod_is_told_to_grpc_in_trailers_only() {
+    let edge = Edge::start(Setup {
+        route: Some(Duration::from_millis(50)),
+        ..Setup::default()
+    })
+    .await;
+    let gate = Gate::closed();
+    let pod = Upstream::held(&gate).await;
+    edge.ready(pod.address());
+    let mut request = get_request(HOST, "/");
+    let grpc = HeaderValue::from_static("application/grpc");
+    request.headers_mut().insert("content-type", grpc);
+    let answer = Client::http1(edge.address).await.call(request).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("grpc-status")),
+        (200, Some("4"))
+    );
+}
+
+#[tokio::test]
 async fn a_route_whose_time_was_over_before_the_pod_answered_is_measured_where_it_was_sent() {
     let route = Some(Duration::from_secs(100));
     let edge = Edge::start(Setup {

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::TryFutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 use http::{Request, Response};
 use tidegate_proxy::{
     Body, Error,
@@ -137,9 +137,11 @@ where
     // Boxed by itself: what hands it on by value would each have room for all of it, and thousands of requests wait in this.
     let visiting = Box::pin(visit.run(sending, request).map_err(Error::from_boxed));
     async move {
-        match timers.until_start(visiting).await {
-            Ok(response) => Ok(timers.finish(response)),
-            Err(error) => told(error, &ends, &route),
+        match timers.until_start(visiting.map(Ok)).await {
+            Ok(Ok(response)) => Ok(timers.finish(response)),
+            Ok(Err(error)) => told(error, &ends, &route),
+            // The revision's own time is over.
+            Err(late) => worded(late),
         }
     }
 }
@@ -180,7 +182,8 @@ fn told(error: Error, ends: &Ends, route: &Route) -> Result<Response<Body>, BoxE
             let error = Error::new(Kind::ClusterMissing);
             return Err(missing.into_iter().fold(error, Error::with_status).into());
         }
-        // What the route says is told in the words of its listener.
+        // What the route says is told in the words of its listener: while it waits, and at the pod.
+        Kind::RequestTimeout => return Err(error.into()),
         Kind::CapacityTimeout if ends.are_the_routes() => {
             return Err(Error::new(Kind::RequestTimeout).into());
         }
@@ -189,6 +192,11 @@ fn told(error: Error, ends: &Ends, route: &Route) -> Result<Response<Body>, BoxE
         Kind::Overloaded => Error::new(Kind::QueueFull),
         _ => error,
     };
+    worded(error)
+}
+
+/// Said in Knative's words, as far as it has some.
+fn worded(error: Error) -> Result<Response<Body>, BoxError> {
     let kind = error.kind();
     words::of(error).map(|mut response| {
         response.extensions_mut().insert(Worded(kind));
