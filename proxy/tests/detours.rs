@@ -147,7 +147,7 @@ fn to_named_endpoints() -> Route {
     let Action::Forward(forward) = &mut route.action else {
         unreachable!("it forwards");
     };
-    let forward = Arc::get_mut(forward).expect("nobody else has it");
+    let forward = Arc::get_mut(forward).unwrap();
     forward.host = HostRewrite::endpoint();
     let mut policy = ForwardPolicy {
         redirects: Some(Box::default()),
