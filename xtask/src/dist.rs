@@ -12,8 +12,6 @@ struct Program {
     /// What it is called, as is its package.
     name: &'static str,
     features: &'static [&'static str],
-    /// Whether its size counts with each pod.
-    is_in_each_pod: bool,
     /// What the load comparison calls it.
     subject: &'static str,
     classes: &'static [&'static str],
@@ -23,7 +21,6 @@ const PROGRAMS: [Program; 3] = [
     Program {
         name: "tidegate-ingress",
         features: &[],
-        is_in_each_pod: false,
         subject: "tidegate",
         classes: &[
             "h1",
@@ -40,14 +37,12 @@ const PROGRAMS: [Program; 3] = [
     Program {
         name: "tidegate-queue-proxy",
         features: &[],
-        is_in_each_pod: true,
         subject: "sidecar",
         classes: &["h1", "h1-100k", "post", "websocket", "h1-paced"],
     },
     Program {
         name: "tidegate-activator",
         features: &["kubernetes"],
-        is_in_each_pod: false,
         subject: "activator",
         classes: &["h1", "h1-100k", "post", "websocket", "h1-paced"],
     },
@@ -65,10 +60,6 @@ const STATIC: &str = "-Ctarget-feature=+crt-static";
 const PACKED: &str = "-Clink-arg=-Wl,-z,pack-relative-relocs";
 /// The first C library that reads it.
 const PACKED_SINCE: (u32, u32) = (2, 36);
-/// Functions that came out the same are there once, where the linker that Rust brings along does that: 4 % of the sidecar.
-const FOLDED: &str = "-Clink-arg=-Wl,--icf=all";
-/// For whom Rust brings its linker along.
-const WITH_LINKER: &str = "x86_64-unknown-linux-gnu";
 /// How often each class of load is given, and for how long.
 const LOAD: [&str; 4] = ["--repeats", "2", "--milliseconds", "1500"];
 
@@ -175,12 +166,7 @@ fn cargo(program: &Program, host: &str, flags: &str) -> anyhow::Result<PathBuf> 
         &features,
     ]);
     let packed = if reads_packed(&libc()) { PACKED } else { "" };
-    let folded = if program.is_in_each_pod && host == WITH_LINKER {
-        FOLDED
-    } else {
-        ""
-    };
-    let flags = format!("{flags} {STATIC} {packed} {folded}");
+    let flags = format!("{flags} {STATIC} {packed}");
     cargo
         .env("CARGO_TARGET_DIR", &folder)
         .env("RUSTFLAGS", flags.trim());
