@@ -228,6 +228,6 @@ mod tests {
     fn the_task_of_a_connection_has_no_room_for_what_is_done_seldom() {
         // With what is around it, it fits into 1 792 bytes, a size that the allocator has.
         let size = size_of_future(serve);
-        assert!(size <= 1_400, "{size} bytes");
+        assert!(size <= 1_536, "{size} bytes");
     }
 }
