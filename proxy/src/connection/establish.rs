@@ -22,7 +22,8 @@ use crate::proxy_protocol::{self, Addresses, Parse};
 
 /// A connection on which HTTP can begin. In a box on its way there: the task of a connection would have room for it all the time.
 pub(super) struct Established {
-    pub(super) socket: Socket,
+    /// In a box too, as what tells the protocol holds it as well as what speaks it.
+    pub(super) socket: Box<Socket>,
     pub(super) presence: Presence,
     pub(super) peer: Peer,
     /// What ALPN has agreed on; none where the first bytes have to tell.
@@ -186,7 +187,7 @@ fn plain(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Box<Establi
         .ok_or(Refusal::NoChain)?;
     Ok(Box::new(Established {
         presence: stream.presence(),
-        socket: Socket::plain(stream),
+        socket: Box::new(Socket::plain(stream)),
         peer: ends.peer(chain, shared),
         protocol: None,
     }))
@@ -233,7 +234,7 @@ async fn passed_on(
     facts.server_name = server_name.map(Into::into);
     Ok(Box::new(Established {
         presence: stream.presence(),
-        socket: Socket::plain(stream),
+        socket: Box::new(Socket::plain(stream)),
         peer: ends.peer(&chain, shared).with_tls(facts),
         protocol: None,
     }))
@@ -270,7 +271,7 @@ async fn tls(stream: Stream, ends: Ends, shared: &Arc<Shared>) -> Result<Box<Est
     };
     Ok(Box::new(Established {
         presence,
-        socket: Socket::tls(stream),
+        socket: Box::new(Socket::tls(stream)),
         peer: ends.peer(&chain, shared).with_tls(facts),
         protocol,
     }))

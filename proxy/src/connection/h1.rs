@@ -38,30 +38,37 @@ pub(super) use incoming::Incoming;
 
 /// Serves requests until the client leaves, an idle time or a deadline passes, or the drain asks for the end;
 /// and the tunnel that the last of them may have become.
-pub(super) async fn serve(socket: Socket, presence: &Presence, proxy: &Proxy) {
+pub(super) fn serve<'a>(
+    socket: Socket,
+    presence: &'a Presence,
+    proxy: &'a Proxy,
+) -> impl Future<Output = ()> + Send + 'a {
+    // An async fn would hold it twice.
     let mut connection = Connection::new(socket, presence, proxy);
-    let mut draining = proxy.drain().draining();
-    loop {
-        // What follows is boxed where it is rare or large: the task of a connection has room for all of it all the
-        // time, and most connections are idle most of the time.
-        let fate = match connection.next(&mut draining).await {
-            Next::Request(head) => Box::pin(connection.exchange(*head)).await,
-            Next::Refused(error) => Box::pin(exchange::refuse(&mut connection, error)).await,
-            Next::End => return,
-        };
-        match fate {
-            Fate::Settle(persistence) => {
-                if Box::pin(connection.settle(persistence)).await == Persistence::Close {
-                    return Box::pin(connection.close(Input::Unknown)).await;
+    async move {
+        let mut draining = proxy.drain().draining();
+        loop {
+            // What follows is boxed where it is rare or large: the task of a connection has room for all of it all the
+            // time, and most connections are idle most of the time.
+            let fate = match connection.next(&mut draining).await {
+                Next::Request(head) => Box::pin(connection.exchange(*head)).await,
+                Next::Refused(error) => Box::pin(exchange::refuse(&mut connection, error)).await,
+                Next::End => return,
+            };
+            match fate {
+                Fate::Settle(persistence) => {
+                    if Box::pin(connection.settle(persistence)).await == Persistence::Close {
+                        return Box::pin(connection.close(Input::Unknown)).await;
+                    }
                 }
-            }
-            Fate::Refused => return Box::pin(connection.close(Input::Expected)).await,
-            Fate::Cut => return,
-            Fate::Switch(switch) => {
-                if let Some((socket, early)) = connection.line.into_parts() {
-                    Box::pin(Tunnel::run(switch.tunnel(socket, early, proxy))).await;
+                Fate::Refused => return Box::pin(connection.close(Input::Expected)).await,
+                Fate::Cut => return,
+                Fate::Switch(switch) => {
+                    if let Some((socket, early)) = connection.line.into_parts() {
+                        Box::pin(Tunnel::run(switch.tunnel(socket, early, proxy))).await;
+                    }
+                    return;
                 }
-                return;
             }
         }
     }

@@ -197,10 +197,12 @@ fn start(seated: Seated, places: Option<Places>, proxy: &Proxy) {
     accepted.shared.metrics.accepted();
     let open = accepted.shared.counts().connection();
     let (guard, proxy) = (accepted.shared.watch.guard(), proxy.clone());
-    process::spawn("connection", guard.clone(), async move {
-        connection::serve(accepted, proxy, guard).await;
-        drop((places, under_ceiling, source, open, seat));
-    });
+    let held = (places, under_ceiling, source, open, seat);
+    process::spawn(
+        "connection",
+        guard.clone(),
+        connection::serve(accepted, proxy, guard, held),
+    );
 }
 
 impl Running {

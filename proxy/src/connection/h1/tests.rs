@@ -14,5 +14,5 @@ async fn the_future_of_a_connection_stays_small() {
     let (_drain, watch) = Drain::new();
     let proxy = Proxy::new(Handle::default(), watch);
     let size = size_of_val(&serve(socket, &presence, &proxy));
-    assert!(size <= 640, "{size} bytes");
+    assert!(size <= 512, "{size} bytes");
 }
