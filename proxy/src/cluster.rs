@@ -223,7 +223,7 @@ impl Cluster {
                 None => {}
             }
         }
-        self.sort(Arc::new(endpoints));
+        self.sort(endpoints.into());
         if let Some(changed) = &self.changed {
             changed.notify_one();
         }
@@ -232,7 +232,7 @@ impl Cluster {
 
     /// The endpoints now.
     #[must_use]
-    pub fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
+    pub fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
         Arc::clone(self.table.load().endpoints())
     }
 
@@ -300,7 +300,7 @@ impl Cluster {
         self.sort(self.endpoints());
     }
 
-    fn sort(&self, endpoints: Arc<Vec<Arc<Endpoint>>>) {
+    fn sort(&self, endpoints: Arc<[Arc<Endpoint>]>) {
         let table = Table::new(endpoints, &self.settings.balance, fastrand::u64(..));
         self.table.store(Arc::new(table));
     }

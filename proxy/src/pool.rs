@@ -228,7 +228,7 @@ impl Pool {
         let (deadline, began) = (connect::deadline(&key), Instant::now());
         let state = wanted.endpoint.state();
         let dialled = connect::dial(cluster, &key, deadline).await;
-        let (stream, spoken) = dialled.inspect_err(|_| one(&state.counts.connects_failed))?;
+        let (stream, spoken) = dialled.inspect_err(|_| one(&state.counts().connects_failed))?;
         let permit = Held::new((permit, Some(open)), cluster, state, Some(spoken), began);
         match spoken {
             Spoken::Http1 => {
@@ -271,7 +271,7 @@ impl Pool {
         let (deadline, began) = (connect::deadline(&key), Instant::now());
         let state = wanted.endpoint.state();
         let dialled = connect::dial_bytes(wanted.cluster, &key, deadline).await;
-        let stream = dialled.inspect_err(|_| one(&state.counts.connects_failed))?;
+        let stream = dialled.inspect_err(|_| one(&state.counts().connects_failed))?;
         let held = Held::new((permit, None), wanted.cluster, state, None, began);
         Ok((stream, held))
     }

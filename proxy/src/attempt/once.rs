@@ -60,7 +60,7 @@ pub(super) fn send<'a>(
                 Ok(connection) => connection,
                 Err(error) => {
                     OpenTry::end(open, Err(&error));
-                    endpoint.state().counts.ended(Err(&error));
+                    endpoint.state().counts().ended(Err(&error));
                     if error.kind() != Kind::BreakerOpen {
                         cluster.note(endpoint, Outcome::LocalFailure);
                     }
@@ -69,14 +69,14 @@ pub(super) fn send<'a>(
             };
             let connected = clock::now_std();
             one(&cluster.counts().cells().requests);
-            one(&endpoint.state().counts.requests);
+            one(&endpoint.state().counts().requests);
             let repeatable = !again && resend == Resend::Idempotent && connection.is_reused();
             let spare = repeatable.then(|| Spare::of(request, &connection)).flatten();
             let failure = match exchange::send(connection, endpoint.begin(), request).await {
                 Ok(response) => {
                     OpenTry::end(open, Ok(response.status()));
                     cluster.note(endpoint, Outcome::of_status(response.status().as_u16()));
-                    endpoint.state().counts.ended(Ok(response.status().as_u16()));
+                    endpoint.state().counts().ended(Ok(response.status().as_u16()));
                     let timing = Timing {
                         connect: connected.saturating_duration_since(started),
                         first_byte: clock::now_std().saturating_duration_since(connected),
@@ -93,7 +93,7 @@ pub(super) fn send<'a>(
             } = failure;
             OpenTry::end(open, Err(&error));
             cluster.counts().failed(&error);
-            endpoint.state().counts.ended(Err(&error));
+            endpoint.state().counts().ended(Err(&error));
             let excused = match error.kind() {
                 Kind::UpstreamReset => died,
                 Kind::StreamRefused => true,

@@ -262,7 +262,7 @@ fn note_timeout(errand: &Errand<'_>, endpoint: &Endpoint, ended: &Result<Answer,
     {
         errand.cluster.note(endpoint, Outcome::LocalFailure);
         errand.cluster.counts().failed(&failed.error);
-        endpoint.state().counts.ended(Err(&failed.error));
+        endpoint.state().counts().ended(Err(&failed.error));
     }
 }
 

@@ -1,14 +1,14 @@
 //! What share of a cluster's requests may be retries at once?
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::route::policy::RetryBudget;
 
-/// The requests to one cluster that may be retried, and the retries among them. Process-wide.
+/// The requests to one cluster that may be retried, and the retries among them. Process-wide, and made by the first of them.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
-    counts: Arc<Counts>,
+    counts: OnceLock<Arc<Counts>>,
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +28,9 @@ pub(crate) struct Share(Arc<Counts>);
 impl Budget {
     /// One more request.
     pub(crate) fn begin(&self) -> Active {
-        self.counts.active.fetch_add(1, Ordering::Relaxed);
-        Active(Arc::clone(&self.counts))
+        let counts = self.counts.get_or_init(Arc::default);
+        counts.active.fetch_add(1, Ordering::Relaxed);
+        Active(Arc::clone(counts))
     }
 }
 

@@ -12,8 +12,8 @@
 //! # Ok::<(), std::net::AddrParseError>(())
 //! ```
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::Extensions;
@@ -91,18 +91,19 @@ pub(crate) enum Fault {
     Ejected = 4,
 }
 
-/// What was learned about an address.
+/// What was learned about an address. Most endpoints of many are idle, so what requests alone need is made by the first of them.
 #[derive(Debug)]
 pub(crate) struct State {
     in_flight: AtomicUsize,
     faults: AtomicU8,
-    since: Instant,
-    /// When it last became available, in milliseconds after `since`.
+    /// When it last became available, in milliseconds after [`EPOCH`].
     available_ms: AtomicU64,
-    /// What its responses were like.
-    pub(crate) record: Record,
-    pub(crate) counts: EndpointCounts,
+    record: OnceLock<Box<Record>>,
+    counts: OnceLock<Box<EndpointCounts>>,
 }
+
+/// What times are kept as distances from.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Counts one request on an endpoint until it is dropped.
 #[derive(Debug)]
@@ -259,7 +260,9 @@ impl Endpoint {
     #[must_use]
     pub fn totals(&self) -> EndpointTotals {
         let mut totals = EndpointTotals::default();
-        self.state.counts.add_to(&mut totals);
+        if let Some(counts) = self.state.counts.get() {
+            counts.add_to(&mut totals);
+        }
         totals
     }
 
@@ -303,14 +306,24 @@ impl Endpoint {
 
 impl State {
     fn new() -> Self {
-        Self {
+        let state = Self {
             in_flight: AtomicUsize::new(0),
             faults: AtomicU8::new(0),
-            since: Instant::now(),
             available_ms: AtomicU64::new(0),
-            record: Record::default(),
-            counts: EndpointCounts::default(),
-        }
+            record: OnceLock::new(),
+            counts: OnceLock::new(),
+        };
+        state.became_available(Instant::now());
+        state
+    }
+
+    /// What its responses were like.
+    pub(crate) fn record(&self) -> &Record {
+        self.record.get_or_init(Box::default)
+    }
+
+    pub(crate) fn counts(&self) -> &EndpointCounts {
+        self.counts.get_or_init(Box::default)
     }
 
     pub(crate) fn has(&self, fault: Fault) -> bool {
@@ -329,7 +342,7 @@ impl State {
 
     /// From now on it is available: the time from which slow start counts.
     pub(crate) fn became_available(&self, now: Instant) {
-        let after = now.saturating_duration_since(self.since).as_millis();
+        let after = now.saturating_duration_since(*EPOCH).as_millis();
         self.available_ms
             .store(u64::try_from(after).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -337,8 +350,7 @@ impl State {
     /// For how long it has been available.
     pub(crate) fn available_for(&self, now: Instant) -> Duration {
         let available = Duration::from_millis(self.available_ms.load(Ordering::Relaxed));
-        now.saturating_duration_since(self.since)
-            .saturating_sub(available)
+        now.saturating_duration_since(*EPOCH).saturating_sub(available)
     }
 }
 

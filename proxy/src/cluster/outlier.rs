@@ -199,7 +199,7 @@ impl Detector {
 
     /// Takes note of how a try ended. Says why, if the endpoint has to go: then decide by [`Detector::eject`].
     pub(crate) fn note(&self, endpoint: &Endpoint, outcome: Outcome) -> Option<(Reason, Consecutive)> {
-        let too_many = endpoint.state().record.note(outcome, &self.settings);
+        let too_many = endpoint.state().record().note(outcome, &self.settings);
         too_many.filter(|_| self.started.load(Ordering::Relaxed))
     }
 
@@ -221,7 +221,7 @@ impl Detector {
         if ejected >= bound.max(usize::from(self.settings.ejected_percent_max > 0)) {
             return false;
         }
-        let mut ejection = endpoint.state().record.ejection();
+        let mut ejection = endpoint.state().record().ejection();
         ejection.times = ejection.times.saturating_add(1);
         let longest = self.settings.ejection_max.max(self.settings.ejection_base);
         let lasts = self
@@ -242,7 +242,7 @@ impl Detector {
         }
         let counts: Vec<(u32, u32)> = endpoints
             .iter()
-            .map(|endpoint| endpoint.state().record.take_counts())
+            .map(|endpoint| endpoint.state().record().take_counts())
             .collect();
         let mut reasons = Vec::new();
         for (index, reason, enforced_percent) in rates::outliers(&counts, &self.settings) {
@@ -257,7 +257,7 @@ impl Detector {
 
     /// Takes an endpoint back: at once, or if its time is over at `due`. Says whether it was ejected.
     pub(crate) fn forgive(&self, endpoint: &Endpoint, due: Option<Instant>) -> bool {
-        let mut ejection = endpoint.state().record.ejection();
+        let mut ejection = endpoint.state().record().ejection();
         match (ejection.until, due) {
             (None, _) => {
                 // Good behaviour makes the next ejection shorter.
@@ -267,7 +267,7 @@ impl Detector {
             (Some(until), Some(now)) if now < until => false,
             (Some(_), _) => {
                 ejection.until = None;
-                endpoint.state().record.start_over();
+                endpoint.state().record().start_over();
                 endpoint.state().clear(Fault::Ejected)
             }
         }

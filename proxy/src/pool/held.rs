@@ -38,7 +38,7 @@ impl Held {
         if cluster.settings().transport.tls.is_some() {
             one(&cells.tls_handshakes);
         }
-        one(&endpoint.counts.connections);
+        one(&endpoint.counts().connections);
         counts.connect_took(since.duration_since(began));
         Self {
             _permit: permit,
@@ -52,6 +52,6 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.counts.connection_ended(self.since);
-        one(&self.endpoint.counts.connections_ended);
+        one(&self.endpoint.counts().connections_ended);
     }
 }

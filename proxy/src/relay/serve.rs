@@ -150,7 +150,7 @@ async fn attempt(
     let client = proxy.peer().addresses();
     let (stream, held) = proxy.worker().pool.dial_bytes(wanted, client).await?;
     one(&cluster.counts().cells().requests);
-    one(&endpoint.state().counts.requests);
+    one(&endpoint.state().counts().requests);
     cluster.note(endpoint, Outcome::Success);
     Ok((stream, held, endpoint.begin()))
 }

@@ -16,7 +16,7 @@ use crate::cluster::Endpoint;
 /// Some endpoints and how one of them is chosen.
 #[derive(Debug)]
 pub(crate) struct Group {
-    members: Box<[Arc<Endpoint>]>,
+    members: Arc<[Arc<Endpoint>]>,
     choice: Choice,
     slow_start: Option<Box<SlowStart>>,
 }
@@ -37,7 +37,7 @@ const REFUSALS_MAX: u32 = 8;
 impl Group {
     /// A group of `members`. `localities` says how much each locality counts to a hash, and which one a member is in.
     pub(crate) fn new(
-        members: Vec<Arc<Endpoint>>,
+        members: Arc<[Arc<Endpoint>]>,
         settings: &BalanceSettings,
         localities: Option<(&[f64], &[usize])>,
         start: u64,
@@ -67,7 +67,7 @@ impl Group {
             _ => None,
         };
         Self {
-            members: members.into(),
+            members,
             choice,
             slow_start,
         }

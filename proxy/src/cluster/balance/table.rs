@@ -14,7 +14,7 @@ use crate::cluster::endpoint::{Health, Locality};
 /// What picks are made from; replaced whole when endpoints or their health change.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    endpoints: Arc<Vec<Arc<Endpoint>>>,
+    endpoints: Arc<[Arc<Endpoint>]>,
     levels: Box<[Level]>,
     /// Absent where one priority takes everything.
     loads: Option<Box<Loads>>,
@@ -38,7 +38,7 @@ enum Groups {
 
 impl Table {
     /// Sorts `endpoints` by what they are now. `seed` says where rounds begin.
-    pub(crate) fn new(endpoints: Arc<Vec<Arc<Endpoint>>>, settings: &BalanceSettings, seed: u64) -> Self {
+    pub(crate) fn new(endpoints: Arc<[Arc<Endpoint>]>, settings: &BalanceSettings, seed: u64) -> Self {
         let mut by_priority: BTreeMap<u32, Vec<&Arc<Endpoint>>> = BTreeMap::new();
         for endpoint in endpoints.iter() {
             by_priority.entry(endpoint.priority()).or_default().push(endpoint);
@@ -48,7 +48,7 @@ impl Table {
         let loads = Loads::new(&census, settings.overprovisioning_percent, panic_below);
         let mut seeds = Draws(seed);
         let level = |(members, panic): (&Vec<&Arc<Endpoint>>, &bool)| {
-            let mut groups = |tier| groups(members, tier, settings, &mut seeds);
+            let mut groups = |tier| groups(&endpoints, members, tier, (settings, &mut seeds));
             let degraded = members.iter().any(|member| member.health() == Health::Degraded);
             Level {
                 healthy: groups(if *panic { None } else { Some(Health::Healthy) }),
@@ -65,7 +65,7 @@ impl Table {
     }
 
     /// All of them, healthy or not.
-    pub(crate) fn endpoints(&self) -> &Arc<Vec<Arc<Endpoint>>> {
+    pub(crate) fn endpoints(&self) -> &Arc<[Arc<Endpoint>]> {
         &self.endpoints
     }
 
@@ -98,15 +98,18 @@ fn census(members: &[&Arc<Endpoint>]) -> Census {
     }
 }
 
-/// The endpoints of one priority that are in `tier`; without a tier all.
+/// The endpoints of one priority that are in `tier`; without a tier all. Where that is `all` there are, it is the same list.
 fn groups(
+    all: &Arc<[Arc<Endpoint>]>,
     members: &[&Arc<Endpoint>],
     tier: Option<Health>,
-    settings: &BalanceSettings,
-    seeds: &mut Draws,
+    (settings, seeds): (&BalanceSettings, &mut Draws),
 ) -> Groups {
     let belongs = |member: &&Arc<Endpoint>| tier.is_none_or(|tier| member.health() == tier);
-    let chosen: Vec<Arc<Endpoint>> = members.iter().copied().filter(belongs).cloned().collect();
+    let chosen: Arc<[Arc<Endpoint>]> = match members.len() == all.len() && members.iter().all(belongs) {
+        true => Arc::clone(all),
+        false => members.iter().copied().filter(belongs).cloned().collect(),
+    };
     let localities = if settings.by_locality {
         effective_weights(members, tier, settings.overprovisioning_percent)
     } else {

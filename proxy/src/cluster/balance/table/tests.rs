@@ -21,11 +21,7 @@ fn locality(zone: &str, weight: u32) -> Arc<Locality> {
 }
 
 fn table(endpoints: impl IntoIterator<Item = Endpoint>, settings: BalanceSettings) -> Table {
-    Table::new(
-        Arc::new(endpoints.into_iter().map(Arc::new).collect()),
-        &settings,
-        1,
-    )
+    Table::new(endpoints.into_iter().map(Arc::new).collect(), &settings, 1)
 }
 
 /// How many of 10 000 requests each port gets.
@@ -221,7 +217,7 @@ fn a_newcomer_starts_slowly() {
 
 #[test]
 fn health_that_changes_shows_in_the_next_table() {
-    let endpoints: Arc<Vec<_>> = Arc::new((1..=3).map(|port| Arc::new(endpoint(port))).collect());
+    let endpoints: Arc<[_]> = (1..=3).map(|port| Arc::new(endpoint(port))).collect();
     endpoints[0].state().set(Fault::Ejected);
     let table = Table::new(endpoints, &BalanceSettings::default(), 0);
     check(&spread(&table), &[(2, 5000), (3, 5000)]);
