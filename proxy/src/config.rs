@@ -25,9 +25,12 @@ use crate::observe::counts::Counts;
 use crate::overload::Overload;
 use crate::route::{RouteTable, TableSettings, VirtualHost, VirtualHosts};
 
+mod clusters;
 pub mod http;
 pub mod limits;
 pub mod manners;
+
+use clusters::Clusters;
 
 /// Everything that decides about a request, at one point in time. A request is routed by exactly one.
 ///
@@ -36,7 +39,7 @@ pub mod manners;
 pub struct Snapshot {
     default: Arc<RouteTable>,
     named: HashMap<Arc<str>, Arc<RouteTable>>,
-    clusters: HashMap<Arc<str>, Arc<Cluster>>,
+    clusters: Clusters,
 }
 
 impl Snapshot {
@@ -60,14 +63,10 @@ impl Snapshot {
             .into_iter()
             .map(|(name, table)| (name, table.into()))
             .collect();
-        let clusters = clusters
-            .into_iter()
-            .map(|cluster| (Arc::clone(cluster.name()), cluster))
-            .collect();
         Self {
             default: named.remove("").unwrap_or_default(),
             named,
-            clusters,
+            clusters: clusters.into_iter().collect(),
         }
     }
 
@@ -88,7 +87,7 @@ impl Snapshot {
 
     /// The clusters, in no order.
     pub fn clusters(&self) -> impl Iterator<Item = &Arc<Cluster>> {
-        self.clusters.values()
+        self.clusters.iter()
     }
 
     /// The route tables that have a name, in no order.
@@ -145,8 +144,8 @@ impl Handle {
     /// place of another of its name goes on with its numbers.
     pub fn publish(&self, snapshot: Snapshot) {
         let current = self.current.load();
-        for (name, cluster) in &snapshot.clusters {
-            if let Some(before) = current.clusters.get(name)
+        for cluster in snapshot.clusters.iter() {
+            if let Some(before) = current.clusters.get(cluster.name())
                 && !Arc::ptr_eq(before, cluster)
             {
                 cluster.succeed(before);
