@@ -85,9 +85,9 @@ pub enum Filter {
     Compression(Arc<Compression>),
 }
 
-/// The filters of a route: they see a request in this order and its response in the opposite one.
+/// The filters of a route: they see a request in this order and its response in the opposite one. None of them is one word.
 #[derive(Clone, Debug, Default)]
-pub struct Filters(Option<Arc<[Filter]>>);
+pub struct Filters(Option<Arc<Box<[Filter]>>>);
 
 impl Filters {
     /// Whether there is none.
@@ -99,8 +99,8 @@ impl Filters {
 
 impl FromIterator<Filter> for Filters {
     fn from_iter<I: IntoIterator<Item = Filter>>(filters: I) -> Self {
-        let filters: Arc<[Filter]> = filters.into_iter().collect();
-        Self((!filters.is_empty()).then_some(filters))
+        let filters: Box<[Filter]> = filters.into_iter().collect();
+        Self((!filters.is_empty()).then(|| Arc::new(filters)))
     }
 }
 

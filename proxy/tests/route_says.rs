@@ -102,10 +102,15 @@ async fn a_route_allows_by_itself_what_its_listener_leaves_to_it() {
         let is_refused = wire.message().await.status() == 403;
         assert_eq!(is_refused, refused, "{upgrades:?} {by_route:?}");
     };
-    let each = |passes| Upgrades::Each(vec![("websocket".into(), passes)]);
+    let each = |passes| Upgrades::Each([("websocket".into(), passes)].into());
     check(Upgrades::OfListener, &[], false).await;
     check(Upgrades::OfListener, &["websocket"], true).await;
     check(each(true), &["websocket"], false).await;
     check(each(false), &[], true).await;
-    check(Upgrades::Each(vec![("other".into(), true)]), &["websocket"], true).await;
+    check(
+        Upgrades::Each([("other".into(), true)].into()),
+        &["websocket"],
+        true,
+    )
+    .await;
 }

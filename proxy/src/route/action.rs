@@ -77,7 +77,7 @@ pub enum Upgrades {
     /// These tokens, in lower case; others get 403. Empty refuses every upgrade.
     Only(Vec<Box<str>>),
     /// For each of these tokens, in lower case, whether it passes; for others what the listener says.
-    Each(Vec<(Box<str>, bool)>),
+    Each(Arc<[(Box<str>, bool)]>),
 }
 
 /// A response that needs no upstream. Its body is shared by all who get it.

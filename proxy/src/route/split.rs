@@ -42,7 +42,7 @@ pub struct WeightedCluster {
 /// whole requests allow, without chance.
 #[derive(Debug)]
 pub struct Split {
-    parts: Vec<WeightedCluster>,
+    parts: Box<[WeightedCluster]>,
     total: u32,
     stride: u32,
     turn: AtomicU32,
@@ -62,7 +62,7 @@ impl Split {
     /// # Errors
     /// When no part has a weight, or the total is too large.
     pub fn new(parts: impl IntoIterator<Item = WeightedCluster>) -> Result<Self, InvalidSplit> {
-        let parts: Vec<_> = parts.into_iter().filter(|part| part.weight > 0).collect();
+        let parts: Box<[_]> = parts.into_iter().filter(|part| part.weight > 0).collect();
         let total = parts
             .iter()
             .try_fold(0_u32, |sum, part| sum.checked_add(part.weight));
@@ -86,7 +86,7 @@ impl Split {
             host: None,
         };
         Self {
-            parts: vec![part],
+            parts: Box::new([part]),
             total: 1,
             stride: 1,
             turn: AtomicU32::new(0),
@@ -106,7 +106,7 @@ impl Split {
         reason = "both constructors leave at least one part"
     )]
     pub fn pick(&self) -> &WeightedCluster {
-        if let [only] = self.parts.as_slice() {
+        if let [only] = &*self.parts {
             return only;
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.total;

@@ -33,7 +33,8 @@ pub struct Kept {
 
 #[derive(Clone)]
 enum Content {
-    Small(Bytes),
+    /// In memory of its own size: there are as many as clusters and endpoints.
+    Small(Arc<[u8]>),
     /// Shared by all clones, so that it is packed for all of them. Never held over an await.
     Large(Arc<Mutex<Stored>>),
 }
@@ -57,7 +58,7 @@ impl From<Raw> for Kept {
         } = raw;
         let body = if body.len() <= limits::RESOURCE_BYTES_COPIED_MAX {
             // Bytes of its own: a slice would hold the whole response that it came in.
-            Content::Small(Bytes::copy_from_slice(&body))
+            Content::Small(Arc::from(&*body))
         } else {
             Content::Large(Arc::new(Mutex::new(Stored {
                 bytes: body,
@@ -86,7 +87,7 @@ impl Kept {
     pub fn stored(&self) -> Stored {
         match &self.body {
             Content::Small(bytes) => Stored {
-                bytes: bytes.clone(),
+                bytes: Bytes::from_owner(Arc::clone(bytes)),
                 unpacked: None,
             },
             Content::Large(stored) => stored.lock().unwrap_or_else(PoisonError::into_inner).clone(),

@@ -136,9 +136,18 @@ impl Batch {
             Gone::Named(names) => names.iter().for_each(|name| drop(known.remove(name))),
         }
         let resources = self.update.resources.iter();
-        known.extend(resources.map(|raw| (Arc::clone(&raw.name), Arc::clone(&raw.version))));
+        let resources = resources.map(|raw| (Arc::clone(&raw.name), Arc::clone(&raw.version)));
+        if self.update.resources.len() > known.len() / FULL_SHARE {
+            // One by one, and in order, they would leave each node of the tree half empty.
+            known.append(&mut resources.collect());
+        } else {
+            known.extend(resources);
+        }
     }
 }
+
+/// What brings more than one in so many of the resources that are there has the tree of them made anew.
+const FULL_SHARE: usize = 4;
 
 /// A response that there is nothing to judge in.
 #[derive(Clone, Debug)]

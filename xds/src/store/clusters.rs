@@ -46,6 +46,9 @@ pub(super) struct Clusters {
     alike: Alike,
 }
 
+/// What brings more than one in so many clusters has the tree of them made anew.
+const FULL_SHARE: usize = 4;
+
 /// Who uses the endpoints of a name.
 #[derive(Default)]
 struct Users {
@@ -88,6 +91,7 @@ impl Clusters {
                 Err(Reject::Resource(why)) => self.refuse(raw.clone().into(), why, &mut failed, tools),
             }
         }
+        let many = read.len() > self.slots.len() / FULL_SHARE;
         for (raw, config) in read {
             if let Err(why) = self.install(raw.clone(), config, Origin::Dynamic, parts, tools) {
                 self.refuse(raw.clone().into(), why, &mut failed, tools);
@@ -95,6 +99,10 @@ impl Clusters {
         }
         for name in self.removed_by(update, &seen) {
             self.remove(&name, tools);
+        }
+        if many {
+            // They came one by one, and mostly in order, which leaves each node of the tree half empty.
+            self.slots = std::mem::take(&mut self.slots).into_iter().collect();
         }
         self.index();
         wording::in_order(&mut failed, update);
@@ -142,6 +150,10 @@ impl Clusters {
         tools: &mut Tools<'_, O>,
     ) -> Result<(), String> {
         let name = Arc::clone(&raw.name);
+        if config.settings.name == name {
+            // One text for all who name it.
+            config.settings.name = Arc::clone(&name);
+        }
         self.alike.share(&mut config.settings);
         let notes = config.notes.clone();
         if origin == Origin::Dynamic {

@@ -15,7 +15,7 @@ pub(super) fn accepted(raw: Raw, origin: Origin, state: State, notes: Vec<Note>,
         state,
         updated: now.wall,
         error: None,
-        notes,
+        notes: notes.into(),
     })
 }
 
@@ -30,7 +30,7 @@ pub(super) fn refused(attempt: impl Into<Kept>, details: String, now: Now) -> Ar
         state: State::Refused,
         updated: now.wall,
         error: Some(failure),
-        notes: Vec::new(),
+        notes: Box::default(),
     })
 }
 

@@ -97,7 +97,7 @@ pub struct Entry {
     /// What was last tried to replace it, and refused; also of a resource that was never accepted, whose `raw` is then empty.
     pub error: Option<Arc<Failure>>,
     /// What of it has no effect.
-    pub notes: Vec<Note>,
+    pub notes: Box<[Note]>,
 }
 
 /// Where a resource came from.

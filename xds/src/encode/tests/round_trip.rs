@@ -220,7 +220,7 @@ fn action() -> impl Strategy<Value = (Action, Option<ForwardPolicy>)> {
             let forward = Arc::get_mut(forward).expect("nobody else has it");
             (forward.path, forward.host) = (path, host);
             if upgrades {
-                forward.upgrades = Upgrades::Each(vec![("websocket".into(), true), ("h2c".into(), false)]);
+                forward.upgrades = Upgrades::Each([("websocket".into(), true), ("h2c".into(), false)].into());
             }
         }
         (route.action, Some(policy))

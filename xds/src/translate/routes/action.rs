@@ -105,7 +105,7 @@ impl Reading<'_> {
             path,
             host: self.host_rewrite(action)?,
             hash: self.hash(&action.hash_policy)?,
-            upgrades: upgrades(&action.upgrade_configs)?,
+            upgrades: self.shared.upgrades(upgrades(&action.upgrade_configs)?),
             missing,
             ..Forward::new(to)
         })
@@ -248,6 +248,6 @@ fn upgrades(configs: &[UpgradeConfig]) -> Result<Upgrades, Reject> {
     }
     Ok(match tokens.is_empty() {
         true => Upgrades::OfListener,
-        false => Upgrades::Each(tokens),
+        false => Upgrades::Each(tokens.into()),
     })
 }

@@ -9,7 +9,7 @@ use http::HeaderName;
 use prost::Message;
 use tidegate_proxy::cluster::breaker::RequestPriority;
 use tidegate_proxy::route::{
-    Forward, ForwardPolicy, HeaderMutations, Matcher, Route, RouteTimeouts, Shared as Part,
+    Forward, ForwardPolicy, HeaderMutations, Matcher, Route, RouteTimeouts, Shared as Part, Upgrades,
 };
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
@@ -25,12 +25,16 @@ pub(super) struct Shared {
     lists: HashSet<Arc<[ClusterName]>>,
     policies: HashMap<PolicyKey, Arc<ForwardPolicy>>,
     fields: HashSet<HeaderName>,
+    upgrades: HashSet<Tokens>,
     headers: HashMap<u128, HeaderMutations>,
     matchers: HashMap<u128, Part<Matcher>>,
     forwards: HashMap<u128, Named<Forward>>,
     routes: HashMap<u128, Named<Route>>,
     scratch: Vec<u8>,
 }
+
+/// What [`Upgrades::Each`] says.
+type Tokens = Arc<[(Box<str>, bool)]>;
 
 /// A part with the clusters that it names.
 type Named<T> = (Arc<T>, Box<[ClusterName]>);
@@ -80,6 +84,18 @@ impl Shared {
             ],
         );
         Arc::clone(self.policies.entry(key).or_insert_with(|| Arc::new(policy)))
+    }
+
+    /// Which upgrades pass, shared with all that let the same through.
+    pub(super) fn upgrades(&mut self, upgrades: Upgrades) -> Upgrades {
+        let Upgrades::Each(tokens) = upgrades else {
+            return upgrades;
+        };
+        if let Some(known) = self.upgrades.get(&tokens) {
+            return Upgrades::Each(Arc::clone(known));
+        }
+        self.upgrades.insert(Arc::clone(&tokens));
+        Upgrades::Each(tokens)
     }
 
     /// What tells one route from another, in a virtual host of this seed.

@@ -135,7 +135,7 @@ fn upgrades_pass_as_the_route_says() {
         upgrade_configs: vec![upgrade("WebSocket", None), upgrade("foo", Some(false))],
         ..to("c")
     });
-    let expected = vec![("websocket".into(), true), ("foo".into(), false)];
+    let expected = [("websocket".into(), true), ("foo".into(), false)].into();
     assert_eq!(route.as_forward().unwrap().upgrades, Upgrades::Each(expected));
     assert_eq!(only(to("c")).as_forward().unwrap().upgrades, Upgrades::OfListener);
 }
