@@ -176,6 +176,18 @@ impl Fleet {
         self.directory.remove_all(keys);
     }
 
+    /// Requests are not held for these revisions any more: who waits for one is sent on to this cluster, where whoever comes later
+    /// goes too.
+    pub fn release(&mut self, to: &[(Key, Arc<Cluster>)]) {
+        for (key, cluster) in to {
+            if let Some(held) = self.held.get(key) {
+                held.tracker.revision().leave_to(cluster);
+            }
+        }
+        let keys: Vec<_> = to.iter().map(|(key, _)| key.clone()).collect();
+        self.forget(&keys);
+    }
+
     /// Says how many ingresses share the revisions, and which of them this one is, if it is one of them.
     pub fn share(&mut self, index: Option<usize>, of: usize) {
         let share = Share { index, of };

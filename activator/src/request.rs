@@ -186,7 +186,11 @@ impl Visit {
                 // It was started for this request, and came up before the request had looked for it.
                 Some(lease) if lease.pod().timeline().ready > self.target.received => (lease, true),
                 Some(lease) => (lease, false),
-                None => (self.wait(head_bytes(&request)).await?, true),
+                None => match self.wait(head_bytes(&request)).await {
+                    Ok(lease) => (lease, true),
+                    // It is as it came, and may be sent elsewhere.
+                    Err(error) => return Err(error.with_unsent(request).into()),
+                },
             };
             let mut retries = 0;
             loop {
@@ -247,9 +251,8 @@ impl Visit {
 
     /// Where the request goes with this lease.
     fn target_of(&self, lease: &Lease) -> Target {
-        let endpoint = Some(Arc::clone(lease.endpoint()));
         Target {
-            endpoint,
+            endpoint: Some(Arc::clone(lease.endpoint())),
             ..self.target.clone()
         }
     }

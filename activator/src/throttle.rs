@@ -13,14 +13,17 @@ mod policy;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{Ordering::SeqCst, fence},
     },
     time::Duration,
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tidegate_proxy::limit::{QueueFull, WaitQueue, Waiter};
+use tidegate_proxy::{
+    cluster::Cluster,
+    limit::{QueueFull, WaitQueue, Waiter},
+};
 
 pub use pod::{Pod, Timeline};
 
@@ -54,6 +57,8 @@ pub struct Revision {
     changes: Mutex<()>,
     queue: WaitQueue<Lease, Refusal>,
     refusal: ArcSwapOption<Refusal>,
+    /// Where who waits is sent on to, once nobody is held for it any more.
+    successor: OnceLock<Arc<Cluster>>,
     load: Load,
     metrics: RevisionMetrics,
 }
@@ -100,6 +105,7 @@ impl Revision {
             changes: Mutex::new(()),
             queue: WaitQueue::new(parked_max),
             refusal: ArcSwapOption::empty(),
+            successor: OnceLock::new(),
             load: Load::new(),
             metrics: RevisionMetrics::new(&settings.namespace, &settings.name),
             settings,
@@ -149,6 +155,16 @@ impl Revision {
         drop(change);
         fence(SeqCst);
         self.dispatch();
+    }
+
+    /// Says which cluster takes over who waits, before they are [refused](Self::refuse). It does not change any more.
+    pub(crate) fn leave_to(&self, cluster: &Arc<Cluster>) {
+        _ = self.successor.set(Arc::clone(cluster));
+    }
+
+    /// The cluster that has taken over, if one has.
+    pub(crate) fn successor(&self) -> Option<&Arc<Cluster>> {
+        self.successor.get()
     }
 
     /// The ready pods now.

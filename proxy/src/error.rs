@@ -323,7 +323,7 @@ impl Error {
 
     /// Hands the request on that failed: nothing of it was sent, its body was not touched.
     #[must_use]
-    pub(crate) fn with_unsent(mut self, request: Request<Body>) -> Self {
+    pub fn with_unsent(mut self, request: Request<Body>) -> Self {
         self.unsent = Some(Box::new(Mutex::new(request)));
         self
     }

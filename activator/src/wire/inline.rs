@@ -7,6 +7,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -16,6 +17,7 @@ use futures_util::{FutureExt, TryFutureExt};
 use http::{Request, Response};
 use tidegate_proxy::{
     Body, Error,
+    cluster::Cluster,
     error::{BoxError, Kind, Worded},
     layers::timeout::{Timeouts, Timers},
     overload::Overload,
@@ -111,7 +113,6 @@ where
         if let Some(response) = probes::of_network(request.headers_mut()) {
             return answered(response);
         }
-        edit::request(request.headers_mut(), None, None);
         Box::pin(hold(parts, (target, &entry), inner, request))
     }
 }
@@ -124,26 +125,48 @@ fn hold<S>(
     request: Request<Body>,
 ) -> impl Future<Output = Result<Response<Body>, BoxError>> + use<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
+    S: Clone + Send + 'static,
 {
     let (route, received) = (Arc::clone(&target.route), target.received);
     let timers = Timers::start(&entry.timeouts, received);
     let ends = Ends::of(&entry.timeouts, &route, received);
-    let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target).until(ends.first());
+    let revision = Arc::clone(&entry.revision);
+    let visit = Visit::of(&parts.shared, Arc::clone(&revision), target).until(ends.first());
     let sending = Sending {
         parts: Arc::clone(parts),
-        inner,
+        inner: inner.clone(),
+        is_edited: false,
     };
     // Boxed by itself: what hands it on by value would each have room for all of it, and thousands of requests wait in this.
     let visiting = Box::pin(visit.run(sending, request).map_err(Error::from_boxed));
     async move {
-        match timers.until_start(visiting.map(Ok)).await {
-            Ok(Ok(response)) => Ok(timers.finish(response)),
-            Ok(Err(error)) => told(error, &ends, &route),
+        let error = match timers.until_start(visiting.map(Ok)).await {
+            Ok(Ok(response)) => return Ok(timers.finish(response)),
+            Ok(Err(error)) => error,
             // The revision's own time is over.
-            Err(late) => worded(late),
+            Err(late) => return worded(late),
+        };
+        match revision.successor() {
+            Some(cluster) if error.kind() == Kind::CapacityRefused => match error.into_unsent() {
+                Some(request) => sent_on(inner, request, cluster).await,
+                None => told(Error::new(Kind::CapacityRefused), &ends, &route),
+            },
+            _ => told(error, &ends, &route),
         }
     }
+}
+
+/// Nobody is held for the revision any more: a request that waited goes where whoever comes now goes.
+fn sent_on<S>(inner: S, mut request: Request<Body>, to: &Arc<Cluster>) -> Answer
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
+    S: Send + 'static,
+{
+    if let Some(target) = request.extensions_mut().get_mut::<Target>() {
+        target.cluster = Arc::clone(to);
+    }
+    Box::pin(inner.oneshot(request).map_err(Into::into))
 }
 
 /// Until when a request may wait. Once it is sent, the route's time is measured where it is.
@@ -209,6 +232,8 @@ fn worded(error: Error) -> Result<Response<Body>, BoxError> {
 struct Sending<S> {
     parts: Arc<Parts>,
     inner: S,
+    /// Whether the head is a pod's already: from the first try on.
+    is_edited: bool,
 }
 
 impl<S> Service<Request<Body>> for Sending<S>
@@ -226,12 +251,15 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let target = request.extensions_mut().get_mut::<Target>();
         let pod = target.and_then(|target| {
-            // Before the first try it has the cluster that its route leads to, then that of its pods.
+            // The cluster that its route leads to, or that of its pods if this is not the first try.
             if let Some(entry) = self.parts.directory.of_cluster(target.cluster.name()) {
                 target.cluster = Arc::clone(&entry.cluster);
             }
             target.endpoint.clone()
         });
+        if !mem::replace(&mut self.is_edited, true) {
+            edit::request(request.headers_mut(), None, None);
+        }
         if let Some(pod) = &pod {
             edit::name_pod(request.headers_mut(), pod.address());
         }

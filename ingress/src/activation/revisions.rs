@@ -59,7 +59,7 @@ impl Revisions {
 
     /// Takes note that clusters have changed. Done before requests find them.
     pub(crate) fn changed(&mut self, names: &[Arc<str>], find: Find<'_>) {
-        let (mut concerned, mut gone) = (BTreeSet::new(), Vec::new());
+        let (mut concerned, mut gone, mut released) = (BTreeSet::new(), Vec::new(), Vec::new());
         for name in names {
             let cluster = find(name);
             if &**name == PEERS {
@@ -71,17 +71,26 @@ impl Revisions {
                     self.say(name, activation);
                     concerned.insert(Arc::clone(name));
                 }
-                None => gone.extend(self.unsay(name)),
+                None => match (self.unsay(name), cluster) {
+                    (Some(key), Some(cluster)) => released.push((key, cluster)),
+                    (key, _) => gone.extend(key),
+                },
             }
             concerned.extend(self.users.get(name).into_iter().flatten().cloned());
         }
-        let known: Vec<_> = concerned
-            .iter()
-            .filter_map(|name| self.known(name, find))
-            .collect();
+        let mut known = Vec::new();
+        for name in &concerned {
+            match self.known(name, find) {
+                Some(now) => known.push(now),
+                None => released.extend(self.unknown(name, find)),
+            }
+        }
         let _context = self.control.enter();
         if !gone.is_empty() {
             self.fleet.forget(&gone);
+        }
+        if !released.is_empty() {
+            self.fleet.release(&released);
         }
         if !known.is_empty() {
             self.tell_of_reports();
@@ -146,6 +155,14 @@ impl Revisions {
             cluster,
             pods,
         })
+    }
+
+    /// The revision for which requests were held as it had no endpoints of its own, and now has some again; and its cluster.
+    fn unknown(&mut self, name: &Arc<str>, find: Find<'_>) -> Option<(Key, Arc<Cluster>)> {
+        let said = self.said.get_mut(name).filter(|said| said.is_known)?;
+        let own = find(name)?;
+        said.is_known = false;
+        Some((key(&said.activation), own))
     }
 
     /// Finds this ingress among those who share revisions. One that is not among them uses every pod.
