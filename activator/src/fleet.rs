@@ -41,20 +41,19 @@ use tidegate_proxy::{
     cluster::{Cluster, Endpoint, address::Address},
     drain::Watch,
     layers::timeout::Timeouts,
-    process,
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     backends::{
         Mesh, Rules, Sets, State,
         ask::{Ask, Plain},
         endpoints::Service,
-        watch::{Pace, Watcher},
+        watch::{Pace, Watcher, turns},
     },
     directory::{Directory, Entry},
-    limits::{PROBE_INTERVAL, PROBE_TIMEOUT, WAIT_MAX},
-    throttle::{Revision, RevisionSettings},
+    limits::{PROBE_INTERVAL, PROBE_TIMEOUT},
+    throttle::Revision,
     tracker::{Destinations, Ports, Tracker},
     world::{Found, Key, RevisionFacts, World},
 };
@@ -91,6 +90,7 @@ struct Share {
 struct Asking {
     ask: Arc<dyn Ask>,
     pace: Pace,
+    turns: Arc<Semaphore>,
     watch: Watch,
 }
 
@@ -132,6 +132,7 @@ impl Fleet {
             asking: Asking {
                 ask: Arc::new(Plain),
                 pace,
+                turns: turns(),
                 watch,
             },
         }
@@ -159,7 +160,7 @@ impl Fleet {
                     passthrough_host: None,
                 });
             }
-            held.adapt(known, self.share, &self.asking);
+            held.adapt(known, &self.asking);
         }
         if !entries.is_empty() {
             self.directory.extend(entries);
@@ -203,7 +204,7 @@ impl Held {
     fn new(known: &Known, share: Share) -> Self {
         let place = Arc::new(Mutex::new(Arc::clone(&known.cluster)));
         Self {
-            tracker: tracker(Revision::new(settings(&known.facts)), known.ports, &place, share),
+            tracker: tracker(Revision::new(known.facts.settings()), known.ports, &place, share),
             rules: Treatment::of(known),
             place,
             pods: Box::default(),
@@ -217,19 +218,19 @@ impl Held {
         self.rules.timeouts == known.facts.timeouts && Arc::ptr_eq(&cluster, &known.cluster)
     }
 
-    fn adapt(&mut self, known: Known, share: Share, asking: &Asking) {
+    fn adapt(&mut self, known: Known, asking: &Asking) {
         let (rules, before) = (Treatment::of(&known), self.rules);
+        let endpoints = known.cluster.endpoints();
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = known.cluster;
         if rules.container_concurrency != before.container_concurrency {
             self.tracker.limit(rules.container_concurrency);
         }
-        let is_elsewhere = rules.ports != before.ports;
-        if is_elsewhere {
-            self.rest();
-            let revision = Arc::clone(self.tracker.revision());
-            self.tracker = tracker(revision, rules.ports, &self.place, share);
-        }
-        let is_begun_anew = is_elsewhere || rules.believe_pods != before.believe_pods;
+        // Pods that are known are connected to as their cluster says now.
+        let endpoints: HashMap<_, _> = endpoints.iter().map(|one| (one.address(), one)).collect();
+        let find = |address| endpoints.get(&Address::from(address)).copied();
+        self.tracker
+            .reach(rules.ports, |address| find(address).map(Arc::clone));
+        let is_begun_anew = rules.believe_pods != before.believe_pods;
         if is_begun_anew {
             self.rest();
         }
@@ -284,6 +285,7 @@ impl Asking {
             ask: Arc::clone(&self.ask),
             world: Arc::new(Nowhere),
             pace: self.pace,
+            turns: Arc::clone(&self.turns),
             service: String::new(),
             port_name: rules.port_name,
             passthrough_host: None,
@@ -296,13 +298,7 @@ impl Asking {
         });
         let (sender, mut receiver) = watch::channel(Some(pods));
         receiver.mark_changed();
-        let forced = self.watch.forced();
-        process::spawn("pods", self.watch.unguarded(), async move {
-            tokio::select! {
-                () = forced => {}
-                () = watcher.run(state, receiver) => {}
-            }
-        });
+        watcher.start(state, receiver, &self.watch);
         sender
     }
 }
@@ -334,23 +330,11 @@ fn listed(pods: &Sets) -> Box<[(SocketAddr, bool)]> {
 }
 
 /// The cluster's own endpoint, so that what happens there is in its numbers.
-fn endpoint(cluster: &Cluster, address: SocketAddr) -> Arc<Endpoint> {
+fn endpoint(cluster: &Cluster, address: SocketAddr) -> Option<Arc<Endpoint>> {
     let wanted = Address::from(address);
     let endpoints = cluster.endpoints();
     let found = endpoints.iter().find(|endpoint| *endpoint.address() == wanted);
-    found.map_or_else(|| Endpoint::new(address).into(), Arc::clone)
-}
-
-fn settings(facts: &RevisionFacts) -> RevisionSettings {
-    RevisionSettings {
-        namespace: facts.key.namespace.clone(),
-        name: facts.key.name.clone(),
-        service: facts.service.clone(),
-        configuration: facts.configuration.clone(),
-        container_concurrency: facts.container_concurrency,
-        // The timers of a request run from its arrival and end its wait.
-        timeout: WAIT_MAX,
-    }
+    found.map(Arc::clone)
 }
 
 impl fmt::Debug for Fleet {

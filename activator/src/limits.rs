@@ -70,8 +70,11 @@ pub const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SIDE_CONNECTIONS_MAX: usize = 256;
 /// How often pods are asked whether they are ready (`PROBE_FREQUENCY`).
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(200);
-/// How long all pods of a revision that are asked at once may take together (`PROBE_TIMEOUT`).
+/// How long a pod may take to answer (`PROBE_TIMEOUT`).
 pub const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
+/// How many pods are asked at once, of all revisions together; the others wait for their turn, first come, first served. Knative has
+/// no bound.
+pub const PROBES_MAX: usize = 1_024;
 /// How many events of the cluster wait to be taken; then the API server is read no faster than they are.
 pub const EVENTS_WAITING_MAX: usize = 1024;
 /// How long the Kubernetes API server may take to answer at the start; then the program ends (Knative

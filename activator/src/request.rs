@@ -252,7 +252,7 @@ impl Visit {
     /// Where the request goes with this lease.
     fn target_of(&self, lease: &Lease) -> Target {
         Target {
-            endpoint: Some(Arc::clone(lease.endpoint())),
+            endpoint: Some(lease.endpoint()),
             ..self.target.clone()
         }
     }
@@ -264,7 +264,8 @@ impl Visit {
         if !refused || retries == CONNECT_RETRIES_MAX || Instant::now() >= self.deadline {
             return Err(error);
         }
-        let (revision, address) = (self.revision.key(), lease.endpoint().address());
+        let (revision, endpoint) = (self.revision.key(), lease.endpoint());
+        let address = endpoint.address();
         tracing::debug!(%revision, %address, retries, "a replica did not accept a connection");
         error.into_unsent().ok_or_else(|| Error::new(kind))
     }

@@ -8,21 +8,20 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
 use tidegate_knative::names::child_name;
-use tidegate_proxy::{cluster::Cluster, drain::Watch, process, tls::identity::Identity};
-use tokio::sync::{mpsc, watch};
+use tidegate_proxy::{cluster::Cluster, drain::Watch, tls::identity::Identity};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::{
     backends::{
         Mesh, Rules, Sets, State,
         ask::Ask,
         endpoints::{Endpoints, backends, senders},
-        watch::{Pace, Watcher},
+        watch::{Pace, Watcher, turns},
     },
     certificates::Certificates,
     directory::{Directory, Entry},
-    limits::WAIT_MAX,
     slice::infer_index,
-    throttle::{Revision, RevisionSettings},
+    throttle::Revision,
     tracker::{Destinations, Ports, Tracker},
     wire,
     world::{ConfigMap, Event, Key, RevisionFacts, World},
@@ -59,6 +58,8 @@ pub struct Steering {
     observability: Option<Told>,
     /// Whether all was told that was there at the start. Until then requests find nothing, as nobody serves them yet.
     synced: bool,
+    /// Of those who ask pods.
+    turns: Arc<Semaphore>,
     watch: Watch,
 }
 
@@ -93,6 +94,7 @@ impl Steering {
             known: HashMap::new(),
             observability: None,
             synced: false,
+            turns: turns(),
             watch,
         }
     }
@@ -233,7 +235,7 @@ impl Steering {
                     self.directory.remove(&key.namespace, &key.name);
                 }
                 Steered {
-                    tracker: Arc::new(Tracker::new(Revision::new(settings(&facts)), ports)),
+                    tracker: Arc::new(Tracker::new(Revision::new(facts.settings()), ports)),
                     facts,
                     watcher: None,
                 }
@@ -294,14 +296,8 @@ impl Steering {
             Some(watcher) => watcher,
             None => {
                 let (sender, receiver) = watch::channel(Some(Sets::default()));
-                let (watcher, state) = self.settings.watcher(steered);
-                let forced = self.watch.forced();
-                process::spawn("pods", self.watch.unguarded(), async move {
-                    tokio::select! {
-                        () = forced => {}
-                        () = watcher.run(state, receiver) => {}
-                    }
-                });
+                let (watcher, state) = self.settings.watcher(steered, &self.turns);
+                watcher.start(state, receiver, &self.watch);
                 steered.watcher.insert(sender)
             }
         };
@@ -315,13 +311,14 @@ impl Steering {
 }
 
 impl Settings {
-    fn watcher(&self, steered: &Steered) -> (Watcher, State) {
+    fn watcher(&self, steered: &Steered, turns: &Arc<Semaphore>) -> (Watcher, State) {
         let facts = &steered.facts;
         let watcher = Watcher {
             tracker: Arc::clone(&steered.tracker),
             ask: Arc::clone(&self.ask),
             world: Arc::clone(&self.world),
             pace: self.pace,
+            turns: Arc::clone(turns),
             service: child_name(&facts.key.name, PRIVATE),
             port_name: facts.port_name,
             passthrough_host: self.passthrough_host(&facts.key),
@@ -345,18 +342,6 @@ impl Settings {
 
 /// How the name of the service ends whose endpoints are a revision's pods.
 const PRIVATE: &str = "-private";
-
-fn settings(facts: &RevisionFacts) -> RevisionSettings {
-    RevisionSettings {
-        namespace: facts.key.namespace.clone(),
-        name: facts.key.name.clone(),
-        service: facts.service.clone(),
-        configuration: facts.configuration.clone(),
-        container_concurrency: facts.container_concurrency,
-        // The timers of a request run from its arrival and end its wait.
-        timeout: WAIT_MAX,
-    }
-}
 
 impl RevisionFacts {
     fn is_same_revision(&self, other: &Self) -> bool {

@@ -290,9 +290,9 @@ impl Lease {
         &self.pod
     }
 
-    /// Where that pod takes requests.
+    /// Where that pod takes requests now.
     #[must_use]
-    pub fn endpoint(&self) -> &Arc<tidegate_proxy::cluster::Endpoint> {
+    pub fn endpoint(&self) -> Arc<tidegate_proxy::cluster::Endpoint> {
         self.pod.endpoint()
     }
 }

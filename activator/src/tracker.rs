@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, mem,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
@@ -54,18 +54,18 @@ const SERVICE_TLS_PORT: u16 = 443;
 /// Keeps the pods of one [`Revision`].
 pub struct Tracker {
     revision: Arc<Revision>,
-    ports: Ports,
-    endpoints: Box<MakeEndpoint>,
+    endpoints: Box<FindEndpoint>,
     state: Mutex<State>,
 }
 
-/// What stands for an address.
-type MakeEndpoint = dyn Fn(SocketAddr) -> Arc<Endpoint> + Send + Sync;
+/// What stands for an address, where there is something that does.
+type FindEndpoint = dyn Fn(SocketAddr) -> Option<Arc<Endpoint>> + Send + Sync;
 
 #[derive(Debug)]
 struct State {
-    /// All pods, those of other activators too; in the order of their addresses as text.
-    pods: BTreeMap<String, Arc<Pod>>,
+    /// All pods, those of other activators too, and where each is asked; in the order of their addresses as text.
+    pods: BTreeMap<String, (SocketAddr, Arc<Pod>)>,
+    ports: Ports,
     service: Option<Service>,
     /// How many requests a pod takes at a time; 0 for any number.
     limit: u32,
@@ -85,18 +85,19 @@ impl Tracker {
     /// Keeps the pods of `revision`. Until it is told otherwise, all of them are for this activator.
     #[must_use]
     pub fn new(revision: Arc<Revision>, ports: Ports) -> Self {
-        Self::with_endpoints(revision, ports, |address| Endpoint::new(address).into())
+        Self::with_endpoints(revision, ports, |_| None)
     }
 
-    /// The same; `endpoints` says what stands for the address of a pod that is new.
+    /// The same; `endpoints` says what stands for the address of a pod that is new, if something does.
     #[must_use]
     pub fn with_endpoints(
         revision: Arc<Revision>,
         ports: Ports,
-        endpoints: impl Fn(SocketAddr) -> Arc<Endpoint> + Send + Sync + 'static,
+        endpoints: impl Fn(SocketAddr) -> Option<Arc<Endpoint>> + Send + Sync + 'static,
     ) -> Self {
         let state = State {
             pods: BTreeMap::new(),
+            ports,
             service: None,
             limit: revision.container_concurrency(),
             index: None,
@@ -104,7 +105,6 @@ impl Tracker {
         };
         Self {
             revision,
-            ports,
             endpoints: Box::new(endpoints),
             state: Mutex::new(state),
         }
@@ -116,18 +116,25 @@ impl Tracker {
         match to {
             Destinations::None => (state.pods, state.service) = (BTreeMap::new(), None),
             Destinations::Pods(addresses) => {
-                let known = std::mem::take(&mut state.pods);
+                let known = mem::take(&mut state.pods);
                 let pod = |address: &SocketAddr| {
                     let name = address.to_string();
-                    let pod = known.get(&name).map(Arc::clone);
-                    (name, pod.unwrap_or_else(|| self.pod(*address, state.limit)))
+                    let pod = known.get(&name).map(|(_, pod)| Arc::clone(pod));
+                    let pod = pod.unwrap_or_else(|| {
+                        let endpoint = self.endpoint(state.ports.of_pod(*address));
+                        Pod::new(endpoint, state.limit, found_now())
+                    });
+                    (name, (*address, pod))
                 };
                 state.pods = addresses.iter().map(pod).collect();
                 state.service = None;
             }
             Destinations::ClusterIp { address, ready } => {
                 let known = state.service.take().filter(|service| service.address == *address);
-                let pod = known.map_or_else(|| self.service(*address), |service| service.pod);
+                let pod = known.map_or_else(
+                    || self.service(state.ports.of_service(*address)),
+                    |service| service.pod,
+                );
                 state.service = Some(Service {
                     address: *address,
                     ready: *ready,
@@ -155,7 +162,25 @@ impl Tracker {
             state.limit = container_concurrency;
             self.revision.set_container_concurrency(container_concurrency);
             let pods = state.pods.values();
-            pods.for_each(|pod| pod.set_limit(container_concurrency));
+            pods.for_each(|(_, pod)| pod.set_limit(container_concurrency));
+            self.apply(&state);
+        }
+    }
+
+    /// Says that pods take requests at these ports, and what stands for each address now, if something does. They are the same pods
+    /// as before, with what they have under way.
+    pub(crate) fn reach(&self, ports: Ports, endpoints: impl Fn(SocketAddr) -> Option<Arc<Endpoint>>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_elsewhere = mem::replace(&mut state.ports, ports) != ports;
+        for (asked, pod) in state.pods.values() {
+            let address = ports.of_pod(*asked);
+            match endpoints(address) {
+                Some(endpoint) => pod.move_to(endpoint),
+                None if is_elsewhere => pod.move_to(Endpoint::new(address).into()),
+                None => {}
+            }
+        }
+        if is_elsewhere {
             self.apply(&state);
         }
     }
@@ -174,7 +199,7 @@ impl Tracker {
             let pods = (capacity > 0).then(|| Arc::clone(&service.pod));
             return self.revision.set_pods(pods.into_iter().collect());
         }
-        let sorted: Vec<_> = state.pods.values().map(Arc::clone).collect();
+        let sorted: Vec<_> = state.pods.values().map(|(_, pod)| Arc::clone(pod)).collect();
         let own = match limit {
             0 => sorted,
             _ => assign(&sorted, state.index, state.activators),
@@ -182,18 +207,31 @@ impl Tracker {
         self.revision.set_pods(own);
     }
 
-    fn pod(&self, mut address: SocketAddr, limit: u32) -> Arc<Pod> {
-        if self.ports == Ports::Tls {
-            address.set_port(POD_TLS_PORT);
-        }
-        Pod::new((self.endpoints)(address), limit, found_now())
+    fn endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+        (self.endpoints)(address).unwrap_or_else(|| Endpoint::new(address).into())
     }
 
-    fn service(&self, mut address: SocketAddr) -> Arc<Pod> {
-        if self.ports == Ports::Tls {
-            address.set_port(SERVICE_TLS_PORT);
+    fn service(&self, address: SocketAddr) -> Arc<Pod> {
+        Pod::new(self.endpoint(address), 0, found_now())
+    }
+}
+
+impl Ports {
+    /// Where the pod takes requests that is asked at this address.
+    fn of_pod(self, address: SocketAddr) -> SocketAddr {
+        self.or(address, POD_TLS_PORT)
+    }
+
+    /// Where the service takes them that is asked at this address.
+    fn of_service(self, address: SocketAddr) -> SocketAddr {
+        self.or(address, SERVICE_TLS_PORT)
+    }
+
+    fn or(self, address: SocketAddr, tls: u16) -> SocketAddr {
+        match self {
+            Self::Same => address,
+            Self::Tls => SocketAddr::new(address.ip(), tls),
         }
-        Pod::new((self.endpoints)(address), 0, found_now())
     }
 }
 
@@ -201,7 +239,6 @@ impl fmt::Debug for Tracker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tracker")
             .field("revision", &self.revision)
-            .field("ports", &self.ports)
             .field("state", &self.state)
             .finish_non_exhaustive()
     }

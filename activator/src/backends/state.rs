@@ -1,7 +1,8 @@
 //! Whom to ask, and what follows from the answers? Pure: the watcher of one revision without its I/O.
 //!
-//! An event ([`State::endpoints`], [`State::tick`]) begins a check, and each [`Step`] says what the check needs next,
-//! until it has something to publish or rests (Knative `pkg/activator/net/revision_backends.go`).
+//! An event ([`State::endpoints`], [`State::tick`]) begins a check, and each [`Step`] says what the check needs next, until it
+//! rests (Knative `pkg/activator/net/revision_backends.go`). Whatever comes out is [news](State::take_news) at once: a pod whose
+//! own answer is known does not wait for that of another, and nothing that is said of pods waits for answers.
 //!
 //! ```
 //! use tidegate_activator::{Destinations, backends::{Asked, Rules, Sets, State, Step}};
@@ -11,11 +12,12 @@
 //! let sets = Sets { not_ready: [pod].into(), ..Sets::default() };
 //! // Kubernetes does not know yet, but the pod says that it is ready.
 //! assert_eq!(state.endpoints(sets), Step::AskPods(vec![pod]));
-//! assert_eq!(state.pods_answered(&[(pod, Asked::Ready)]), Step::Publish(Destinations::Pods(vec![pod])));
+//! assert_eq!(state.pods_answered(&[(pod, Asked::Ready)]), Step::Rest);
+//! assert_eq!(state.take_news(), Some(Destinations::Pods(vec![pod])));
 //! # Ok::<(), std::net::AddrParseError>(())
 //! ```
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, mem, net::SocketAddr};
 
 use crate::{backends::Sets, tracker::Destinations};
 
@@ -68,10 +70,8 @@ pub enum Asked {
 /// What a check needs next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: it has ended.
+    /// Nothing, but the answers that are still to come.
     Rest,
-    /// It has ended, and this is what can be reached now.
-    Publish(Destinations),
     /// The answers of these pods: [`State::pods_answered`].
     AskPods(Vec<SocketAddr>),
     /// The address of the pods' service: [`State::service_found`].
@@ -87,13 +87,28 @@ pub struct State {
     now: Sets,
     /// Those that take requests.
     healthy: BTreeSet<SocketAddr>,
-    /// Those of this check that turned unready, and must be asked anew.
-    doubted: bool,
+    /// Those of them that turned unready, and have not answered since.
+    doubted: BTreeSet<SocketAddr>,
+    round: Round,
     /// Until a service answered where its pods did not.
     pods_addressable: bool,
     service_healthy: bool,
     service: Option<SocketAddr>,
     has_published: bool,
+    news: Option<Destinations>,
+}
+
+/// The questions of one check, and of what comes up before all of them are answered.
+#[derive(Debug, Default)]
+struct Round {
+    /// Those that have not answered yet.
+    asking: BTreeSet<SocketAddr>,
+    /// All that were asked.
+    asked: BTreeSet<SocketAddr>,
+    /// Whether there was anything to publish.
+    has_changed: bool,
+    /// Whether somebody answered as no mesh does.
+    is_no_mesh: bool,
 }
 
 impl State {
@@ -104,11 +119,13 @@ impl State {
             rules,
             now: Sets::default(),
             healthy: BTreeSet::new(),
-            doubted: false,
+            doubted: BTreeSet::new(),
+            round: Round::default(),
             pods_addressable: true,
             service_healthy: false,
             service: None,
             has_published: false,
+            news: None,
         }
     }
 
@@ -121,7 +138,7 @@ impl State {
 
     /// It is time to ask again, if there is a reason to.
     pub fn tick(&mut self) -> Step {
-        if self.is_settled() {
+        if self.is_settled() || self.is_asking() {
             Step::Rest
         } else {
             self.check(&[])
@@ -134,59 +151,104 @@ impl State {
         self.now.is_empty() || self.service_healthy || self.now.all() == self.healthy
     }
 
+    /// Whether pods have still to answer: until then a tick finds nothing new.
+    #[must_use]
+    pub fn is_asking(&self) -> bool {
+        !self.round.asking.is_empty()
+    }
+
+    /// What can be reached now, if that has changed since this was last asked.
+    pub fn take_news(&mut self) -> Option<Destinations> {
+        self.news.take()
+    }
+
     fn check(&mut self, turned_unready: &[SocketAddr]) -> Step {
         if self.now.is_empty() {
             self.service_healthy = false;
             self.healthy.clear();
-            return match self.has_published {
-                true => self.publish(Destinations::None),
-                false => Step::Rest,
-            };
+            self.doubted.clear();
+            if self.has_published {
+                self.publish(Destinations::None);
+            }
+            return Step::Rest;
         }
         if !self.pods_addressable || self.rules.mesh == Mesh::Enabled {
             return self.fall_back();
         }
-        self.doubted = !turned_unready.is_empty();
         for pod in turned_unready {
-            self.healthy.remove(pod);
+            self.doubted.insert(*pod);
+            self.round.asked.remove(pod);
         }
+        let all = self.now.all();
         let trusted = self.trusted();
-        let unknown: Vec<_> = self.now.all().difference(&trusted).copied().collect();
-        if unknown.is_empty() {
-            self.pods_answered(&[])
-        } else {
-            Step::AskPods(unknown)
+        self.doubted
+            .retain(|pod| all.contains(pod) && !trusted.contains(pod));
+        // Who is doubted goes on until it has answered.
+        self.round.asked.retain(|pod| all.contains(pod));
+        let kept = self.healthy.intersection(&self.doubted);
+        let healthy: BTreeSet<_> = trusted.iter().chain(kept).copied().collect();
+        let healthy = &healthy & &all;
+        if healthy != self.healthy {
+            self.healthy = healthy;
+            self.publish_pods();
+        }
+        let unknown = all.difference(&trusted).copied();
+        let round = &mut self.round;
+        let new: Vec<_> = unknown
+            .filter(|pod| !round.asking.contains(pod) && round.asked.insert(*pod))
+            .collect();
+        round.asking.extend(&new);
+        match new.is_empty() {
+            true => self.rest(),
+            false => Step::AskPods(new),
         }
     }
 
-    /// What these pods answered.
+    /// What these pods answered, of those that were asked.
     pub fn pods_answered(&mut self, answers: &[(SocketAddr, Asked)]) -> Step {
-        let believed = |(pod, asked): &(SocketAddr, Asked)| {
-            let ready = self.rules.believe_pods || self.now.ready.contains(pod);
-            (*asked == Asked::Ready && ready).then_some(*pod)
-        };
-        let mut healthy = self.trusted();
-        healthy.extend(answers.iter().filter_map(believed));
-        let all = self.now.all();
-        healthy.retain(|pod| all.contains(pod));
-        if healthy != self.healthy || self.doubted {
-            self.healthy = healthy;
-            return self.publish(Destinations::Pods(self.healthy.iter().copied().collect()));
+        let mut has_changed = false;
+        for (pod, asked) in answers {
+            self.round.asking.remove(pod);
+            self.round.is_no_mesh |= matches!(asked, Asked::Ready | Asked::NotReady);
+            let is_said_ready = self.now.ready.contains(pod);
+            if !is_said_ready && !self.now.not_ready.contains(pod) {
+                continue;
+            }
+            has_changed |= self.doubted.remove(pod);
+            let is_believed = *asked == Asked::Ready && (self.rules.believe_pods || is_said_ready);
+            // It may have been said while it was asked.
+            let is_trusted = is_said_ready && self.rules.mesh != Mesh::Auto;
+            has_changed |= match is_believed || is_trusted {
+                true => self.healthy.insert(*pod),
+                false => self.healthy.remove(pod),
+            };
         }
-        let no_mesh = |asked| matches!(asked, Asked::Ready | Asked::NotReady);
-        if !healthy.is_empty() || answers.iter().any(|(_, asked)| no_mesh(*asked)) {
-            return Step::Rest;
+        if has_changed {
+            self.publish_pods();
         }
-        self.fall_back()
+        self.rest()
     }
 
     /// Pods that need not be asked: those that answered before, and where nothing is to be found out about a mesh, those
     /// that Kubernetes says are ready.
     fn trusted(&self) -> BTreeSet<SocketAddr> {
+        let sure = &self.healthy - &self.doubted;
         match self.rules.mesh {
-            Mesh::Auto => self.healthy.clone(),
-            Mesh::Enabled | Mesh::Disabled => self.healthy.union(&self.now.ready).copied().collect(),
+            Mesh::Auto => sure,
+            Mesh::Enabled | Mesh::Disabled => &sure | &self.now.ready,
         }
+    }
+
+    /// Once all have answered: none of them may be one that can be asked.
+    fn rest(&mut self) -> Step {
+        if self.is_asking() {
+            return Step::Rest;
+        }
+        let round = mem::take(&mut self.round);
+        if round.has_changed || round.is_no_mesh || !self.healthy.is_empty() || self.now.is_empty() {
+            return Step::Rest;
+        }
+        self.fall_back()
     }
 
     fn fall_back(&self) -> Step {
@@ -202,11 +264,10 @@ impl State {
             return Step::Rest;
         };
         self.service = Some(address);
-        if self.service_healthy {
-            self.publish_service(address)
-        } else {
-            Step::AskService(address)
+        if !self.service_healthy {
+            return Step::AskService(address);
         }
+        self.publish_service(address)
     }
 
     /// What answered at that address.
@@ -222,12 +283,18 @@ impl State {
 
     fn publish_service(&mut self, address: SocketAddr) -> Step {
         let ready = self.now.ready.len();
-        self.publish(Destinations::ClusterIp { address, ready })
+        self.publish(Destinations::ClusterIp { address, ready });
+        Step::Rest
     }
 
-    fn publish(&mut self, to: Destinations) -> Step {
+    fn publish_pods(&mut self) {
+        self.round.has_changed = true;
+        self.publish(Destinations::Pods(self.healthy.iter().copied().collect()));
+    }
+
+    fn publish(&mut self, to: Destinations) {
         self.has_published = to != Destinations::None;
-        Step::Publish(to)
+        self.news = Some(to);
     }
 }
 

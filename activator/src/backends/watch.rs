@@ -2,15 +2,17 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use http::HeaderValue;
+use tidegate_proxy::{drain::Watch, process};
 use tokio::{
-    sync::watch,
-    time::{Instant, MissedTickBehavior, interval, timeout_at},
+    sync::{Semaphore, watch},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
     backends::{Asked, Sets, State, Step, ask::Ask, endpoints::service_address},
+    limits::PROBES_MAX,
     tracker::{Destinations, Tracker},
     world::World,
 };
@@ -20,8 +22,13 @@ use crate::{
 pub struct Pace {
     /// How often (`PROBE_FREQUENCY`).
     pub interval: Duration,
-    /// How long all that are asked at once may take together (`PROBE_TIMEOUT`).
+    /// How long each that is asked may take (`PROBE_TIMEOUT`).
     pub timeout: Duration,
+}
+
+/// How many questions may be under way at once, of all watchers that share it.
+pub(crate) fn turns() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(PROBES_MAX))
 }
 
 /// The watcher of one revision.
@@ -30,6 +37,8 @@ pub(crate) struct Watcher {
     pub(crate) ask: Arc<dyn Ask>,
     pub(crate) world: Arc<dyn World>,
     pub(crate) pace: Pace,
+    /// What a question needs one permit of.
+    pub(crate) turns: Arc<Semaphore>,
     /// The private service of the revision, and the name of its protocol's port.
     pub(crate) service: String,
     pub(crate) port_name: &'static str,
@@ -37,12 +46,24 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
+    /// [Runs](Self::run) as a task that ends with `watch`, too.
+    pub(crate) fn start(self, state: State, sets: watch::Receiver<Option<Sets>>, watch: &Watch) {
+        let forced = watch.forced();
+        process::spawn("pods", watch.unguarded(), async move {
+            tokio::select! {
+                () = forced => {}
+                () = self.run(state, sets) => {}
+            }
+        });
+    }
+
     /// Follows what is said of the pods, until nobody says it any more, or it is `None`.
     pub(crate) async fn run(self, mut state: State, mut sets: watch::Receiver<Option<Sets>>) {
         let mut ticks = interval(self.pace.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut questions = FuturesUnordered::new();
         loop {
-            let step = tokio::select! {
+            let mut step = tokio::select! {
                 changed = sets.changed() => {
                     if changed.is_err() {
                         return;
@@ -52,24 +73,30 @@ impl Watcher {
                     };
                     state.endpoints(now)
                 }
-                _ = ticks.tick(), if !state.is_settled() => state.tick(),
-            };
-            self.follow(&mut state, step, &sets).await;
-        }
-    }
-
-    async fn follow(&self, state: &mut State, mut step: Step, sets: &watch::Receiver<Option<Sets>>) {
-        loop {
-            step = match step {
-                Step::Rest => return,
-                Step::Publish(to) => return self.publish(&to, sets),
-                Step::AskPods(pods) => state.pods_answered(&self.ask_all(&pods).await),
-                Step::FindService => state.service_found(self.find_service().await),
-                Step::AskService(address) => {
-                    let answers = self.ask_all(&[address]).await;
-                    state.service_answered(answers.first().map_or(Asked::Failed, |(_, asked)| *asked))
+                Some(first) = questions.next() => {
+                    // What has been answered by now is published together.
+                    let mut answers = vec![first];
+                    while let Some(Some(another)) = questions.next().now_or_never() {
+                        answers.push(another);
+                    }
+                    state.pods_answered(&answers)
                 }
+                _ = ticks.tick(), if !state.is_settled() && !state.is_asking() => state.tick(),
             };
+            loop {
+                if let Some(to) = state.take_news() {
+                    self.publish(&to, &sets);
+                }
+                step = match step {
+                    Step::Rest => break,
+                    Step::AskPods(pods) => {
+                        questions.extend(pods.into_iter().map(|pod| self.ask(pod)));
+                        break;
+                    }
+                    Step::FindService => state.service_found(self.find_service().await),
+                    Step::AskService(address) => state.service_answered(self.ask(address).await.1),
+                }
+            }
         }
     }
 
@@ -85,15 +112,12 @@ impl Watcher {
         self.tracker.update(to);
     }
 
-    /// All at once, with one deadline.
-    async fn ask_all(&self, addresses: &[SocketAddr]) -> Vec<(SocketAddr, Asked)> {
-        let deadline = Instant::now() + self.pace.timeout;
-        let asking = addresses.iter().map(|address| async move {
-            let answer = self.ask.ask(*address, self.passthrough_host.as_ref());
-            let asked = timeout_at(deadline, answer).await;
-            (*address, asked.unwrap_or(Asked::Failed))
-        });
-        join_all(asking).await
+    /// Asks as soon as it is its turn; its time begins then.
+    async fn ask(&self, address: SocketAddr) -> (SocketAddr, Asked) {
+        let _turn = self.turns.acquire().await;
+        let answer = self.ask.ask(address, self.passthrough_host.as_ref());
+        let asked = timeout(self.pace.timeout, answer).await;
+        (address, asked.unwrap_or(Asked::Failed))
     }
 
     async fn find_service(&self) -> Option<SocketAddr> {

@@ -1,12 +1,21 @@
 //! What becomes of revisions, and of who waits for them, as they are told of anew.
 
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::Duration,
+};
+
 use http::StatusCode;
 use tidegate_proxy::{
     cluster::ClusterSettings,
     drain::{Drain, Watch},
     layers::timeout::Timeouts,
 };
-use tidegate_testkit::{upstream::Upstream, wait::eventually};
+use tidegate_testkit::{
+    gate::Gate,
+    upstream::{Upstream, answer},
+    wait::eventually,
+};
 
 use super::*;
 use crate::{Registry, throttle::NoPlace};
@@ -116,6 +125,76 @@ async fn a_pod_that_is_not_ready_is_asked_and_taken_at_its_word() {
     assert!(rig.pods().is_empty());
 }
 
+/// A rig in which a question may take as long as it likes, and a pod that never answers one.
+async fn slow() -> (Rig, Upstream) {
+    let mut rig = Rig::new(0);
+    rig.fleet.asking.pace.timeout = Duration::from_secs(24 * 3600);
+    let silent = Upstream::held(&Gate::closed()).await;
+    rig.tell(|known| known.pods.not_ready = [silent.address()].into());
+    eventually("the question", async || silent.counts().requests() == 1).await;
+    (rig, silent)
+}
+
+#[tokio::test]
+async fn a_pod_that_answers_does_not_wait_for_one_that_does_not() {
+    let (mut rig, silent) = slow().await;
+    let pod = Upstream::fixed(StatusCode::OK, "queue").await;
+    rig.tell(|known| known.pods.not_ready = [silent.address(), pod.address()].into());
+    let taken = pod.address().to_string();
+    eventually("the pod", async || rig.pods() == [&*taken]).await;
+    assert_eq!(silent.counts().requests(), 1, "it is asked one thing at a time");
+}
+
+#[tokio::test]
+async fn what_is_said_of_pods_is_heeded_while_one_has_not_answered() {
+    let (mut rig, silent) = slow().await;
+    for pods in [
+        &["10.0.0.1:8012"][..],
+        &["10.0.0.1:8012", "10.0.0.2:8012"],
+        &["10.0.0.2:8012"],
+        &[],
+    ] {
+        rig.tell(|known| {
+            known.pods = ready(pods);
+            known.pods.not_ready = [silent.address()].into();
+        });
+        eventually(&format!("{pods:?}"), async || rig.pods() == pods).await;
+    }
+}
+
+#[tokio::test]
+async fn only_so_many_pods_are_asked_at_once_over_all_revisions() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counts = (Arc::clone(&now), Arc::clone(&most));
+    let pod = Upstream::start(move |_| {
+        let (now, most) = counts.clone();
+        async move {
+            most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            now.fetch_sub(1, SeqCst);
+            answer(StatusCode::OK, "queue")
+        }
+    })
+    .await;
+    let mut rig = Rig::new(0);
+    rig.fleet.asking.turns = Arc::new(Semaphore::new(2));
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        rig.tell(|known| {
+            known.facts.key.name = name.to_owned();
+            known.pods.not_ready = [pod.address()].into();
+        });
+    }
+    eventually("the pod of all of them", async || {
+        let revisions = rig.directory.registry().revisions();
+        let with_pods = revisions.iter().filter(|revision| revision.pods().len() == 1);
+        with_pods.count() == 8
+    })
+    .await;
+    assert_eq!(most.load(SeqCst), 2);
+}
+
 #[tokio::test]
 async fn a_pod_that_cannot_know_is_not_believed() {
     let pod = Upstream::fixed(StatusCode::OK, "queue").await;
@@ -187,8 +266,34 @@ async fn ingresses_that_share_a_revision_have_pods_of_their_own() {
 async fn over_tls_pods_take_requests_at_their_other_port() {
     let mut rig = Rig::new(1);
     rig.tell(|known| known.pods = ready(&["10.0.0.1:8012"]));
+    let lease = rig.revision().try_lease().unwrap();
     rig.tell(|known| known.ports = Ports::Tls);
     assert_eq!(rig.pods(), ["10.0.0.1:8112"]);
+    assert!(
+        rig.revision().try_lease().is_none(),
+        "it is the pod of {lease:?}, which is busy"
+    );
     rig.tell(|known| known.ports = Ports::Same);
     assert_eq!(rig.pods(), ["10.0.0.1:8012"]);
+}
+
+#[tokio::test]
+async fn pods_that_stay_are_connected_to_as_their_cluster_says_now() {
+    let mut rig = Rig::new(2);
+    let now = |name: &str| {
+        let cluster = Cluster::new(ClusterSettings::new("ns/rev-private"));
+        let address: SocketAddr = "10.0.0.1:8012".parse().unwrap();
+        cluster.set_endpoints(vec![Endpoint::new(address).with_hostname(name).into()]);
+        cluster
+    };
+    rig.tell(|known| {
+        known.cluster = now("before");
+        known.pods = ready(&["10.0.0.1:8012"]);
+    });
+    let lease = rig.revision().try_lease().unwrap();
+    assert_eq!(lease.endpoint().hostname().map(|name| &**name), Some("before"));
+    rig.tell(|known| known.cluster = now("after"));
+    let other = rig.revision().try_lease().unwrap();
+    assert_eq!(other.endpoint().hostname().map(|name| &**name), Some("after"));
+    assert!(rig.revision().try_lease().is_none(), "{lease:?} counts");
 }

@@ -9,12 +9,13 @@ use std::{
     time::Instant,
 };
 
+use arc_swap::ArcSwap;
 use tidegate_proxy::cluster::Endpoint;
 use tokio::sync::Notify;
 
 /// A ready replica of a revision.
 pub struct Pod {
-    endpoint: Arc<Endpoint>,
+    endpoint: ArcSwap<Endpoint>,
     in_flight_max: AtomicUsize,
     timeline: Timeline,
     /// Requests in flight, and [`RETIRED`].
@@ -44,7 +45,7 @@ impl Pod {
         let in_flight_max = AtomicUsize::new(in_flight_max(container_concurrency));
         let (state, changed) = (AtomicUsize::new(0), Notify::new());
         Arc::new(Self {
-            endpoint,
+            endpoint: ArcSwap::new(endpoint),
             in_flight_max,
             timeline,
             state,
@@ -52,10 +53,16 @@ impl Pod {
         })
     }
 
-    /// Where it takes requests.
+    /// Where it takes requests now.
     #[must_use]
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
+    pub fn endpoint(&self) -> Arc<Endpoint> {
+        self.endpoint.load_full()
+    }
+
+    /// Says that it takes those that are still to come elsewhere, or in another way. What is in flight stays where it is, and
+    /// counts.
+    pub(crate) fn move_to(&self, endpoint: Arc<Endpoint>) {
+        self.endpoint.store(endpoint);
     }
 
     /// Sets how many requests it takes at a time, 0 for any number. What is in flight above that goes on. Who waits for
@@ -139,7 +146,7 @@ fn in_flight_max(limit: u32) -> usize {
 impl fmt::Debug for Pod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pod")
-            .field("address", &self.endpoint.address())
+            .field("address", self.endpoint().address())
             .field("in_flight", &self.in_flight())
             .field("retired", &self.is_retired())
             .finish_non_exhaustive()

@@ -6,6 +6,8 @@ use tidegate_proxy::layers::timeout::Timeouts;
 
 use crate::{
     backends::endpoints::{Meta, list},
+    limits::WAIT_MAX,
+    throttle::RevisionSettings,
     world::Key,
 };
 
@@ -101,6 +103,21 @@ impl From<Object> for RevisionFacts {
                 .containers
                 .iter()
                 .any(Container::is_known_to_kubernetes_alone),
+        }
+    }
+}
+
+impl RevisionFacts {
+    /// What its [`Revision`](crate::Revision) is made with.
+    pub(crate) fn settings(&self) -> RevisionSettings {
+        RevisionSettings {
+            namespace: self.key.namespace.clone(),
+            name: self.key.name.clone(),
+            service: self.service.clone(),
+            configuration: self.configuration.clone(),
+            container_concurrency: self.container_concurrency,
+            // The timers of a request run from its arrival and end its wait.
+            timeout: WAIT_MAX,
         }
     }
 }

@@ -44,18 +44,12 @@ impl World {
         self.follow(step)
     }
 
-    /// Answers what is asked until the check has ended; says how.
+    /// Answers what is asked until the check has ended; says what was published at last.
     fn follow(&mut self, mut step: Step) -> String {
         self.asked.clear();
         loop {
             step = match step {
-                Step::Rest => return "rest".to_owned(),
-                Step::Publish(Destinations::None) => return "none".to_owned(),
-                Step::Publish(Destinations::Pods(pods)) => {
-                    let ports: Vec<_> = pods.iter().map(SocketAddr::port).collect();
-                    return format!("pods {ports:?}");
-                }
-                Step::Publish(Destinations::ClusterIp { ready, .. }) => return format!("service {ready}"),
+                Step::Rest => return said(self.state.take_news()),
                 Step::AskPods(pods) => {
                     self.asked.extend(pods.iter().map(|pod| pod.port().to_string()));
                     let answers: Vec<_> = pods.iter().map(|pod| (*pod, self.answer(pod.port()))).collect();
@@ -73,6 +67,18 @@ impl World {
     fn answer(&self, port: u16) -> Asked {
         let answer = self.answers.iter().find(|(of, _)| *of == port);
         answer.map_or(Asked::Failed, |(_, asked)| *asked)
+    }
+}
+
+fn said(news: Option<Destinations>) -> String {
+    match news {
+        None => "rest".to_owned(),
+        Some(Destinations::None) => "none".to_owned(),
+        Some(Destinations::Pods(pods)) => {
+            let ports: Vec<_> = pods.iter().map(SocketAddr::port).collect();
+            format!("pods {ports:?}")
+        }
+        Some(Destinations::ClusterIp { ready, .. }) => format!("service {ready}"),
     }
 }
 
@@ -233,4 +239,115 @@ fn ac_37_what_changed_nothing_is_not_published() {
         "pods [1]",
         "a pod that is gone is a change"
     );
+}
+
+/// A watcher whose pods have not answered yet, step by step.
+struct Slow(State);
+
+impl Slow {
+    fn new(mesh: Mesh) -> Self {
+        Self(State::new(Rules {
+            mesh,
+            ..Rules::default()
+        }))
+    }
+
+    /// Whom it asks next and what it publishes, once this is said of pods.
+    fn endpoints(&mut self, ready: &[u16], not_ready: &[u16]) -> (Vec<u16>, String) {
+        let set = |ports: &[u16]| ports.iter().copied().map(address).collect();
+        let step = self.0.endpoints(Sets {
+            ready: set(ready),
+            not_ready: set(not_ready),
+        });
+        self.outcome(step)
+    }
+
+    fn answers(&mut self, port: u16, asked: Asked) -> (Vec<u16>, String) {
+        let step = self.0.pods_answered(&[(address(port), asked)]);
+        self.outcome(step)
+    }
+
+    fn outcome(&mut self, step: Step) -> (Vec<u16>, String) {
+        let asked = match step {
+            Step::AskPods(pods) => pods.iter().map(SocketAddr::port).collect(),
+            Step::FindService => vec![SERVICE],
+            _ => Vec::new(),
+        };
+        (asked, said(self.0.take_news()))
+    }
+}
+
+fn so(asked: &[u16], said: &str) -> (Vec<u16>, String) {
+    (asked.to_vec(), said.to_owned())
+}
+
+#[test]
+fn a_pod_is_used_the_moment_that_its_own_answer_is_known() {
+    for mesh in [Mesh::Auto, Mesh::Disabled] {
+        let mut pods = Slow::new(mesh);
+        assert_eq!(pods.endpoints(&[], &[1, 2, 3]), so(&[1, 2, 3], "rest"));
+        assert_eq!(pods.answers(2, Asked::Ready), so(&[], "pods [2]"));
+        assert_eq!(pods.answers(1, Asked::NotReady), so(&[], "rest"));
+        assert!(pods.0.is_asking());
+        assert_eq!(pods.0.tick(), Step::Rest, "the third has not answered");
+        assert_eq!(pods.answers(3, Asked::Failed), so(&[], "rest"));
+        assert_eq!(pods.0.tick(), Step::AskPods(vec![address(1), address(3)]));
+    }
+}
+
+#[test]
+fn what_is_said_of_pods_while_others_are_asked_is_heeded_at_once() {
+    let mut pods = Slow::new(Mesh::Disabled);
+    assert_eq!(pods.endpoints(&[1], &[2]), so(&[2], "pods [1]"));
+    assert_eq!(pods.endpoints(&[1, 3], &[2]), so(&[], "pods [1, 3]"));
+    assert_eq!(pods.endpoints(&[3], &[2, 4]), so(&[4], "pods [3]"));
+    // It is ready by now, whatever it says to a question from before.
+    assert_eq!(pods.endpoints(&[2, 3], &[4]), so(&[], "pods [2, 3]"));
+    assert_eq!(pods.answers(2, Asked::Failed), so(&[], "rest"));
+    let mut pods = Slow::new(Mesh::Auto);
+    assert_eq!(pods.endpoints(&[1, 2], &[]), so(&[1, 2], "rest"));
+    assert_eq!(pods.endpoints(&[1, 2, 3], &[]), so(&[3], "rest"));
+    assert_eq!(pods.answers(3, Asked::Ready), so(&[], "pods [3]"));
+}
+
+#[test]
+fn a_pod_that_went_while_it_was_asked_never_comes_back_by_its_answer() {
+    for mesh in [Mesh::Auto, Mesh::Disabled] {
+        let mut pods = Slow::new(mesh);
+        pods.endpoints(&[], &[1, 2]);
+        assert_eq!(pods.endpoints(&[], &[2]), so(&[], "rest"));
+        assert_eq!(pods.answers(1, Asked::Ready), so(&[], "rest"));
+        assert_eq!(pods.answers(2, Asked::Ready), so(&[], "pods [2]"));
+        pods.endpoints(&[], &[2, 3]);
+        assert_eq!(pods.endpoints(&[], &[3]), so(&[], "pods []"));
+        assert_eq!(pods.endpoints(&[], &[]), so(&[], "none"));
+        assert_eq!(pods.answers(3, Asked::Ready), so(&[], "rest"));
+    }
+}
+
+#[test]
+fn a_pod_that_turned_unready_serves_until_it_has_answered() {
+    for (answer, expected) in [(Asked::Ready, "pods [1, 2]"), (Asked::NotReady, "pods [1]")] {
+        for mesh in [Mesh::Auto, Mesh::Disabled] {
+            let mut pods = Slow::new(mesh);
+            pods.endpoints(&[1, 2], &[]);
+            pods.0
+                .pods_answered(&[1, 2].map(|port| (address(port), Asked::Ready)));
+            pods.0.take_news();
+            assert_eq!(pods.endpoints(&[1], &[2]), so(&[2], "rest"));
+            assert_eq!(pods.endpoints(&[1], &[2, 3]), so(&[3], "rest"));
+            assert_eq!(pods.answers(2, answer), so(&[], expected));
+        }
+    }
+}
+
+#[test]
+fn whether_a_mesh_is_between_is_known_once_all_have_answered() {
+    let mut pods = Slow::new(Mesh::Auto);
+    pods.endpoints(&[1], &[2]);
+    assert_eq!(pods.answers(1, Asked::PerhapsMesh), so(&[], "rest"));
+    assert_eq!(pods.answers(2, Asked::Failed), so(&[SERVICE], "rest"));
+    pods.0.tick();
+    assert_eq!(pods.answers(1, Asked::NotReady), so(&[], "rest"));
+    assert_eq!(pods.answers(2, Asked::PerhapsMesh), so(&[], "rest"));
 }
