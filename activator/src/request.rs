@@ -195,7 +195,7 @@ impl Visit {
             let mut retries = 0;
             loop {
                 let sent = Instant::now();
-                request.extensions_mut().insert(self.target_of(&lease));
+                request.extensions_mut().insert(self.target_of(&lease, waited));
                 let ready = inner.ready().await.map_err(Into::into)?;
                 let error = match ready.call(request).await {
                     Ok(mut response) => {
@@ -250,9 +250,13 @@ impl Visit {
     }
 
     /// Where the request goes with this lease.
-    fn target_of(&self, lease: &Lease) -> Target {
+    fn target_of(&self, lease: &Lease, waited: bool) -> Target {
         Target {
             endpoint: Some(lease.endpoint()),
+            waited: match waited {
+                true => self.target.received.elapsed(),
+                false => self.target.waited,
+            },
             ..self.target.clone()
         }
     }

@@ -4,9 +4,14 @@
 
 mod support;
 
-use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use support::{HOST, settings};
 use tidegate_activator::{
     Destinations, Registry, Revision, Tracker,
@@ -16,7 +21,7 @@ use tidegate_activator::{
     wire::{inline::InlineLayer, plain_cluster},
 };
 use tidegate_proxy::{
-    Proxy,
+    Body, Proxy,
     cluster::{Cluster, ClusterSettings, Endpoint},
     config::{Handle, Snapshot},
     drain::Drain,
@@ -26,6 +31,7 @@ use tidegate_proxy::{
     overload::{Overload, OverloadSettings},
     process,
     route::{Domain, ForwardPolicy, Route, Split, VirtualHost},
+    upstream::Target,
 };
 use tidegate_testkit::{
     client::{self, Answer, Client, get_request},
@@ -34,6 +40,7 @@ use tidegate_testkit::{
     wait::{eventually, soon},
 };
 use tokio::task::JoinSet;
+use tower::{layer::util::Stack, util::MapRequestLayer};
 
 /// A proxy with the cluster of the one revision `default/hello-00001`. Dropping it cuts everything.
 struct Edge {
@@ -41,6 +48,8 @@ struct Edge {
     directory: Arc<Directory>,
     tracker: Tracker,
     own: Upstream,
+    /// How long those waited that were sent.
+    waited: Arc<Mutex<Vec<Duration>>>,
     _drain: Drain,
 }
 
@@ -82,13 +91,22 @@ impl Edge {
         let reporter = Reporter::new(registry, "ingress", |_: &Arc<Revision>, _| {});
         let layer = InlineLayer::new(Arc::clone(&directory), reporter, config.overload(), ());
         let own = Upstream::fixed(StatusCode::OK, "standalone").await;
-        config.publish(snapshot(&revision, layer, own.address(), setup.route));
+        let waited = Arc::<Mutex<Vec<Duration>>>::default();
+        let noted = Arc::clone(&waited);
+        let note = MapRequestLayer::new(move |request: Request<Body>| {
+            let target = request.extensions().get::<Target>().unwrap();
+            noted.lock().unwrap().push(target.waited);
+            request
+        });
+        let layers = Layers::new(Stack::new(note, layer));
+        config.publish(snapshot(&revision, layers, own.address(), setup.route));
         let (address, drain) = serve(config);
         Self {
             address,
             directory,
             tracker: Tracker::new(revision, Ports::Same),
             own,
+            waited,
             _drain: drain,
         }
     }
@@ -120,12 +138,12 @@ impl Edge {
 
 fn snapshot(
     revision: &Arc<Revision>,
-    layer: InlineLayer,
+    layers: Layers,
     own: SocketAddr,
     timeout: Option<Duration>,
 ) -> Snapshot {
     let cluster = Cluster::new(ClusterSettings {
-        layers: Some(Layers::new(layer)),
+        layers: Some(layers),
         ..ClusterSettings::new(Arc::clone(revision.key()))
     });
     cluster.set_endpoints(vec![Endpoint::new(own).into()]);
@@ -288,6 +306,24 @@ async fn a_route_whose_time_was_over_before_the_pod_answered_is_measured_where_i
         assert_eq!(answer.unwrap().text(), "held");
     }
     assert_eq!(pod.counts().running_max(), 1);
+}
+
+#[tokio::test]
+async fn what_a_request_waited_is_part_of_its_routes_time() {
+    let edge = Edge::start(Setup::default()).await;
+    let begun = Instant::now();
+    let mut answers = edge.get(1);
+    edge.parked(1).await;
+    let pod = Upstream::fixed(StatusCode::OK, "hello").await;
+    edge.ready(pod.address());
+    soon("the answer", answers.join_next()).await.unwrap().unwrap();
+    edge.says(200, "hello").await;
+    let waited = edge.waited.lock().unwrap().clone();
+    assert!(
+        waited[0] > Duration::ZERO && waited[0] < begun.elapsed(),
+        "{waited:?}"
+    );
+    assert_eq!(waited[1..], [Duration::ZERO]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::{Request, Response};
@@ -55,6 +55,7 @@ fn request(activated: &Activated) -> Request<Body> {
         endpoint: None,
         hash: None,
         received: Instant::now(),
+        waited: Duration::ZERO,
         client: Client::default(),
     });
     request

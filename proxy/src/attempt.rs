@@ -2,7 +2,7 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{Request, Response, Version};
 
@@ -37,6 +37,8 @@ pub(crate) struct Errand<'a> {
     pub(crate) hash: Option<u64>,
     /// When the head of the request was complete, where that was not just now.
     pub(crate) received: Option<Instant>,
+    /// How long it has waited before it came here.
+    pub(crate) waited: Duration,
 }
 
 /// Sends `request` to the endpoint of `errand`, or to the one that the cluster picks.

@@ -123,6 +123,7 @@ fn send(
                 policy: None,
                 hash: None,
                 received: None,
+                waited: Duration::ZERO,
             };
             let (response, _timing) = attempt::run(&worker, errand, &mut request).await?;
             let mut body = response.into_body();

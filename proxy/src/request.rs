@@ -3,6 +3,7 @@
 use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
@@ -339,6 +340,7 @@ async fn send(
             policy: found.route.policy.as_deref(),
             hash,
             received: None,
+            waited: Duration::ZERO,
         };
         let (response, _timing) = attempt::run(worker, errand, request).await?;
         return Ok(response);
@@ -357,6 +359,7 @@ async fn send(
         endpoint: None,
         hash,
         received: clock::now_std(),
+        waited: Duration::ZERO,
         client: peer.client(),
     });
     let answer = stack.oneshot(mem::take(request)).await;

@@ -68,6 +68,8 @@ pub struct Target {
     pub hash: Option<u64>,
     /// When its head was complete.
     pub received: Instant,
+    /// How long a layer has let it wait; its route's timeout counts that, too.
+    pub waited: Duration,
     /// Who sent it.
     pub client: Client,
 }
@@ -191,6 +193,7 @@ where
                 policy: None,
                 hash: None,
                 received: None,
+                waited: Duration::ZERO,
             };
             let (response, _) = attempt::run(&worker, errand, &mut request).await?;
             Ok(response)
@@ -264,6 +267,7 @@ where
                 policy: target.route.policy.as_deref(),
                 hash: target.hash,
                 received: Some(target.received),
+                waited: target.waited,
             };
             match attempt::run(&worker, errand, &mut request).await {
                 Ok((mut response, timing)) => {

@@ -9,13 +9,17 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use support::{CLUSTER, Front, GRACE, HOST, cluster, everything_to, with_endpoints};
 use tidegate_proxy::cluster::{ClusterSettings, Endpoint, Protocol};
+use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::error::{BoxError, Kind, Worded};
 use tidegate_proxy::layers::Layers;
+use tidegate_proxy::route::{Domain, ForwardPolicy, Route, Split, VirtualHost};
 use tidegate_proxy::upstream::{Target, Timing, Upstream as Sender};
 use tidegate_proxy::{Body, Error};
 use tidegate_testkit::body::full;
 use tidegate_testkit::client::{Client, get, get_request, post_request};
+use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::Upstream;
+use tidegate_testkit::wait::soon;
 use tower::layer::layer_fn;
 use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower::{ServiceBuilder, service_fn};
@@ -263,6 +267,37 @@ async fn a_clusters_layers_are_inside_of_its_routes() {
         let seen: Vec<_> = seen.filter_map(|seen| seen.to_str().ok()).collect();
         assert_eq!((answer.status.as_u16(), &*seen), (200, expected));
     }
+}
+
+#[tokio::test]
+async fn the_time_that_a_layer_let_a_request_wait_is_part_of_its_routes() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let gate = Gate::closed();
+    let upstream = Upstream::held(&gate).await;
+    let wait = MapRequestLayer::new(|mut request: Request<Body>| {
+        if let Some(target) = request.extensions_mut().get_mut::<Target>() {
+            target.waited = DAY;
+        }
+        request
+    });
+    let settings = ClusterSettings {
+        layers: Some(Layers::new(wait)),
+        ..ClusterSettings::new(CLUSTER)
+    };
+    let mut policy = ForwardPolicy::default();
+    policy.timeouts.request = Some(DAY);
+    let route = Route {
+        policy: Some(policy.into()),
+        ..Route::forward(Split::single(CLUSTER, [].into()))
+    };
+    let host = VirtualHost::new("all", [Domain::Any], [route]);
+    let cluster = with_endpoints(settings, &[upstream.address()]);
+    let front = Front::start(Snapshot::new([host], [cluster]));
+    let answer = soon("the answer", get(front.address, HOST, "/")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.text().as_str()),
+        (504, "request timeout\n")
+    );
 }
 
 #[tokio::test]

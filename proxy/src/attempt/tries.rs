@@ -28,6 +28,13 @@ use crate::worker::Worker;
 
 type Answer = (Response<Body>, Timing);
 
+/// Tells the upstream how much less time it has.
+fn tell_of_wait(errand: &Errand<'_>, policy: &ForwardPolicy, request: &mut Request<Body>) {
+    if !errand.waited.is_zero() {
+        TimeLeft::tell(request, policy, errand.waited);
+    }
+}
+
 /// Sends `request` to `endpoint` first and, where the policy wants it, to others.
 ///
 /// A body is repeated as far as it fits into [`limits::RETRY_BODY_BYTES_MAX`] and what the process has room for: after a longer
@@ -52,7 +59,9 @@ pub(super) async fn run(
     let budget = worker.config.overload().buffered();
     let upload = watched.then(|| Upload::of(request, bound, budget)).flatten();
     let (upload, uploaded) = upload.unzip();
-    let mut deadline = Deadline::new(&policy.timeouts, request.headers(), received, uploaded.clone());
+    let timeouts = policy.timeouts.after(errand.waited);
+    let mut deadline = Deadline::new(&timeouts, request.headers(), received, uploaded.clone());
+    tell_of_wait(errand, policy, request);
     let mut tries = policy.retry.as_ref().map(|retry| Tries {
         retry,
         errand,
@@ -91,7 +100,7 @@ pub(super) async fn run(
         match tries.prepare(request) {
             Some(next) => {
                 endpoint = next;
-                TimeLeft::tell(request, policy, begun.elapsed());
+                TimeLeft::tell(request, policy, errand.waited.saturating_add(begun.elapsed()));
             }
             None => return Err(Error::new(Kind::NoHealthyUpstream)),
         }
@@ -101,9 +110,6 @@ pub(super) async fn run(
             let headers = response.headers_mut();
             affinity.tell(wanted.as_ref(), &endpoint, headers, SystemTime::now());
         }
-        (response, timing)
-    });
-    let ended = ended.map(|(mut response, timing)| {
         tell(&policy.counted.to_client, tries.as_ref(), response.headers_mut());
         (response, timing)
     });

@@ -345,6 +345,7 @@ impl ExtAuthz {
             policy: None,
             hash: None,
             received: None,
+            waited: Duration::ZERO,
         };
         let answer = attempt::run(worker, errand, &mut question);
         match tokio::time::timeout(self.timeout, answer).await {

@@ -121,6 +121,16 @@ pub struct RouteTimeouts {
     pub grpc_timeout_max: Option<Duration>,
 }
 
+impl RouteTimeouts {
+    /// What is left of them for a request that has waited.
+    pub(crate) fn after(self, waited: Duration) -> Self {
+        Self {
+            request: self.request.map(|longest| longest.saturating_sub(waited)),
+            ..self
+        }
+    }
+}
+
 /// When a failed try is followed by another (Envoy's `retry_policy`).
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
