@@ -371,6 +371,61 @@ async fn who_waits_for_a_revision_that_is_not_held_any_more_goes_where_its_clust
 }
 
 #[tokio::test]
+async fn pods_are_used_until_the_other_cluster_that_is_said_to_have_them_is_there() {
+    let mut rig = Rig::start().await;
+    let [old, next, new] = [pod("old").await, pod("next").await, pod("new").await];
+    rig.pods = vec![(old.address(), true)];
+    rig.push();
+    rig.uses(&[old.address()]).await;
+    rig.said["pods"] = json!("default/renamed-private");
+    let version = rig.push();
+    rig.control_plane.accepted(CLUSTER, &version).await;
+    rig.uses(&[old.address()]).await;
+    assert_eq!(get(rig.gateway.external(), &rig.host(), "/").await.text(), "old");
+    // It is followed as before.
+    rig.pods = vec![(next.address(), true)];
+    rig.push();
+    rig.uses(&[next.address()]).await;
+    rig.lists_pods = false;
+    let version = rig.push();
+    rig.control_plane.accepted(CLUSTER, &version).await;
+    rig.uses(&[next.address()]).await;
+    assert_eq!(get(rig.gateway.external(), &rig.host(), "/").await.text(), "next");
+    rig.pods = vec![(new.address(), true)];
+    (rig.lists_pods, rig.pods_name) = (true, "default/renamed-private");
+    rig.push();
+    rig.uses(&[new.address()]).await;
+    rig.pods.clear();
+    rig.push();
+    rig.uses(&[]).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_cluster_of_pods_is_said_once_and_that_it_is_over_too() {
+    let mut rig = Rig::start().await;
+    rig.said["tls"] = json!(true);
+    rig.push();
+    let program = &mut rig.gateway.program;
+    program
+        .line_with("is not used: they take TLS, and it has none")
+        .await;
+    for _ in 0..3 {
+        rig.pods.push((nobody().await, true));
+        let version = rig.push();
+        rig.control_plane.accepted(ENDPOINTS, &version).await;
+    }
+    rig.uses(&[]).await;
+    rig.said["tls"] = json!(false);
+    rig.push();
+    rig.gateway.program.line_with("is used again").await;
+    let pods: Vec<_> = rig.pods.iter().map(|(at, _)| *at).collect();
+    rig.uses(&pods).await;
+    let said = rig.gateway.program.output();
+    let said = said.iter().filter(|line| line.contains("is not used: "));
+    assert_eq!(said.count(), 1);
+}
+
+#[tokio::test]
 async fn envoy_takes_the_same_clusters_and_asks_the_standalone_activator() {
     let Some(envoy) = peers::envoy("the clusters of revisions") else {
         return;

@@ -1,6 +1,7 @@
 //! What follows for revisions from the clusters that change?
 
 use std::collections::{BTreeSet, HashMap};
+use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -36,8 +37,10 @@ pub(crate) struct Revisions {
 /// What a cluster says.
 struct Said {
     activation: Arc<Activation>,
-    /// The cluster of the pods, as it was last in force.
+    /// The cluster of the pods that was last used; it may be called otherwise than what is said now.
     pods: Option<Arc<Cluster>>,
+    /// Why the one that is said now is not used, if it is there.
+    unfit: Option<&'static str>,
     /// Whether requests are held for it.
     is_known: bool,
 }
@@ -99,30 +102,37 @@ impl Revisions {
     }
 
     fn say(&mut self, name: &Arc<str>, activation: &Arc<Activation>) {
-        let before = self.said.get(name).map(|said| Arc::clone(&said.activation.pods));
-        if let Some(before) = before.filter(|before| *before != activation.pods) {
-            self.leave(&before, name);
-        }
         let users = self.users.entry(Arc::clone(&activation.pods)).or_default();
         if !users.contains(name) {
             users.push(Arc::clone(name));
         }
-        let said = self.said.entry(Arc::clone(name)).or_insert_with(|| Said {
-            activation: Arc::clone(activation),
-            pods: None,
-            is_known: false,
-        });
-        said.activation = Arc::clone(activation);
+        let Some(said) = self.said.get_mut(name) else {
+            let said = Said::new(activation);
+            self.said.insert(Arc::clone(name), said);
+            return;
+        };
+        let before = mem::replace(&mut said.activation, Arc::clone(activation));
+        if before.pods != activation.pods {
+            said.unfit = None;
+        }
+        self.leave_unused(&before.pods, name);
     }
 
     /// The revision that is not there any more, if there was one.
     fn unsay(&mut self, name: &Arc<str>) -> Option<Key> {
         let said = self.said.remove(name)?;
-        self.leave(&said.activation.pods, name);
+        self.leave_unused(&said.activation.pods, name);
+        if let Some(pods) = &said.pods {
+            self.leave_unused(pods.name(), name);
+        }
         said.is_known.then(|| key(&said.activation))
     }
 
-    fn leave(&mut self, pods: &Arc<str>, name: &Arc<str>) {
+    /// Does not follow a cluster of pods for this one any more, unless that still says or uses it.
+    fn leave_unused(&mut self, pods: &str, name: &Arc<str>) {
+        if self.said.get(name).is_some_and(|said| said.follows(pods)) {
+            return;
+        }
         if let Some(users) = self.users.get_mut(pods) {
             users.retain(|user| user != name);
             if users.is_empty() {
@@ -135,26 +145,24 @@ impl Revisions {
     /// requests go to its own endpoints, and only where it has none they wait.
     fn known(&mut self, name: &Arc<str>, find: Find<'_>) -> Option<Known> {
         let said = self.said.get_mut(name)?;
-        let activation = &said.activation;
-        let now = find(&activation.pods).filter(|pods| {
-            let unfit = unfit(activation, pods);
-            if let Some(why) = unfit {
-                let (cluster, pods) = (name, pods.name());
-                tracing::error!(%cluster, %pods, "the cluster of a revision's pods is not used: {why}");
-            }
-            unfit.is_none()
-        });
+        let now = said.usable(name, find);
         let pods = now.as_deref().map(pods).unwrap_or_default();
-        said.pods = now.or_else(|| said.pods.take());
+        let before = said.pods.take();
+        said.pods = now.or_else(|| before.clone());
         let own = || find(name).filter(|own| own.endpoints().is_empty());
         let cluster = said.pods.clone().or_else(own)?;
         said.is_known = true;
-        Some(Known {
+        let activation = &said.activation;
+        let known = Known {
             facts: facts(activation),
             ports: if activation.tls { Ports::Tls } else { Ports::Same },
             cluster,
             pods,
-        })
+        };
+        if let Some(before) = before {
+            self.leave_unused(before.name(), name);
+        }
+        Some(known)
     }
 
     /// The revision for which requests were held as it had no endpoints of its own, and now has some again; and its cluster.
@@ -186,6 +194,50 @@ impl Revisions {
             self.is_reported = true;
             tracing::info!("nobody is told of the load of revisions: there is no --autoscaler-address");
         }
+    }
+}
+
+impl Said {
+    fn new(activation: &Arc<Activation>) -> Self {
+        Self {
+            activation: Arc::clone(activation),
+            pods: None,
+            unfit: None,
+            is_known: false,
+        }
+    }
+
+    /// Whether what happens to this cluster of pods matters to it.
+    fn follows(&self, pods: &str) -> bool {
+        *self.activation.pods == *pods || self.pods.as_ref().is_some_and(|used| &**used.name() == pods)
+    }
+
+    /// The cluster that has the pods now. As long as another one is said that cannot be used yet, it is the one that was used before.
+    fn usable(&mut self, name: &str, find: Find<'_>) -> Option<Arc<Cluster>> {
+        let activation = &self.activation;
+        if let Some(pods) = find(&activation.pods) {
+            let unfit = unfit(activation, &pods);
+            if mem::replace(&mut self.unfit, unfit) != unfit {
+                tell_of_fitness(name, &pods, unfit);
+            }
+            if unfit.is_none() {
+                return Some(pods);
+            }
+        }
+        let used = self
+            .pods
+            .as_ref()
+            .filter(|used| **used.name() != *activation.pods)?;
+        let used = find(used.name()).unwrap_or_else(|| Arc::clone(used));
+        Some(used).filter(|used| unfit(activation, used).is_none())
+    }
+}
+
+fn tell_of_fitness(cluster: &str, pods: &Cluster, unfit: Option<&'static str>) {
+    let pods = pods.name();
+    match unfit {
+        Some(why) => tracing::error!(%cluster, %pods, "the cluster of a revision's pods is not used: {why}"),
+        None => tracing::info!(%cluster, %pods, "the cluster of a revision's pods is used again"),
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct Rig {
     pub(crate) speak_http2: bool,
     /// Whether there is a cluster of pods.
     pub(crate) lists_pods: bool,
+    /// What it is called.
+    pub(crate) pods_name: &'static str,
     /// The ingresses that share revisions; no cluster of them where there is none.
     pub(crate) peers: Vec<&'static str>,
     pub(crate) service: Service,
@@ -72,6 +74,7 @@ impl Rig {
             pods: Vec::new(),
             speak_http2: false,
             lists_pods: true,
+            pods_name: PODS,
             peers: Vec::new(),
         };
         rig.push();
@@ -101,10 +104,11 @@ impl Rig {
         }
         let mut add = |kind: &str, name: &str, body: Vec<u8>| items.push(Item::new(kind, name, body));
         if self.lists_pods {
-            let mut cluster = by_eds(PODS);
+            let name = self.pods_name;
+            let mut cluster = by_eds(name);
             cluster.http2_protocol_options = self.speak_http2.then(core::Http2ProtocolOptions::default);
-            add(CLUSTER, PODS, cluster.encode_to_vec());
-            add(ENDPOINTS, PODS, assignment(PODS, &self.pods).encode_to_vec());
+            add(CLUSTER, name, cluster.encode_to_vec());
+            add(ENDPOINTS, name, assignment(name, &self.pods).encode_to_vec());
         }
         if !self.peers.is_empty() {
             let at = |ip: &&str| (SocketAddr::new(ip.parse().expect("an address"), 8080), true);
