@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use support::{Gateway, free_ports};
+use support::{Gateway, free_ports, one_listener};
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Client, get, post_request};
 use tidegate_testkit::envoy::Envoy;
@@ -17,34 +17,12 @@ use tidegate_testkit::wait::{eventually, soon};
 
 /// A listener whose connections are drained soon, and have little time to drain.
 fn bootstrap(upstream: SocketAddr) -> String {
-    format!(
-        "node: {{id: one, cluster: two}}
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
-static_resources:
-  clusters:
-  - name: app
-    type: STATIC
-    load_assignment: {{cluster_name: app, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: \
-         {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]}}
-  listeners:
-  - name: l
-    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: edge
-          drain_timeout: 0.1s
-          common_http_protocol_options: {{max_connection_duration: 0.2s}}
-          route_config:
-            virtual_hosts: [{{name: v, domains: ['*'], routes: [{{match: {{prefix: /}}, route: {{cluster: app, timeout: 0s}}}}]}}]
-          http_filters:
-          - name: router
-            typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-",
-        upstream.port()
-    )
+    let manager = "
+drain_timeout: 0.1s
+common_http_protocol_options: {max_connection_duration: 0.2s}";
+    let hosts =
+        "- {name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: app, timeout: 0s}}]}";
+    one_listener::bootstrap(upstream, manager, hosts)
 }
 
 /// How many of so many messages, a while apart, are said back on one stream.
@@ -72,12 +50,7 @@ async fn said_back(client: &mut Client, messages: usize) -> usize {
 
 /// The same over both protocols, on connections that are then counted as too old.
 async fn see(admin: SocketAddr) -> [usize; 2] {
-    let address = eventually("the listener", async || {
-        let all = get(admin, "localhost", "/listeners").await.text();
-        let address = all.trim().strip_prefix("l::")?.parse::<SocketAddr>().ok();
-        address.filter(|address| address.port() != 0)
-    })
-    .await;
+    let address = one_listener::address(admin).await;
     let (mut old, mut new) = (Client::http1(address).await, Client::http2(address).await);
     let said = tokio::join!(said_back(&mut old, 70), said_back(&mut new, 70));
     // Workers count by themselves, and are read now and then.

@@ -9,7 +9,7 @@ mod support;
 
 use std::net::SocketAddr;
 
-use support::{Gateway, free_ports};
+use support::{Gateway, free_ports, one_listener};
 use tidegate_testkit::client::get;
 use tidegate_testkit::envoy::Envoy;
 use tidegate_testkit::peers;
@@ -20,47 +20,25 @@ use tidegate_testkit::wire::Wire;
 
 /// A listener whose streams last a while at most, and whose connections have two requests.
 fn bootstrap(upstream: SocketAddr) -> String {
-    format!(
-        "node: {{id: one, cluster: two}}
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
-static_resources:
-  clusters:
-  - name: app
-    type: STATIC
-    load_assignment: {{cluster_name: app, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: \
-         {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]}}
-  listeners:
-  - name: l
-    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: edge
-          delayed_close_timeout: 0.3s
-          common_http_protocol_options: {{max_stream_duration: 0.3s, max_requests_per_connection: 2}}
-          access_log:
-          - name: out
-            typed_config:
-              '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
-              log_format: {{text_format_source: {{inline_string: \"line %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% \
-              %RESPONSE_CODE_DETAILS%\\n\"}}}}
-          route_config:
-            virtual_hosts:
-            - name: v
-              domains: ['*']
-              routes:
-              - {{match: {{prefix: /direct}}, direct_response: {{status: 413}}}}
-              - match: {{prefix: /route}}
-                route: {{cluster: app, timeout: 0.1s, max_stream_duration: {{max_stream_duration: 0.5s}}}}
-              - {{match: {{prefix: /}}, route: {{cluster: app, timeout: 0s}}}}
-          http_filters:
-          - name: router
-            typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
-",
-        upstream.port()
-    )
+    let manager = r#"
+delayed_close_timeout: 0.3s
+common_http_protocol_options: {max_stream_duration: 0.3s, max_requests_per_connection: 2}
+access_log:
+- name: out
+  typed_config:
+    '@type': type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog
+    log_format:
+      text_format_source:
+        inline_string: "line %REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n""#;
+    let hosts = "
+- name: v
+  domains: ['*']
+  routes:
+  - {match: {prefix: /direct}, direct_response: {status: 413}}
+  - match: {prefix: /route}
+    route: {cluster: app, timeout: 0.1s, max_stream_duration: {max_stream_duration: 0.5s}}
+  - {match: {prefix: /}, route: {cluster: app, timeout: 0s}}";
+    one_listener::bootstrap(upstream, manager, hosts)
 }
 
 /// One that begins a response to `/begin`, and answers nothing.
@@ -86,12 +64,7 @@ async fn told(address: SocketAddr, request: &str) -> String {
 
 /// What clients are told, the lines of the log, and what was counted.
 async fn see(admin: SocketAddr, output: impl Fn() -> Vec<String>) -> [Vec<String>; 3] {
-    let address = eventually("the listener", async || {
-        let all = get(admin, "localhost", "/listeners").await.text();
-        let address = all.trim().strip_prefix("l::")?.parse::<SocketAddr>().ok();
-        address.filter(|address| address.port() != 0)
-    })
-    .await;
+    let address = one_listener::address(admin).await;
     let upload = "host: a\r\ncontent-length: 1000000\r\n\r\nsome";
     let mut clients = vec![
         told(address, "GET /none HTTP/1.1\r\nhost: a\r\n\r\n").await,

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 
 pub(crate) mod load;
 pub(crate) mod managers;
+pub(crate) mod one_listener;
 pub(crate) mod secrets;
 
 /// An ingress and where it listens.
