@@ -74,11 +74,13 @@ pub mod backends;
 
 pub mod certificates;
 
+mod before;
 mod parking;
 
 pub mod limits;
 pub mod names;
 
+pub use before::{Answer, Before, Meet};
 pub use registry::Registry;
 pub use request::ActivatorLayer;
 pub use throttle::{Lease, Pod, Refusal, Revision, RevisionSettings, Timeline};

@@ -1,13 +1,6 @@
 //! The life of one request in the activator, top to bottom. The first file to read.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
-};
+use std::{fmt, future::Future, sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tidegate_knative::headers;
@@ -21,6 +14,7 @@ use tokio::time::{sleep, timeout_at};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::{
+    before::{Answer, Before, Meet},
     limits::{CONNECT_BACKOFF, CONNECT_RETRIES_MAX, WAIT_MAX},
     names::SERVER_TIMING,
     observe::{Observer, Unparked, Wait},
@@ -47,13 +41,6 @@ pub(crate) struct Shared {
     pub(crate) reporter: Arc<Reporter>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) parked: Option<Budget>,
-}
-
-/// What [`ActivatorLayer`] makes of a service.
-#[derive(Debug, Clone)]
-pub struct Activator<S> {
-    layer: ActivatorLayer,
-    inner: S,
 }
 
 impl ActivatorLayer {
@@ -87,32 +74,21 @@ impl ActivatorLayer {
 }
 
 impl<S> Layer<S> for ActivatorLayer {
-    type Service = Activator<S>;
+    type Service = Before<Self, S>;
 
-    fn layer(&self, inner: S) -> Activator<S> {
-        Activator {
-            layer: self.clone(),
-            inner,
-        }
+    fn layer(&self, inner: S) -> Before<Self, S> {
+        Before::new(self.clone(), inner)
     }
 }
 
-impl<S> Service<Request<Body>> for Activator<S>
+impl<S> Meet<S> for ActivatorLayer
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
     S: Clone + Send + 'static,
 {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let inner = self.inner.clone();
-        let Some(visit) = Visit::begin(&self.layer.shared, &request) else {
+    fn meet(&self, inner: &S, mut request: Request<Body>) -> Answer {
+        let inner = inner.clone();
+        let Some(visit) = Visit::begin(&self.shared, &request) else {
             return Box::pin(async move { inner.oneshot(request).await.map_err(Into::into) });
         };
         edit(request.headers_mut());

@@ -35,6 +35,7 @@ use seen::{Passage, Seeing, Seen};
 pub use settings::{http_settings, plain_cluster, snapshot, snapshot_beside, transport};
 
 use crate::{
+    before::{Answer, Before, Meet},
     directory::{Directory, Entry},
     health::Health,
     observe::Observer,
@@ -54,15 +55,6 @@ struct Parts {
     health: Health,
     cluster_domain: Box<str>,
     seeing: Arc<Seeing>,
-}
-
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
-
-/// What [`WireLayer`] makes of a service.
-#[derive(Debug, Clone)]
-pub struct Wire<S> {
-    layer: WireLayer,
-    inner: S,
 }
 
 impl WireLayer {
@@ -109,31 +101,20 @@ impl WireLayer {
 }
 
 impl<S> Layer<S> for WireLayer {
-    type Service = Wire<S>;
+    type Service = Before<Self, S>;
 
-    fn layer(&self, inner: S) -> Wire<S> {
-        Wire {
-            layer: self.clone(),
-            inner,
-        }
+    fn layer(&self, inner: S) -> Before<Self, S> {
+        Before::new(self.clone(), inner)
     }
 }
 
-impl<S> Service<Request<Body>> for Wire<S>
+impl<S> Meet<S> for WireLayer
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
     S: Clone + Send + 'static,
 {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let parts = &self.layer.parts;
+    fn meet(&self, inner: &S, mut request: Request<Body>) -> Answer {
+        let parts = &self.parts;
         if let Some(response) = probes::answer(request.headers_mut(), &parts.health) {
             return answered(response);
         }
@@ -158,7 +139,7 @@ where
         edit::request(headers, client, entry.passthrough_host.as_ref());
         let addressed = Addressed {
             entry,
-            inner: self.inner.clone(),
+            inner: inner.clone(),
             passage: seen.as_ref().and_then(Seen::passage),
         };
         let answer = async move {

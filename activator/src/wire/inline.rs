@@ -26,8 +26,9 @@ use tidegate_proxy::{
 };
 use tower::{Layer, Service, ServiceExt};
 
-use super::{Answer, Asking, answered, edit, probes, words};
+use super::{Asking, answered, edit, probes, words};
 use crate::{
+    before::{Answer, Before, Meet},
     directory::{Directory, Entry},
     limits::WAIT_MAX,
     observe::Observer,
@@ -44,13 +45,6 @@ pub struct InlineLayer {
 struct Parts {
     directory: Arc<Directory>,
     shared: Arc<Shared>,
-}
-
-/// What [`InlineLayer`] makes of a service.
-#[derive(Debug, Clone)]
-pub struct Inline<S> {
-    layer: InlineLayer,
-    inner: S,
 }
 
 impl InlineLayer {
@@ -78,31 +72,20 @@ impl InlineLayer {
 }
 
 impl<S> Layer<S> for InlineLayer {
-    type Service = Inline<S>;
+    type Service = Before<Self, S>;
 
-    fn layer(&self, inner: S) -> Inline<S> {
-        Inline {
-            layer: self.clone(),
-            inner,
-        }
+    fn layer(&self, inner: S) -> Before<Self, S> {
+        Before::new(self.clone(), inner)
     }
 }
 
-impl<S> Service<Request<Body>> for Inline<S>
+impl<S> Meet<S> for InlineLayer
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
     S: Clone + Send + 'static,
 {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (parts, inner) = (&self.layer.parts, self.inner.clone());
+    fn meet(&self, inner: &S, mut request: Request<Body>) -> Answer {
+        let (parts, inner) = (&self.parts, inner.clone());
         let found = request.extensions().get::<Target>().and_then(|target| {
             let entry = parts.directory.of_cluster(target.cluster.name())?;
             Some((target.clone(), entry))
