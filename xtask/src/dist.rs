@@ -12,6 +12,8 @@ struct Program {
     /// What it is called, as is its package.
     name: &'static str,
     features: &'static [&'static str],
+    /// Whether its calls can be traced back, by tables that no call needs: it is to end at a panic, and has no names to tell.
+    traces_back: bool,
     /// What the load comparison calls it.
     subject: &'static str,
     classes: &'static [&'static str],
@@ -21,6 +23,7 @@ const PROGRAMS: [Program; 3] = [
     Program {
         name: "tidegate-ingress",
         features: &[],
+        traces_back: true,
         subject: "tidegate",
         classes: &[
             "h1",
@@ -37,12 +40,14 @@ const PROGRAMS: [Program; 3] = [
     Program {
         name: "tidegate-queue-proxy",
         features: &[],
+        traces_back: false,
         subject: "sidecar",
         classes: &["h1", "h1-100k", "post", "websocket", "h1-paced"],
     },
     Program {
         name: "tidegate-activator",
         features: &["kubernetes"],
+        traces_back: true,
         subject: "activator",
         classes: &["h1", "h1-100k", "post", "websocket", "h1-paced"],
     },
@@ -60,6 +65,11 @@ const STATIC: &str = "-Ctarget-feature=+crt-static";
 const PACKED: &str = "-Clink-arg=-Wl,-z,pack-relative-relocs";
 /// The first C library that reads it.
 const PACKED_SINCE: (u32, u32) = (2, 36);
+/// For the linker that rustc brings for [`LINKED_BY_LLD`]: leaves out the tables that calls are traced back by. They are half a
+/// megabyte of the sidecar. A panic says what and where as ever; a debugger sees no callers in what was left of the program.
+const UNTRACED: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT AFTER .text;\n";
+/// For whom rustc links by lld: another linker wants the tables that it was promised.
+const LINKED_BY_LLD: &str = "x86_64-unknown-linux-gnu";
 /// How often each class of load is given, and for how long.
 const LOAD: [&str; 4] = ["--repeats", "2", "--milliseconds", "1500"];
 
@@ -166,12 +176,29 @@ fn cargo(program: &Program, host: &str, flags: &str) -> anyhow::Result<PathBuf> 
         &features,
     ]);
     let packed = if reads_packed(&libc()) { PACKED } else { "" };
-    let flags = format!("{flags} {STATIC} {packed}");
+    let untraced = if program.traces_back || host != LINKED_BY_LLD {
+        String::new()
+    } else {
+        untraced(&folder)?
+    };
+    let flags = format!("{flags} {STATIC} {packed} {untraced}");
     cargo
         .env("CARGO_TARGET_DIR", &folder)
         .env("RUSTFLAGS", flags.trim());
     command::run(&mut cargo)?;
     Ok(folder.join(host).join("dist").join(program.name))
+}
+
+/// Writes down for the linker what it leaves out, and says how it is told.
+fn untraced(folder: &Path) -> anyhow::Result<String> {
+    let script = folder.join("untraced.ld");
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(&script, UNTRACED))
+        .with_context(|| format!("cannot write {}", script.display()))?;
+    let script = script.display();
+    Ok(format!(
+        "-Clink-arg=-Wl,--no-eh-frame-hdr -Clink-arg=-Wl,-T,{script}"
+    ))
 }
 
 /// The C library here, such as `glibc 2.36`.
