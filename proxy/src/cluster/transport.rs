@@ -22,8 +22,7 @@ mod redial;
 
 pub(super) use choice::Way;
 pub use choice::{EndpointTransport, TransportChoices};
-pub use connector::Connector;
-pub(crate) use connector::Duplex;
+pub use connector::{Connector, Duplex};
 pub use redial::Redial;
 
 /// What an upstream port speaks.

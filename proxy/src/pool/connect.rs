@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::key::Key;
 use super::stream::Stream;
-use crate::cluster::transport::{Protocol, ProxyHeader, TransportSettings};
+use crate::cluster::transport::{Duplex, Protocol, ProxyHeader, TransportSettings};
 use crate::cluster::{Address, Cluster, Endpoint};
 use crate::error::{Error, Kind};
 use crate::proxy_protocol;
@@ -110,7 +110,7 @@ async fn open(key: &Key, protocol: Option<Protocol>) -> Result<(Stream, Option<S
     match stream {
         Stream::Tcp(stream) => secure(stream, key, (tls, config)).await,
         Stream::Other(stream) => secure(stream, key, (tls, config)).await,
-        shared @ Stream::Shared(_) => secure(shared, key, (tls, config)).await,
+        shared @ Stream::Shared(_) => secure(Box::new(shared) as Box<dyn Duplex>, key, (tls, config)).await,
     }
 }
 

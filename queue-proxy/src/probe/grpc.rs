@@ -11,6 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use h2::RecvStream;
 use prost::Message;
 use tidegate_knative::headers::KUBE_PROBE_USER_AGENT;
+use tidegate_proxy::cluster::transport::Duplex;
 
 use super::{Authority, Failure, tcp};
 use crate::limits::HEALTH_RESPONSE_BYTES_MAX;
@@ -67,7 +68,7 @@ impl Check {
     }
 
     pub(super) async fn call(&self, authority: &Authority) -> Result<(), Failure> {
-        let stream = tcp::connect(authority).await?;
+        let stream: Box<dyn Duplex> = Box::new(tcp::connect(authority).await?);
         let (sender, connection) = h2::client::handshake(stream).await.map_err(broken)?;
         let mut answer = pin!(self.exchange(sender, authority));
         tokio::select! {

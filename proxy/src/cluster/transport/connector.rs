@@ -12,8 +12,9 @@ use tower::{Service, ServiceExt};
 use crate::cluster::Address;
 use crate::error::BoxError;
 
-/// Bytes both ways.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+/// Bytes both ways. What is seldom connected is connected as one of these in a box: what is spoken over it is built once then,
+/// whatever carries it.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 

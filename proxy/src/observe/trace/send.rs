@@ -11,12 +11,11 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, TE};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use crate::body::Body;
-use crate::cluster;
+use crate::cluster::transport::{self, Duplex};
 use crate::config::limits;
 use crate::error::BoxError;
 use crate::tls::TlsError;
@@ -78,10 +77,6 @@ pub enum CollectorError {
         error: TlsError,
     },
 }
-
-/// A connection to a collector.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for S {}
 
 /// What became of a batch.
 pub(crate) enum Outcome {
@@ -225,17 +220,17 @@ impl Collector {
                 Place::Stdout => return Ok(Outcome::Refused("standard output takes lines".to_owned())),
             };
             let stream = TcpStream::connect((&**host, port)).await?;
-            match (self.protocol, tls) {
-                (Protocol::Http, None) => self.post(stream, message).await,
-                (Protocol::Grpc, None) => self.call(stream, message).await,
-                (Protocol::Http, Some(tls)) => {
-                    let stream = tls.handshake(host, cluster::Protocol::Http1, stream).await?;
-                    self.post(stream, message).await
-                }
-                (Protocol::Grpc, Some(tls)) => {
-                    let stream = tls.handshake(host, cluster::Protocol::Http2, stream).await?;
-                    self.call(stream, message).await
-                }
+            let spoken = match self.protocol {
+                Protocol::Http => transport::Protocol::Http1,
+                Protocol::Grpc => transport::Protocol::Http2,
+            };
+            let stream: Box<dyn Duplex> = match tls {
+                Some(tls) => Box::new(tls.handshake(host, spoken, stream).await?),
+                None => Box::new(stream),
+            };
+            match self.protocol {
+                Protocol::Http => self.post(stream, message).await,
+                Protocol::Grpc => self.call(stream, message).await,
             }
         };
         sent.await.unwrap_or_else(|error: BoxError| {
@@ -244,7 +239,7 @@ impl Collector {
         })
     }
 
-    async fn post(&self, stream: impl Stream, message: &[u8]) -> Result<Outcome, BoxError> {
+    async fn post(&self, stream: Box<dyn Duplex>, message: &[u8]) -> Result<Outcome, BoxError> {
         let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
         let target = self.target();
         let request = Request::builder()
@@ -313,7 +308,7 @@ impl Collector {
     }
 
     /// One unary call: a message of five bytes and the batch, then trailers.
-    async fn call(&self, stream: impl Stream, message: &[u8]) -> Result<Outcome, BoxError> {
+    async fn call(&self, stream: Box<dyn Duplex>, message: &[u8]) -> Result<Outcome, BoxError> {
         let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
         let request = Request::builder()
             .method(Method::POST)

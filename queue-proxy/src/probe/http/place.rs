@@ -10,9 +10,9 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tidegate_proxy::cluster::Protocol;
+use tidegate_proxy::cluster::transport::Duplex;
 use tidegate_proxy::tls::TlsError;
 use tidegate_proxy::tls::upstream::ClientTls;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::{Authority, Failure, tcp};
 use crate::limits::PROBE_HEAD_BYTES_MAX;
@@ -55,38 +55,30 @@ impl Place {
         tls: &Option<Result<ClientTls, TlsError>>,
     ) -> Result<Response<()>, Failure> {
         let stream = tcp::connect(&self.authority).await?;
-        let Some(tls) = tls else {
-            return self.ask_over(stream, version, headers).await;
+        let stream: Box<dyn Duplex> = match tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let untrusted = |error: io::Error| Failure::protocol("TLS", error);
+                let tls = tls.as_ref().map_err(|error| Failure::protocol("TLS", error))?;
+                let protocol = match version {
+                    Version::Http1 => Protocol::Http1,
+                    Version::Http2 => Protocol::Http2,
+                };
+                let stream = tls.handshake(&self.authority.host, protocol, stream).await;
+                Box::new(stream.map_err(untrusted)?)
+            }
         };
-        let untrusted = |error: io::Error| Failure::protocol("TLS", error);
-        let tls = tls.as_ref().map_err(|error| Failure::protocol("TLS", error))?;
-        let protocol = match version {
-            Version::Http1 => Protocol::Http1,
-            Version::Http2 => Protocol::Http2,
-        };
-        let stream = tls.handshake(&self.authority.host, protocol, stream).await;
-        self.ask_over(stream.map_err(untrusted)?, version, headers).await
-    }
-
-    async fn ask_over<S>(
-        &self,
-        stream: S,
-        version: Version,
-        headers: &HeaderMap,
-    ) -> Result<Response<()>, Failure>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
         match version {
             Version::Http1 => self.ask_http1(stream, headers).await,
             Version::Http2 => self.ask_http2(stream, headers).await,
         }
     }
 
-    async fn ask_http2<S>(&self, stream: S, headers: &HeaderMap) -> Result<Response<()>, Failure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn ask_http2(
+        &self,
+        stream: Box<dyn Duplex>,
+        headers: &HeaderMap,
+    ) -> Result<Response<()>, Failure> {
         let broken = |error: h2::Error| Version::Http2.broken(error);
         let scheme = if self.is_encrypted { "https" } else { "http" };
         let uri = Uri::builder()
@@ -111,10 +103,11 @@ impl Place {
         }
     }
 
-    async fn ask_http1<S>(&self, stream: S, headers: &HeaderMap) -> Result<Response<()>, Failure>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    async fn ask_http1(
+        &self,
+        stream: Box<dyn Duplex>,
+        headers: &HeaderMap,
+    ) -> Result<Response<()>, Failure> {
         let request = self.request(headers)?;
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(PROBE_HEAD_BYTES_MAX)
