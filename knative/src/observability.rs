@@ -29,7 +29,7 @@ pub struct Observability {
     pub tracing: Export,
     /// About how many of a million requests are traced.
     pub sample_per_million: u32,
-    /// Whether a request is traced too whose client says that its trace is not sampled.
+    /// Whether that is said of all requests: else a client's word on its trace counts more.
     pub overrules_clients: bool,
     /// Whether profiles may be taken.
     pub is_profiled: bool,

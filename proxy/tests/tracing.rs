@@ -250,18 +250,22 @@ async fn what_is_not_sampled_leaves_no_span_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_client_that_samples_nothing_may_be_overruled() {
-    for (client, sampled) in [
-        (ClientContext::Continue, "-00"),
-        (ClientContext::ContinueSampled, "-01"),
+async fn a_clients_word_on_sampling_may_be_overruled() {
+    for (client, said, sample_per_million, sampled) in [
+        (ClientContext::Continue, "-00", 1_000_000, "-00"),
+        (ClientContext::ContinueByRate, "-00", 1_000_000, "-01"),
+        (ClientContext::ContinueByRate, "-01", 0, "-00"),
     ] {
         let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-        let (tracing, _exporter) = Tracing::new(settings(client));
+        let (tracing, _exporter) = Tracing::new(TracingSettings {
+            sample_per_million,
+            ..settings(client)
+        });
         let front = Front::speaking(traced(&tracing), upstream.address());
-        let unsampled = format!("{}-00", &PARENT[..52]);
+        let parent = format!("{}{said}", &PARENT[..52]);
         Client::http1(front.address)
             .await
-            .call(with_parent(&unsampled))
+            .call(with_parent(&parent))
             .await;
         let told = upstream.seen()[0]
             .header("traceparent")

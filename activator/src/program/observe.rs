@@ -195,8 +195,7 @@ impl Live {
 }
 
 fn traces(telling: &Telling, watch: &Watch) -> Option<(Tracing, JoinHandle<()>)> {
-    let sample_per_million = telling.observability.sample_per_million;
-    if sample_per_million == 0 {
+    if telling.observability.samples_nothing() {
         return None;
     }
     let collector = collector(&telling.observability.tracing, "requests are not traced")?;
@@ -205,9 +204,9 @@ fn traces(telling: &Telling, watch: &Watch) -> Option<(Tracing, JoinHandle<()>)>
         with,
     };
     let (tracing, exporter) = Tracing::new(TracingSettings {
-        sample_per_million,
+        sample_per_million: telling.observability.sample_per_million,
         client: if telling.observability.overrules_clients {
-            ClientContext::ContinueSampled
+            ClientContext::ContinueByRate
         } else {
             ClientContext::Continue
         },

@@ -35,16 +35,14 @@ impl Observability {
                 ..export
             }
         };
-        let ratio = || get("OTEL_TRACES_SAMPLER_ARG").and_then(|ratio| ratio.parse().ok());
-        let is_all = self.tracing.protocol == Protocol::Stdout || self.sample_per_million >= ALL;
-        let (sampled, overrules_clients) = match get("OTEL_TRACES_SAMPLER").as_deref() {
-            Some("always_on") => (ALL, true),
-            Some("parentbased_always_on") => (ALL, false),
-            Some("always_off" | "parentbased_always_off") => (0, false),
-            Some("traceidratio" | "parentbased_traceidratio") => (per_million(ratio().unwrap_or(1.0)), false),
+        let argument = || get("OTEL_TRACES_SAMPLER_ARG");
+        let (sampled, overrules_clients) = match get("OTEL_TRACES_SAMPLER") {
+            Some(sampler) => sampling(&sampler, argument),
             // Whoever looks at standard output, or wants every request, wants to see all.
-            _ if is_all => (ALL, true),
-            _ => (self.sample_per_million, false),
+            None if self.tracing.protocol == Protocol::Stdout || self.sample_per_million >= ALL => {
+                (ALL, true)
+            }
+            None => (self.sample_per_million, self.sample_per_million == 0),
         };
         Self {
             request_metrics: metrics(self.request_metrics),
@@ -54,6 +52,29 @@ impl Observability {
             overrules_clients,
             ..self
         }
+    }
+
+    /// Whether no request is traced, whoever it comes from.
+    #[must_use]
+    pub fn samples_nothing(&self) -> bool {
+        self.sample_per_million == 0 && self.overrules_clients
+    }
+}
+
+/// How many of a million a sampler of the SDK's takes, and whether it leaves clients no say (`sdk/trace/sampler_env.go` in Go's).
+/// What is wrong about a ratio makes it one, and a name that is none is what the SDK does without a name.
+fn sampling(sampler: &str, argument: impl Fn() -> Option<String>) -> (u32, bool) {
+    let ratio = || {
+        let ratio = argument().and_then(|ratio| ratio.trim().parse().ok());
+        per_million(ratio.filter(|ratio| (0.0..=1.0).contains(ratio)).unwrap_or(1.0))
+    };
+    match sampler.trim().to_ascii_lowercase().as_str() {
+        "always_on" => (ALL, true),
+        "always_off" => (0, true),
+        "traceidratio" => (ratio(), true),
+        "parentbased_always_off" => (0, false),
+        "parentbased_traceidratio" => (ratio(), false),
+        _ => (ALL, false),
     }
 }
 
@@ -159,12 +180,46 @@ mod tests {
             let heeded = said.heeding(|name| (name == "OTEL_TRACES_SAMPLER").then(|| sampler.to_owned()));
             assert_eq!(heeded.overrules_clients, expected, "{sampler}");
         };
+        check(Protocol::Grpc, 0, "", true);
         check(Protocol::Grpc, ALL - 1, "", false);
         check(Protocol::Grpc, ALL, "", true);
         check(Protocol::Stdout, 7, "", true);
-        check(Protocol::Grpc, 7, "always_on", true);
         check(Protocol::Grpc, ALL, "parentbased_always_on", false);
         check(Protocol::Stdout, ALL, "parentbased_traceidratio", false);
+    }
+
+    #[test]
+    fn a_sampler_is_what_gos_sdk_makes_of_its_name_and_argument() {
+        let check = |sampler: &str, argument: Option<&str>, expected| {
+            let made = sampling(sampler, || argument.map(str::to_owned));
+            assert_eq!(made, expected, "{sampler} {argument:?}");
+        };
+        check("always_on", None, (ALL, true));
+        check(" Always_Off ", Some("1"), (0, true));
+        check("traceidratio", Some(" 0.25 "), (250_000, true));
+        check("traceidratio", None, (ALL, true));
+        check("traceidratio", Some("0"), (0, true));
+        check("parentbased_always_on", Some("0.5"), (ALL, false));
+        check("parentbased_always_off", None, (0, false));
+        check("parentbased_traceidratio", Some("0.5"), (500_000, false));
+        for wrong in ["much", "-0.5", "1.5", "nan"] {
+            check("traceidratio", Some(wrong), (ALL, true));
+            check("parentbased_traceidratio", Some(wrong), (ALL, false));
+        }
+        check("jaeger_remote", Some("0.5"), (ALL, false));
+    }
+
+    #[test]
+    fn nothing_is_sampled_where_neither_the_share_nor_a_client_has_it() {
+        let check = |sampler: &str, expected| {
+            let said = Observability::default();
+            let heeded = said.heeding(|name| (name == "OTEL_TRACES_SAMPLER").then(|| sampler.to_owned()));
+            assert_eq!(heeded.samples_nothing(), expected, "{sampler}");
+        };
+        check("", true);
+        check("always_off", true);
+        check("parentbased_always_off", false);
+        check("parentbased_always_on", false);
     }
 
     #[test]

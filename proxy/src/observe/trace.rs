@@ -112,8 +112,9 @@ pub enum ClientContext {
     /// Its trace goes on, sampled as the client says: for clients that are trusted.
     #[default]
     Continue,
-    /// Its trace goes on, and is sampled whatever the client says.
-    ContinueSampled,
+    /// Its trace goes on, and whether it is sampled is decided as for one that begins here, whatever the client says. Who has the
+    /// same share samples the same traces.
+    ContinueByRate,
     /// As [`ClientContext::Continue`]; where there is no `traceparent`, one in Zipkin's B3 fields counts. It is only read.
     ContinueB3,
     /// It is replaced by a new one: for clients that nobody knows.
@@ -217,7 +218,9 @@ impl Tracing {
         let sent = match settings.client {
             ClientContext::Replace => None,
             ClientContext::Continue => context::read(headers),
-            ClientContext::ContinueSampled => context::read(headers).map(Context::sampled),
+            ClientContext::ContinueByRate => {
+                context::read(headers).map(|sent| sent.sampled_by(settings.sample_per_million))
+            }
             ClientContext::ContinueB3 => context::read(headers).or_else(|| context::read_b3(headers)),
         };
         let part = match sent {
@@ -228,9 +231,8 @@ impl Tracing {
             None => {
                 // What belongs to a context that does not count must not go on without it.
                 headers.remove(context::TRACESTATE);
-                let sampled = fastrand::u32(..MILLION) < settings.sample_per_million;
                 Part {
-                    context: Context::new(random(), sampled),
+                    context: Context::new(random()).sampled_by(settings.sample_per_million),
                     parent: None,
                 }
             }

@@ -29,7 +29,7 @@ pub(super) fn start(
     log: &Log,
 ) -> Option<Traces> {
     let (wanted, endpoint) = (&observability.tracing, observability.tracing.endpoint.as_str());
-    if observability.sample_per_million == 0 {
+    if observability.samples_nothing() {
         return None;
     }
     let collector = match wanted.protocol {
@@ -45,7 +45,7 @@ pub(super) fn start(
     let (tracing, exporter) = Tracing::new(TracingSettings {
         sample_per_million: observability.sample_per_million,
         client: if observability.overrules_clients {
-            ClientContext::ContinueSampled
+            ClientContext::ContinueByRate
         } else {
             ClientContext::Continue
         },

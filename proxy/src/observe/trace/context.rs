@@ -17,6 +17,8 @@ const B3_SPAN: HeaderName = HeaderName::from_static("x-b3-spanid");
 const B3_SAMPLED: HeaderName = HeaderName::from_static("x-b3-sampled");
 const B3_FLAGS: HeaderName = HeaderName::from_static("x-b3-flags");
 
+const MILLION: u32 = 1_000_000;
+
 /// `00-<32 digits>-<16 digits>-<2 digits>`
 const LENGTH: usize = 55;
 
@@ -29,19 +31,23 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The first span of a new trace.
-    pub(crate) fn new(random: u128, sampled: bool) -> Self {
+    /// The first span of a new trace, which is not sampled yet.
+    pub(crate) fn new(random: u128) -> Self {
         Self {
             trace_id: NonZeroU128::new(random).unwrap_or(NonZeroU128::MIN),
             span_id: new_span_id(),
-            sampled,
+            sampled: false,
         }
     }
 
-    /// The same, sampled.
-    pub(crate) fn sampled(self) -> Self {
+    /// The same, sampled if its trace is among so many of a million: by the trace's id, and by the bits of it that OpenTelemetry's
+    /// `TraceIdRatioBased` takes in Go.
+    pub(crate) fn sampled_by(self, per_million: u32) -> Self {
+        let [.., a, b, c, d, e, f, g, h] = self.trace_id.get().to_be_bytes();
+        let place = u64::from_be_bytes([a, b, c, d, e, f, g, h]) >> 1;
+        let end = (u128::from(per_million) << 63) / u128::from(MILLION);
         Self {
-            sampled: true,
+            sampled: u128::from(place) < end,
             ..self
         }
     }
@@ -163,7 +169,7 @@ mod tests {
         let child = context.child();
         assert_eq!(child.trace_id, context.trace_id);
         assert_ne!(child.span_id, context.span_id);
-        let fresh = Context::new(7, false);
+        let fresh = Context::new(7);
         assert_eq!(parse(fresh.to_field().as_bytes()), Some(fresh));
     }
 
@@ -211,10 +217,29 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_is_sampled_by_its_id_whoever_decides() {
+        let check = |trace_id: u128, per_million, expected| {
+            let decided = Context::new(trace_id).sampled_by(per_million);
+            assert_eq!(decided.sampled, expected, "{trace_id:x} {per_million}");
+            // What was decided before does not count.
+            assert_eq!(decided.sampled_by(per_million), decided);
+        };
+        let half = u128::from(u64::MAX / 2);
+        check(1, 0, false);
+        check(1, 1, true);
+        check(half, 500_000, true);
+        check(half + 1, 500_000, false);
+        check(u128::MAX, MILLION - 1, false);
+        check(u128::MAX, MILLION, true);
+        // The upper half of an id does not count.
+        check((7 << 64) | half, 500_000, true);
+    }
+
+    #[test]
     fn two_contexts_are_none() {
         let mut headers = HeaderMap::new();
         for _ in 0..2 {
-            headers.append(TRACEPARENT, Context::new(7, true).to_field());
+            headers.append(TRACEPARENT, Context::new(7).to_field());
         }
         assert_eq!(read(&headers), None);
     }
