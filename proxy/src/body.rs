@@ -36,7 +36,7 @@ use crate::observe::{Account, Observation, Received};
 
 mod watched;
 
-pub use watched::{Watcher, watched};
+pub use watched::{Watcher, is_to_pass, watched};
 
 /// A request or response body. It streams: no variant collects what it carries.
 ///

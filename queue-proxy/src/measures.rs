@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Request;
+use http::{Request, Response};
 use tidegate_proxy::Body;
+use tidegate_proxy::body::{Watcher, is_to_pass, watched};
 use tidegate_proxy::observe::instruments::http::{Asked, Exchange, HttpInstruments};
 use tidegate_proxy::observe::instruments::{
     DURATIONS, Definition, Form, Group, Instruments, Scope, Series, Value,
@@ -32,6 +33,11 @@ const DEPTH: [Definition; 1] = [Definition {
     description: "Number of current items in the queue.",
     form: Form::Gauge,
 }];
+
+/// Of an invocation whose client has left, or is told that its time is over, before there is an answer.
+const UNANSWERED: u16 = 200;
+/// Of one whose response has not passed as a whole.
+const BROKEN: u16 = 500;
 
 /// What a sidecar counts.
 #[derive(Debug)]
@@ -58,11 +64,14 @@ pub struct Counted {
 }
 
 /// The application at work for a request; counts when it is dropped.
+///
+/// As in Knative, where what a client gets none of counts as 200, and what it does not get the whole of as 500.
 #[derive(Debug)]
 pub struct Invocation {
     measures: Arc<Measures>,
     began: Instant,
     status: u16,
+    is_whole: bool,
 }
 
 impl Measures {
@@ -108,13 +117,14 @@ impl Measures {
         }
     }
 
-    /// The application begins to work. What never gets an answer counts as a timeout.
+    /// The application begins to work.
     #[must_use]
     pub fn invoke(self: &Arc<Self>) -> Invocation {
         Invocation {
             measures: Arc::clone(self),
             began: Instant::now(),
-            status: 504,
+            status: UNANSWERED,
+            is_whole: true,
         }
     }
 
@@ -147,15 +157,33 @@ impl Counted {
 }
 
 impl Invocation {
-    /// The application answered, or the sidecar in its place.
-    pub fn answered(&mut self, status: u16) {
+    /// The application answered: this lasts until its response has passed.
+    pub fn answered(mut self, response: Response<Body>) -> Response<Body> {
+        self.status = response.status().as_u16();
+        self.is_whole = !is_to_pass(&response);
+        watched(response, self)
+    }
+
+    /// The sidecar answers in its place.
+    pub fn failed(mut self, status: u16) {
         self.status = status;
     }
 }
 
+impl Watcher for Invocation {
+    fn passed(&mut self, _bytes: u64) {}
+
+    fn ended(&mut self) {
+        self.is_whole = true;
+    }
+
+    fn broke(&mut self) {}
+}
+
 impl Drop for Invocation {
     fn drop(&mut self) {
-        let series = self.measures.invoked(self.status);
+        let status = if self.is_whole { self.status } else { BROKEN };
+        let series = self.measures.invoked(status);
         series.took(0, self.began.elapsed());
     }
 }

@@ -176,7 +176,10 @@ where
                 let status = response.as_ref().ok().map(|response| response.status().as_u16());
                 counted.asked(asked.elapsed(), status);
             }
-            place.answered(&response);
+            let response = match place.invocation.take() {
+                Some(invocation) => answered(invocation, response),
+                None => response,
+            };
             Ok((response?, place))
         };
         match timers.until_start(exchange).await {
@@ -241,15 +244,16 @@ impl Wire {
     }
 }
 
-impl Place {
-    /// Notes what became of the invocation. What breaks off later is not noted: the client has its status.
-    fn answered(&mut self, response: &Result<Response<Body>, Error>) {
-        if let Some(invocation) = &mut self.invocation {
-            let status = match response {
-                Ok(response) => response.status(),
-                Err(failure) => words::status_of(failure),
-            };
-            invocation.answered(status.as_u16());
+/// Notes what becomes of the invocation.
+fn answered(
+    invocation: Invocation,
+    response: Result<Response<Body>, Error>,
+) -> Result<Response<Body>, Error> {
+    match response {
+        Ok(response) => Ok(invocation.answered(response)),
+        Err(failure) => {
+            invocation.failed(words::status_of(&failure).as_u16());
+            Err(failure)
         }
     }
 }

@@ -15,6 +15,9 @@ pub trait Watcher: Send + 'static {
     /// So many bytes of it were taken to be sent.
     fn passed(&mut self, bytes: u64);
 
+    /// All of it was.
+    fn ended(&mut self) {}
+
     /// It broke off.
     fn broke(&mut self);
 }
@@ -22,7 +25,7 @@ pub trait Watcher: Send + 'static {
 /// A response whose body `watcher` is told of; one without a body is over when whoever sends it drops it. Costs an allocation.
 #[must_use]
 pub fn watched(response: Response<Body>, watcher: impl Watcher) -> Response<Body> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS || response.body().is_end_stream() {
+    if !is_to_pass(&response) {
         return response.map(|body| body.hold(watcher));
     }
     response.map(|body| {
@@ -31,6 +34,12 @@ pub fn watched(response: Response<Body>, watcher: impl Watcher) -> Response<Body
             watcher: Some(watcher),
         })
     })
+}
+
+/// Whether there is a body to be told of: not where there is none, nor where a tunnel takes its place.
+#[must_use]
+pub fn is_to_pass(response: &Response<Body>) -> bool {
+    response.status() != StatusCode::SWITCHING_PROTOCOLS && !response.body().is_end_stream()
 }
 
 struct Watched<W> {
@@ -58,9 +67,13 @@ impl<W: Watcher> HttpBody for Watched<W> {
                 Err(_) => watcher.broke(),
             }
         }
-        let is_over = matches!(polled, Poll::Ready(None | Some(Err(_)))) || this.body.is_end_stream();
-        if is_over {
-            this.watcher = None;
+        let is_broken = matches!(polled, Poll::Ready(Some(Err(_))));
+        let is_over = is_broken || matches!(polled, Poll::Ready(None)) || this.body.is_end_stream();
+        if is_over
+            && let Some(mut watcher) = this.watcher.take()
+            && !is_broken
+        {
+            watcher.ended();
         }
         polled
     }
@@ -90,6 +103,10 @@ mod tests {
             _ = self.0.send(bytes.to_string());
         }
 
+        fn ended(&mut self) {
+            _ = self.0.send("ended".to_owned());
+        }
+
         fn broke(&mut self) {
             _ = self.0.send("broke".to_owned());
         }
@@ -110,7 +127,7 @@ mod tests {
     async fn a_body_is_told_of_and_its_end() {
         let (body, noted) = noted(Body::full("hello"));
         body.collect().await.unwrap();
-        assert_eq!(noted.iter().collect::<Vec<_>>(), ["5", "over"]);
+        assert_eq!(noted.iter().collect::<Vec<_>>(), ["5", "ended", "over"]);
     }
 
     #[tokio::test]

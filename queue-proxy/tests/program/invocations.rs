@@ -4,9 +4,11 @@ use http_body_util::BodyExt;
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::upstream::{self, Upstream};
+use tidegate_testkit::gate::Gate;
 use tidegate_testkit::wait::eventually;
+use tidegate_testkit::wire::Wire;
 
-use crate::rig::{HOST, PROBER, Sidecar, listening, request};
+use crate::rig::{HOST, PROBER, Sidecar, fed_app, listening, request};
 
 const CONFIG: &str = r#"{"requestMetrics":{"protocol":"prometheus","endpoint":":0"}}"#;
 
@@ -61,6 +63,47 @@ async fn an_application_that_does_not_listen_counts_as_502() {
     )
     .await;
     assert!(!page.contains("queue_depth"), "there is no queue");
+}
+
+#[tokio::test]
+async fn a_response_that_does_not_pass_as_a_whole_counts_as_500() {
+    for is_time_over in [false, true] {
+        let (feed, app) = fed_app().await;
+        let timeout = if is_time_over { "1" } else { "60" };
+        let variables = [
+            ("OBSERVABILITY_CONFIG", CONFIG),
+            ("REVISION_TIMEOUT_SECONDS", timeout),
+        ];
+        let mut sidecar = Sidecar::start(app.address(), &variables).await;
+        let mut wire = Wire::connect(sidecar.main).await;
+        wire.send(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n"))
+            .await;
+        feed.data("foo").await;
+        wire.head().await;
+        if !is_time_over {
+            drop(wire);
+        }
+        feed.dropped().await;
+        let status = r#"seconds_count{http_response_status_code="500","#;
+        scraped(&mut sidecar, &[status]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_before_an_answer_counts_as_200() {
+    let app = Upstream::held(&Gate::closed()).await;
+    let mut sidecar = Sidecar::start(app.address(), &[("OBSERVABILITY_CONFIG", CONFIG)]).await;
+    let mut wire = Wire::connect(sidecar.main).await;
+    wire.send(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n"))
+        .await;
+    eventually("the request", async || match app.seen().len() {
+        0 => Err("none".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    drop(wire);
+    let status = r#"seconds_count{http_response_status_code="200","#;
+    scraped(&mut sidecar, &[status]).await;
 }
 
 /// What OpenTelemetry's library says of every series.

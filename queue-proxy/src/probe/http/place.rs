@@ -74,11 +74,7 @@ impl Place {
         }
     }
 
-    async fn ask_http2(
-        &self,
-        stream: Box<dyn Duplex>,
-        headers: &HeaderMap,
-    ) -> Result<Response<()>, Failure> {
+    async fn ask_http2(&self, stream: Box<dyn Duplex>, headers: &HeaderMap) -> Result<Response<()>, Failure> {
         let broken = |error: h2::Error| Version::Http2.broken(error);
         let scheme = if self.is_encrypted { "https" } else { "http" };
         let uri = Uri::builder()
@@ -103,11 +99,7 @@ impl Place {
         }
     }
 
-    async fn ask_http1(
-        &self,
-        stream: Box<dyn Duplex>,
-        headers: &HeaderMap,
-    ) -> Result<Response<()>, Failure> {
+    async fn ask_http1(&self, stream: Box<dyn Duplex>, headers: &HeaderMap) -> Result<Response<()>, Failure> {
         let request = self.request(headers)?;
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(PROBE_HEAD_BYTES_MAX)
