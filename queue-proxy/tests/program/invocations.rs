@@ -3,8 +3,8 @@
 use http_body_util::BodyExt;
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Client, get};
-use tidegate_testkit::upstream::{self, Upstream};
 use tidegate_testkit::gate::Gate;
+use tidegate_testkit::upstream::{self, Upstream};
 use tidegate_testkit::wait::eventually;
 use tidegate_testkit::wire::Wire;
 
