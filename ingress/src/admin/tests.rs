@@ -268,7 +268,7 @@ fn entry(kind: Kind, name: &str, origin: Origin, state: State) -> Arc<Entry> {
         state,
         updated: SystemTime::UNIX_EPOCH,
         error: (state == State::Refused).then(|| failure.into()),
-        notes: Vec::new(),
+        notes: Box::default(),
     })
 }
 
