@@ -6,7 +6,8 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster as EnvoyCluster;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options as options;
-use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{self as structure, Any};
 use prost::{Message, Name};
 use serde_json::{Value, json};
 use tidegate_testkit::control_plane::model::Item;
@@ -29,6 +30,8 @@ pub(crate) enum Protocol {
 pub(crate) enum Path {
     Activators,
     Pods,
+    /// Pods as well, for which the ingresses hold requests themselves.
+    Ingresses,
 }
 
 /// A revision and its pods.
@@ -132,13 +135,23 @@ impl Cluster {
         let push = kourier::push(&services, ports);
         let mut items = Vec::new();
         for resource in push.clusters.into_iter().chain(push.listeners).chain(push.routes) {
-            let speaks_h2c = self.revisions.iter().any(|revision| {
-                revision.protocol == Protocol::H2c && resource.name == format!("default/{}", revision.name())
-            });
+            let speaks_h2c = self
+                .revisions
+                .iter()
+                .any(|revision| revision.protocol == Protocol::H2c && revision.is_cluster(&resource.name));
             let body = if speaks_h2c {
                 over_h2c(&resource.any.value)
             } else {
                 resource.any.value
+            };
+            let mut held = self.revisions.iter().filter(|revision| revision.is_held());
+            let body = match held.find(|revision| revision.is_cluster(&resource.name)) {
+                None => body,
+                Some(revision) => {
+                    let pods = revision.cluster_of_pods(&body);
+                    items.push(Item::new(&resource.any.type_url, &revision.pods_name(), pods));
+                    revision.activated(&body)
+                }
             };
             items.push(Item::new(&resource.any.type_url, &resource.name, body));
         }
@@ -160,6 +173,8 @@ impl Revision {
     fn service(&self, activators: &[Activator]) -> Service {
         let addresses = match self.path {
             Path::Pods => self.addresses(),
+            // Who did not hold them could send them nowhere.
+            Path::Ingresses => Vec::new(),
             Path::Activators => activators.iter().map(|activator| self.door(activator)).collect(),
         };
         Service::numbered(self.number, addresses)
@@ -181,6 +196,65 @@ impl Revision {
             Protocol::Http1 => http1,
             Protocol::H2c => h2c,
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.path == Path::Ingresses
+    }
+
+    fn is_cluster(&self, name: &str) -> bool {
+        name.strip_prefix("default/") == Some(&*self.name())
+    }
+
+    fn pods_name(&self) -> String {
+        format!("default/{}-private", self.name())
+    }
+
+    /// Its cluster, which says for whom it is and where its pods are.
+    fn activated(&self, cluster: &[u8]) -> Vec<u8> {
+        let mut cluster = EnvoyCluster::decode(cluster).expect("what was encoded");
+        let protocol = match self.protocol {
+            Protocol::Http1 => "http1",
+            Protocol::H2c => "h2c",
+        };
+        let text = |value: String| Some(Kind::StringValue(value));
+        let fields = [
+            ("namespace", text("default".to_owned())),
+            ("revision", text(self.name())),
+            ("pods", text(self.pods_name())),
+            ("protocol", text(protocol.to_owned())),
+            (
+                "containerConcurrency",
+                Some(Kind::NumberValue(CONCURRENCY.into())),
+            ),
+            ("timeoutSeconds", Some(Kind::NumberValue(600.0))),
+        ];
+        let fields = fields.map(|(name, kind)| (name.to_owned(), structure::Value { kind }));
+        let said = structure::Struct {
+            fields: fields.into_iter().collect(),
+        };
+        let metadata = cluster.metadata.get_or_insert_default();
+        metadata
+            .filter_metadata
+            .insert("tidegate.activation".to_owned(), said);
+        cluster.encode_to_vec()
+    }
+
+    /// The cluster of its pods, which are connected to as its own cluster says.
+    fn cluster_of_pods(&self, cluster: &[u8]) -> Vec<u8> {
+        let mut cluster = EnvoyCluster::decode(cluster).expect("what was encoded");
+        cluster.name = self.pods_name();
+        let service = Service::numbered(self.number, self.addresses());
+        let mut pushed = kourier::push(&[service], Ports::default()).clusters.into_iter();
+        let pushed = pushed
+            .find(|pushed| self.is_cluster(&pushed.name))
+            .expect("its own");
+        let pushed = EnvoyCluster::decode(&*pushed.any.value).expect("what was encoded");
+        cluster.load_assignment = pushed.load_assignment;
+        if let Some(assignment) = &mut cluster.load_assignment {
+            assignment.cluster_name = cluster.name.clone();
+        }
+        cluster.encode_to_vec()
     }
 
     pub(crate) fn name(&self) -> String {
@@ -220,7 +294,7 @@ impl Revision {
         let pods: Vec<_> = self.addresses().into_iter().map(of_pod).collect();
         let public = match self.path {
             Path::Pods => pods.clone(),
-            Path::Activators => activators.iter().map(of_activator).collect(),
+            Path::Activators | Path::Ingresses => activators.iter().map(of_activator).collect(),
         };
         let (private, name) = (format!("{}-private", self.name()), self.name());
         [

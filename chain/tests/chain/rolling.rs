@@ -223,6 +223,19 @@ async fn pods_are_replaced_behind_activators_and_without_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn pods_are_replaced_behind_ingresses_that_hold_requests_themselves_and_nothing_is_lost() {
+    let mut stage = Stage::start().await;
+    stage.goes_on().await;
+    stage.lead(Path::Ingresses).await;
+    stage.replace_pods(First::Senders).await;
+    stage.replace_pods(First::Pod).await;
+    stage.lead(Path::Activators).await;
+    stage.lead(Path::Ingresses).await;
+    stage.replace_ingresses().await;
+    stage.end().await;
+}
+
+#[tokio::test]
 async fn activators_are_replaced_one_after_the_other_and_nothing_is_lost() {
     let mut stage = Stage::start().await;
     stage.goes_on().await;
