@@ -62,6 +62,9 @@ pub const LINK_MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const PROBE_ANSWER_BYTES_MAX: usize = 4 * 1024;
 /// Sets of attributes that requests are counted by, on each side; what comes with further ones is counted together.
 pub const SERIES_MAX: usize = 2000;
+/// After how many batches of reports, one a second while there is any load, series of revisions that are gone are let go; until then
+/// they count towards [`SERIES_MAX`].
+pub const BATCHES_PER_SWEEP: u32 = 60;
 /// Lines of the request log that wait to be written; beyond these, lines are lost.
 pub const LOG_LINES_WAITING_MAX: usize = 16 * 1024;
 /// How long the last lines of the request log may take at the end.

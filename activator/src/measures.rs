@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -17,7 +17,8 @@ use tidegate_proxy::observe::instruments::{
 };
 
 use crate::{
-    limits::SERIES_MAX,
+    limits::{BATCHES_PER_SWEEP, SERIES_MAX},
+    registry::Registry,
     reporter::StatSink,
     throttle::{Revision, RevisionSettings},
 };
@@ -61,6 +62,9 @@ const ERRORS: [Definition; 1] = [Definition {
     description: "Number of connection errors from the activator",
     form: Form::Counter,
 }];
+/// The attributes that say whose something is.
+const NAMESPACE: &str = "k8s.namespace.name";
+const REVISION: &str = "kn.revision.name";
 const AUTOSCALER: [(&str, Value<'static>); 1] = [("peer", Value::Text("autoscaler"))];
 
 /// What an activator counts.
@@ -90,10 +94,12 @@ pub struct Going {
     is_active: AtomicBool,
 }
 
-/// Who hears about load too, once it is counted.
+/// Who hears about load too, once it is counted. Lets go of what is counted of revisions that are gone, now and then.
 #[derive(Debug)]
 pub struct Counting<S> {
     measures: Option<Arc<Measures>>,
+    registry: Arc<Registry>,
+    batches: AtomicU32,
     sink: S,
 }
 
@@ -137,8 +143,8 @@ impl Measures {
     #[must_use]
     pub fn queued(&self, revision: &RevisionSettings) -> Going {
         let series = self.requests.series(&[
-            ("k8s.namespace.name", Value::Text(&revision.namespace)),
-            ("kn.revision.name", Value::Text(&revision.name)),
+            (NAMESPACE, Value::Text(&revision.namespace)),
+            (REVISION, Value::Text(&revision.name)),
         ]);
         series.add(QUEUED, 1);
         Going {
@@ -157,6 +163,14 @@ impl Measures {
         }
     }
 
+    /// What is counted of other revisions than those of `registry` goes.
+    pub fn keep(&self, registry: &Registry) {
+        self.all.retain(|series| {
+            let name = series.text(NAMESPACE).zip(series.text(REVISION));
+            name.is_none_or(|(namespace, name)| registry.get(&format!("{namespace}/{name}")).is_some())
+        });
+    }
+
     fn report(&self, revision: &RevisionSettings, stat: &Stat) {
         let series = self.concurrency.series(&attributes(revision));
         series.set(0, stat.average_concurrent_requests);
@@ -165,9 +179,9 @@ impl Measures {
 
 fn attributes(revision: &RevisionSettings) -> [(&'static str, Value<'_>); 4] {
     [
-        ("k8s.namespace.name", Value::Text(&revision.namespace)),
+        (NAMESPACE, Value::Text(&revision.namespace)),
         ("kn.configuration.name", Value::Text(&revision.configuration)),
-        ("kn.revision.name", Value::Text(&revision.name)),
+        (REVISION, Value::Text(&revision.name)),
         ("kn.service.name", Value::Text(&revision.service)),
     ]
 }
@@ -219,10 +233,15 @@ impl Drop for Going {
 }
 
 impl<S> Counting<S> {
-    /// Counts what `sink` hears, where anybody counts.
+    /// Counts what `sink` hears of the revisions of `registry`, where anybody counts.
     #[must_use]
-    pub fn new(measures: Option<Arc<Measures>>, sink: S) -> Self {
-        Self { measures, sink }
+    pub fn new(measures: Option<Arc<Measures>>, registry: Arc<Registry>, sink: S) -> Self {
+        Self {
+            measures,
+            registry,
+            batches: AtomicU32::new(0),
+            sink,
+        }
     }
 }
 
@@ -238,6 +257,10 @@ impl<S: StatSink> StatSink for Counting<S> {
         if let Some(measures) = &self.measures {
             for (revision, stat) in &stats {
                 measures.report(revision.settings(), stat);
+            }
+            let batches = self.batches.fetch_add(1, Ordering::Relaxed);
+            if batches % BATCHES_PER_SWEEP == BATCHES_PER_SWEEP - 1 {
+                measures.keep(&self.registry);
             }
         }
         self.sink.batch(stats);
@@ -300,10 +323,36 @@ mod tests {
         );
     }
 
+    fn counting(measures: &Arc<Measures>, registry: Arc<Registry>) -> Counting<impl StatSink> {
+        Counting::new(Some(Arc::clone(measures)), registry, |_: &Arc<Revision>, _| {})
+    }
+
+    #[test]
+    fn what_is_counted_of_a_revision_goes_with_it() {
+        let (measures, registry) = (Measures::new(Vec::new()), Registry::new());
+        let sink = counting(&measures, Arc::clone(&registry));
+        let revision = Revision::new(settings(1));
+        registry.insert(&revision);
+        drop(measures.queued(revision.settings()));
+        measures.connected(true);
+        let shows = || {
+            for _ in 0..BATCHES_PER_SWEEP {
+                sink.batch(vec![(Arc::clone(&revision), Stat::default())]);
+            }
+            let page = measures.instruments().text();
+            assert!(page.contains("kn_activator_stats_conn_reachable{"), "{page}");
+            let names = ["kn_revision_request_queued{", "kn_revision_request_concurrency{"];
+            names.map(|name| page.contains(name))
+        };
+        assert_eq!(shows(), [true, true]);
+        registry.remove(revision.key());
+        assert_eq!(shows(), [false, false]);
+    }
+
     #[test]
     fn ac_12_concurrency_is_told_as_it_is_reported() {
         let measures = Measures::new(Vec::new());
-        let sink = Counting::new(Some(Arc::clone(&measures)), |_: &Arc<Revision>, _| {});
+        let sink = counting(&measures, Registry::new());
         let stat = Stat {
             average_concurrent_requests: 2.5,
             ..Stat::default()

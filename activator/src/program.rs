@@ -149,7 +149,7 @@ impl Program {
         let directory = Directory::new(Arc::clone(&registry));
         let health = Health::default();
         let link = link(&settings, &health, measures.clone(), &watch);
-        let sink = Counting::new(measures, link);
+        let sink = Counting::new(measures, Arc::clone(&registry), link);
         let reporter = Reporter::new(Arc::clone(&registry), settings.pod_name.clone(), sink);
         let (shows, shown) = sync::watch::channel(None);
         let steering_settings = steering_settings(&settings, world, shows);

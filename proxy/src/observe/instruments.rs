@@ -209,6 +209,23 @@ impl Group {
         }
     }
 
+    /// Lets those series go that are not to be kept, so that there is room for others. What somebody still holds of them is not
+    /// shown any more.
+    pub fn retain(&self, keeps: impl Fn(&Series) -> bool) {
+        self.table.rcu(|table| {
+            if table.series.values().flatten().all(|series| keeps(series)) {
+                return Arc::clone(table);
+            }
+            let mut table = Table::clone(table);
+            table.series.retain(|_hash, series| {
+                series.retain(|series| keeps(series));
+                !series.is_empty()
+            });
+            table.count = table.series.values().map(Vec::len).sum();
+            Arc::new(table)
+        });
+    }
+
     fn hash_of(&self, attributes: &Attributes<'_>) -> u64 {
         let mut hasher = self.hash.build_hasher();
         for (_, value) in attributes {
@@ -276,6 +293,16 @@ impl Series {
                 .iter()
                 .map(|definition| Cell::new(definition.form))
                 .collect(),
+        }
+    }
+
+    /// The text of one of its attributes, where it has that one.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        let (_, value) = self.attributes.iter().find(|(known, _)| *known == key)?;
+        match value {
+            Owned::Text(text) => Some(text),
+            Owned::Int(_) => None,
         }
     }
 
@@ -387,6 +414,13 @@ impl Instruments {
             resource: resource.into_iter().collect(),
             groups: groups.into_iter().collect(),
             since: SystemTime::now(),
+        }
+    }
+
+    /// Lets go what is counted by attributes that are not to be kept any more, in all groups.
+    pub fn retain(&self, keeps: impl Fn(&Series) -> bool) {
+        for group in &self.groups {
+            group.retain(&keeps);
         }
     }
 

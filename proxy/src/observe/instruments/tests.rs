@@ -129,3 +129,25 @@ fn an_export_tells_whose_numbers_and_of_which_scope() {
     }
     assert!(!has("a.duration"), "nothing was recorded");
 }
+
+#[test]
+fn series_that_are_let_go_make_room_for_others() {
+    let group = Group::new(Scope::named("test"), &[ERRORS], 2);
+    let of = |name| group.series(&[("name", Value::Text(name))]);
+    of("old").add(0, 1);
+    let kept = of("kept");
+    kept.add(0, 2);
+    group.retain(|series| series.text("name") != Some("old"));
+    of("new").add(0, 3);
+    assert!(Arc::ptr_eq(&kept, &of("kept")));
+    let shown: Vec<_> = group
+        .all()
+        .iter()
+        .map(|series| (series.text("name").map(str::to_owned), series.read(0)))
+        .collect();
+    let expected = [("kept", 2.0), ("new", 3.0)];
+    assert_eq!(
+        shown,
+        expected.map(|(name, sum)| (Some(name.to_owned()), Some(Reading::Number(sum))))
+    );
+}
