@@ -132,16 +132,9 @@ impl Process {
     /// # Errors
     /// When the system refuses.
     pub async fn end(&mut self) -> anyhow::Result<()> {
-        let pid = self
-            .child
-            .id()
-            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        if let Some(pid) = pid {
-            kill_process(pid, Signal::TERM).with_context(|| format!("cannot end {}", self.name))?;
-            // Who is late is killed all the same.
-            let _late = timeout(END_DEADLINE, self.child.wait()).await;
-        }
-        Ok(())
+        ask_to_end(&mut self.child)
+            .await
+            .with_context(|| format!("cannot end {}", self.name))
     }
 
     /// Waits until `address` takes connections.
@@ -169,4 +162,15 @@ impl Process {
 /// When there is none.
 pub fn free_address() -> std::io::Result<SocketAddr> {
     std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// Asks a process to end, and waits until it has or is late.
+pub(crate) async fn ask_to_end(child: &mut Child) -> anyhow::Result<()> {
+    let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    if let Some(pid) = pid {
+        kill_process(pid, Signal::TERM)?;
+        // Who is late is killed all the same.
+        let _late = timeout(END_DEADLINE, child.wait()).await;
+    }
+    Ok(())
 }

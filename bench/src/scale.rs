@@ -184,7 +184,7 @@ async fn measure(
     report.peak_bytes = proc::peak_resident_bytes(subject.id()?)?;
 
     // From nothing, with everything there already; ours also with nobody there but its own disk.
-    subject.kill().await?;
+    subject.end().await?;
     let began = Instant::now();
     subject.start()?;
     seen(external, &host, "", DEADLINE).await?;
@@ -195,7 +195,7 @@ async fn measure(
         tasks.shutdown().await;
         report.from_disk = Some(from_disk(&mut subject, &plane, external, &host).await?);
     }
-    subject.kill().await?;
+    subject.end().await?;
     Ok(report)
 }
 

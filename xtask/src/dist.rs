@@ -7,6 +7,8 @@ use anyhow::{Context as _, bail};
 
 use crate::{command, place};
 
+mod order;
+
 /// A program, and the load that shows the compiler what matters in it.
 struct Program {
     /// What it is called, as is its package.
@@ -17,6 +19,8 @@ struct Program {
     /// What the load comparison calls it.
     subject: &'static str,
     classes: &'static [&'static str],
+    /// What else the benches have for it, beside that comparison.
+    more: &'static [&'static str],
 }
 
 const PROGRAMS: [Program; 3] = [
@@ -36,6 +40,7 @@ const PROGRAMS: [Program; 3] = [
             "grpc-stream",
             "h1-paced",
         ],
+        more: &["scale", "--services", "1000"],
     },
     Program {
         name: "tidegate-queue-proxy",
@@ -43,6 +48,7 @@ const PROGRAMS: [Program; 3] = [
         traces_back: false,
         subject: "sidecar",
         classes: &["h1", "h1-100k", "post", "websocket", "h1-paced"],
+        more: &[],
     },
     Program {
         name: "tidegate-activator",
@@ -50,13 +56,14 @@ const PROGRAMS: [Program; 3] = [
         traces_back: true,
         subject: "activator",
         classes: &["h1", "h1-100k", "post", "websocket", "h1-paced"],
+        more: &[],
     },
 ];
 
 /// What gives the load.
 const BENCH: &str = "tidegate-bench";
-/// What makes one profile of many.
-const MERGE: &str = "llvm-profdata";
+/// What reads profiles, and makes one of many.
+const PROFILE_TOOL: &str = "llvm-profdata";
 /// Where such builds lie in the target directory.
 const FOLDER: &str = "pgo";
 /// The C library is a part of the program: an idle sidecar has 4.0 MB in memory instead of 5.0.
@@ -68,7 +75,7 @@ const PACKED_SINCE: (u32, u32) = (2, 36);
 /// For the linker that rustc brings for [`LINKED_BY_LLD`]: leaves out the tables that calls are traced back by. They are half a
 /// megabyte of the sidecar. A panic says what and where as ever; a debugger sees no callers in what was left of the program.
 const UNTRACED: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT AFTER .text;\n";
-/// For whom rustc links by lld: another linker wants the tables that it was promised.
+/// For whom rustc links by lld: another linker wants the tables that it was promised, and takes no order of functions.
 const LINKED_BY_LLD: &str = "x86_64-unknown-linux-gnu";
 /// How often each class of load is given, and for how long.
 const LOAD: [&str; 4] = ["--repeats", "2", "--milliseconds", "1500"];
@@ -83,7 +90,17 @@ pub(crate) fn build(names: &[&str]) -> anyhow::Result<()> {
     std::fs::create_dir_all(&shipped).with_context(|| format!("cannot make {}", shipped.display()))?;
     for program in wanted(names)? {
         let profile = profile_of(&program)?;
-        let built = cargo(&program, &host, &format!("-Cprofile-use={}", profile.display()))?;
+        let mut flags = format!("-Cprofile-use={}", profile.display());
+        if host == LINKED_BY_LLD {
+            let order = shipped.join(program.name).with_extension("order");
+            order::write(&profile_tool(&host)?, &profile, &order)?;
+            // What a newer compiler names otherwise is left where it is.
+            flags += &format!(
+                " -Clink-arg=-Wl,--symbol-ordering-file={},--no-warn-symbol-ordering",
+                order.display()
+            );
+        }
+        let built = cargo(&program, &host, &flags)?;
         let shipped = shipped.join(program.name);
         // A new file: the old one may run.
         let fresh = shipped.with_extension("new");
@@ -101,7 +118,7 @@ pub(crate) fn build(names: &[&str]) -> anyhow::Result<()> {
 /// When there is no such program, a tool cannot be had, or a step fails.
 pub(crate) fn profile(names: &[&str]) -> anyhow::Result<()> {
     let host = host()?;
-    let merge = merge(&host)?;
+    let merge = profile_tool(&host)?;
     let target = place::target()?;
     command::run(&mut command::cargo(&[
         "build",
@@ -135,6 +152,9 @@ pub(crate) fn profile(names: &[&str]) -> anyhow::Result<()> {
             load.args(["--class", class]);
         }
         command::run(&mut load)?;
+        if !program.more.is_empty() {
+            command::run(Command::new(&bench).args(program.more))?;
+        }
         let mut merge = Command::new(&merge);
         merge.args(["merge", "--sparse", "--output"]);
         command::run(merge.arg(profile_of(&program)?).arg(&counts))?;
@@ -222,19 +242,23 @@ fn host() -> anyhow::Result<String> {
     Ok(host.context("rustc says for whom it builds")?.to_owned())
 }
 
-/// What makes one profile of many; a part of the toolchain that is not everybody's.
-fn merge(host: &str) -> anyhow::Result<PathBuf> {
+/// What reads profiles and makes one of many; a part of the toolchain that is not everybody's.
+fn profile_tool(host: &str) -> anyhow::Result<PathBuf> {
     let sysroot = rustc(&["--print", "sysroot"])?;
     let folder = Path::new(sysroot.trim())
         .join("lib/rustlib")
         .join(host)
         .join("bin");
-    let merge = folder.join(MERGE);
+    let merge = folder.join(PROFILE_TOOL);
     if !merge.is_file() {
         let mut rustup = Command::new("rustup");
         rustup.args(["component", "add", "llvm-tools"]);
-        command::run(rustup.current_dir(place::workspace()?))
-            .with_context(|| format!("{MERGE} is not in {}, and rustup cannot add it", folder.display()))?;
+        command::run(rustup.current_dir(place::workspace()?)).with_context(|| {
+            format!(
+                "{PROFILE_TOOL} is not in {}, and rustup cannot add it",
+                folder.display()
+            )
+        })?;
     }
     Ok(merge)
 }

@@ -141,7 +141,7 @@ async fn measure(options: &Options, path: PathBuf, transport: Transport) -> anyh
         sent as usize > options.services + pushed.changes / 2,
         "the ingress was not told of the changes"
     );
-    subject.kill().await?;
+    subject.end().await?;
     Ok((quiet, pushed))
 }
 

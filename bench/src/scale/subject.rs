@@ -12,6 +12,8 @@ use anyhow::Context;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::child;
+
 /// The program that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Program {
@@ -82,6 +84,14 @@ impl Subject {
     pub(super) fn id(&self) -> anyhow::Result<u32> {
         let running = self.running.as_ref().context("it was started")?;
         running.id().context("it ended; its error output says why")
+    }
+
+    /// Asks it to end and waits until it has; who is late is killed.
+    pub(super) async fn end(&mut self) -> anyhow::Result<()> {
+        if let Some(mut running) = self.running.take() {
+            child::ask_to_end(&mut running).await?;
+        }
+        Ok(())
     }
 
     /// Ends it as a crash would.
