@@ -120,7 +120,7 @@ impl Rehearsal {
         let hashed = apply::to_request(&found, forward, &self.peer, request)?;
         if let Some(manners) = manners {
             manners.on_rewrite(request, &before);
-            manners.on_deadline(request, stop.route.policy.as_deref());
+            manners.on_deadline(request, stop.route.policy.as_deref(), false);
         }
         Ok(hashed.hash)
     }

@@ -17,6 +17,7 @@ use crate::connection::{Patience, Peer};
 use crate::detour::{Detour, Kept, Trail};
 use crate::error::{Error, Kind};
 use crate::filter::{self, Passed};
+use crate::layers::Layers;
 use crate::mirror;
 use crate::normalize::{self, path};
 use crate::observe::Observation;
@@ -206,7 +207,7 @@ async fn forward_on(
     let hashed = apply::to_request(found, forward, peer, request)?;
     if let (Some(manners), Some(before)) = (manners, before) {
         manners.on_rewrite(request, &before);
-        manners.on_deadline(request, found.route.policy.as_deref());
+        manners.on_deadline(request, found.route.policy.as_deref(), layers_of(found).is_some());
     }
     // What the response is told of the request is the request as it is sent.
     let edits = apply::response_edits(found, peer, request, hashed.set_cookie);
@@ -322,6 +323,15 @@ fn missing(found: &Found) -> Error {
     status.into_iter().fold(error, Error::with_status)
 }
 
+/// What the request goes through first: its route's layers, or where that has none its cluster's.
+fn layers_of(found: &Found) -> Option<&Layers> {
+    let of_cluster = || match &found.chosen {
+        Chosen::Cluster(cluster) => cluster.settings().layers.as_ref(),
+        _ => None,
+    };
+    found.route.layers.as_ref().or_else(of_cluster)
+}
+
 /// Sends the request to its cluster, through the route's layers and the cluster's.
 async fn send(
     worker: &Arc<Worker>,
@@ -332,8 +342,7 @@ async fn send(
     let Chosen::Cluster(cluster) = &found.chosen else {
         return Err(missing(found));
     };
-    let own = found.route.layers.as_ref();
-    let Some(layers) = own.or(cluster.settings().layers.as_ref()) else {
+    let Some(layers) = layers_of(found) else {
         let errand = Errand {
             cluster,
             endpoint: None,
@@ -345,7 +354,7 @@ async fn send(
         let (response, _timing) = attempt::run(worker, errand, request).await?;
         return Ok(response);
     };
-    let stack = worker.stacks.get(layers, || match own {
+    let stack = worker.stacks.get(layers, || match found.route.layers {
         Some(_) => Upstream::before_clusters(worker),
         None => Upstream::innermost(worker),
     });

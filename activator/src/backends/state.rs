@@ -103,8 +103,12 @@ pub struct State {
 struct Round {
     /// Those that have not answered yet.
     asking: BTreeSet<SocketAddr>,
-    /// All that were asked.
+    /// All that were asked since the last tick.
     asked: BTreeSet<SocketAddr>,
+    /// Those that have answered since it was last judged whether there is a mesh.
+    answered: BTreeSet<SocketAddr>,
+    /// Those whose answer is worth nothing, as they turned unready after they were asked.
+    overtaken: BTreeSet<SocketAddr>,
     /// Whether there was anything to publish.
     has_changed: bool,
     /// Whether somebody answered as no mesh does.
@@ -132,29 +136,27 @@ impl State {
     /// Kubernetes said something new.
     pub fn endpoints(&mut self, now: Sets) -> Step {
         let turned: Vec<_> = self.now.ready.intersection(&now.not_ready).copied().collect();
+        // Who was asked too early is not to wait for the next time.
+        for pod in now.ready.difference(&self.now.ready) {
+            self.round.asked.remove(pod);
+        }
         self.now = now;
         self.check(&turned)
     }
 
-    /// It is time to ask again, if there is a reason to.
+    /// It is time to ask again, if there is a reason to: whoever has answered, while others have not.
     pub fn tick(&mut self) -> Step {
-        if self.is_settled() || self.is_asking() {
-            Step::Rest
-        } else {
-            self.check(&[])
+        if self.is_settled() {
+            return Step::Rest;
         }
+        self.round.asked.clear();
+        self.check(&[])
     }
 
     /// Whether there is nothing to find out until Kubernetes says something new.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.now.is_empty() || self.service_healthy || self.now.all() == self.healthy
-    }
-
-    /// Whether pods have still to answer: until then a tick finds nothing new.
-    #[must_use]
-    pub fn is_asking(&self) -> bool {
-        !self.round.asking.is_empty()
     }
 
     /// What can be reached now, if that has changed since this was last asked.
@@ -178,6 +180,9 @@ impl State {
         for pod in turned_unready {
             self.doubted.insert(*pod);
             self.round.asked.remove(pod);
+            if self.round.asking.contains(pod) {
+                self.round.overtaken.insert(*pod);
+            }
         }
         let all = self.now.all();
         let trusted = self.trusted();
@@ -207,8 +212,14 @@ impl State {
     /// What these pods answered, of those that were asked.
     pub fn pods_answered(&mut self, answers: &[(SocketAddr, Asked)]) -> Step {
         let mut has_changed = false;
+        let mut again = Vec::new();
         for (pod, asked) in answers {
+            if self.round.overtaken.remove(pod) && self.now.not_ready.contains(pod) {
+                again.push(*pod);
+                continue;
+            }
             self.round.asking.remove(pod);
+            self.round.answered.insert(*pod);
             self.round.is_no_mesh |= matches!(asked, Asked::Ready | Asked::NotReady);
             let is_said_ready = self.now.ready.contains(pod);
             if !is_said_ready && !self.now.not_ready.contains(pod) {
@@ -226,7 +237,10 @@ impl State {
         if has_changed {
             self.publish_pods();
         }
-        self.rest()
+        match again.is_empty() {
+            true => self.rest(),
+            false => Step::AskPods(again),
+        }
     }
 
     /// Pods that need not be asked: those that answered before, and where nothing is to be found out about a mesh, those
@@ -239,13 +253,19 @@ impl State {
         }
     }
 
-    /// Once all have answered: none of them may be one that can be asked.
+    /// Once each has answered: none of them may be one that can be asked.
     fn rest(&mut self) -> Step {
-        if self.is_asking() {
+        let round = &mut self.round;
+        if !round.asking.is_subset(&round.answered) {
             return Step::Rest;
         }
-        let round = mem::take(&mut self.round);
-        if round.has_changed || round.is_no_mesh || !self.healthy.is_empty() || self.now.is_empty() {
+        round.answered.clear();
+        if round.asking.is_empty() {
+            round.asked.clear();
+        }
+        let has_changed = mem::take(&mut round.has_changed);
+        let is_no_mesh = mem::take(&mut round.is_no_mesh);
+        if has_changed || is_no_mesh || !self.healthy.is_empty() || self.now.is_empty() {
             return Step::Rest;
         }
         self.fall_back()

@@ -81,7 +81,7 @@ impl Watcher {
                     }
                     state.pods_answered(&answers)
                 }
-                _ = ticks.tick(), if !state.is_settled() && !state.is_asking() => state.tick(),
+                _ = ticks.tick(), if !state.is_settled() => state.tick(),
             };
             loop {
                 if let Some(to) = state.take_news() {

@@ -148,6 +148,8 @@ where
 {
     if let Some(target) = request.extensions_mut().get_mut::<Target>() {
         target.cluster = Arc::clone(to);
+        // Its route's time has begun.
+        target.waited = target.received.elapsed();
     }
     Box::pin(inner.oneshot(request).map_err(Into::into))
 }

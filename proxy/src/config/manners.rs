@@ -156,8 +156,13 @@ impl Manners {
         }
     }
 
-    /// Tells the upstream how long it has, and has further tries tell what is left then.
-    pub(crate) fn on_deadline<B>(&self, request: &mut Request<B>, policy: Option<&ForwardPolicy>) {
+    /// Tells the upstream how long it has. Where it may be sent later, or again, what is left then is told.
+    pub(crate) fn on_deadline<B>(
+        &self,
+        request: &mut Request<B>,
+        policy: Option<&ForwardPolicy>,
+        may_wait: bool,
+    ) {
         let (Some(name), Some(policy)) = (&self.time_left, policy) else {
             return;
         };
@@ -165,7 +170,7 @@ impl Manners {
             return;
         };
         request.headers_mut().insert(name, milliseconds(time));
-        if policy.retry.is_some() {
+        if may_wait || policy.retry.is_some() {
             request.extensions_mut().insert(TimeLeft(name.clone()));
         }
     }
@@ -193,7 +198,7 @@ impl Manners {
     }
 }
 
-/// In the extensions of a request that may be sent again: the field that tells how long its upstream has.
+/// In the extensions of a request that may be sent again, or wait in a layer before it is sent: the field that tells how long its upstream has.
 #[derive(Clone, Debug)]
 pub(crate) struct TimeLeft(HeaderName);
 

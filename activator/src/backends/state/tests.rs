@@ -288,10 +288,18 @@ fn a_pod_is_used_the_moment_that_its_own_answer_is_known() {
         assert_eq!(pods.endpoints(&[], &[1, 2, 3]), so(&[1, 2, 3], "rest"));
         assert_eq!(pods.answers(2, Asked::Ready), so(&[], "pods [2]"));
         assert_eq!(pods.answers(1, Asked::NotReady), so(&[], "rest"));
-        assert!(pods.0.is_asking());
-        assert_eq!(pods.0.tick(), Step::Rest, "the third has not answered");
+        let first = Step::AskPods(vec![address(1)]);
+        assert_eq!(
+            pods.0.tick(),
+            first,
+            "whoever has not answered is not asked twice"
+        );
         assert_eq!(pods.answers(3, Asked::Failed), so(&[], "rest"));
-        assert_eq!(pods.0.tick(), Step::AskPods(vec![address(1), address(3)]));
+        assert_eq!(
+            pods.0.tick(),
+            Step::AskPods(vec![address(3)]),
+            "the first is asked by now"
+        );
     }
 }
 
@@ -350,4 +358,43 @@ fn whether_a_mesh_is_between_is_known_once_all_have_answered() {
     pods.0.tick();
     assert_eq!(pods.answers(1, Asked::NotReady), so(&[], "rest"));
     assert_eq!(pods.answers(2, Asked::PerhapsMesh), so(&[], "rest"));
+}
+
+#[test]
+fn who_never_answers_keeps_nobody_from_being_asked_again_nor_a_mesh_from_being_found() {
+    let mut pods = Slow::new(Mesh::Auto);
+    assert_eq!(pods.endpoints(&[1], &[]), so(&[1], "rest"));
+    assert_eq!(pods.answers(1, Asked::Failed), so(&[SERVICE], "rest"));
+    assert_eq!(pods.0.tick(), Step::AskPods(vec![address(1)]));
+    assert_eq!(pods.endpoints(&[1], &[2]), so(&[2], "rest"));
+    assert_eq!(pods.answers(1, Asked::Failed), so(&[], "rest"));
+    assert_eq!(pods.0.tick(), Step::AskPods(vec![address(1)]));
+    assert_eq!(
+        pods.answers(2, Asked::Failed),
+        so(&[SERVICE], "rest"),
+        "each has answered"
+    );
+}
+
+#[test]
+fn a_pod_that_is_said_to_be_ready_is_asked_at_once_though_others_have_not_answered() {
+    let mut pods = Slow::new(Mesh::Auto);
+    pods.endpoints(&[], &[1, 2]);
+    pods.answers(1, Asked::NotReady);
+    assert_eq!(pods.endpoints(&[1], &[2]), so(&[1], "rest"));
+    assert_eq!(pods.answers(1, Asked::Ready), so(&[], "pods [1]"));
+}
+
+#[test]
+fn what_a_pod_answered_before_it_turned_unready_is_asked_again() {
+    let mut pods = Slow::new(Mesh::Disabled);
+    assert_eq!(pods.endpoints(&[], &[1]), so(&[1], "rest"));
+    assert_eq!(pods.endpoints(&[1], &[]), so(&[], "pods [1]"));
+    assert_eq!(pods.endpoints(&[], &[1]), so(&[], "rest"));
+    assert_eq!(
+        pods.answers(1, Asked::Ready),
+        so(&[1], "rest"),
+        "it was ready then"
+    );
+    assert_eq!(pods.answers(1, Asked::NotReady), so(&[], "pods []"));
 }
