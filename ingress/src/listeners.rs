@@ -227,6 +227,8 @@ impl Outside for Listeners {
     /// It has nothing to do with clusters but their upkeep.
     fn clusters_changed(&mut self, _names: &[Arc<str>], _find: &dyn Fn(&str) -> Option<Arc<Cluster>>) {}
 
+    fn clusters_published(&mut self) {}
+
     fn open(&mut self, opening: &Opening<'_>) -> Result<SocketId, String> {
         self.await_address(opening.address);
         let settings = ListenerSettings {

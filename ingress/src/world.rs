@@ -23,6 +23,10 @@ impl Outside for World {
         self.revisions.changed(names, find);
     }
 
+    fn clusters_published(&mut self) {
+        self.revisions.published();
+    }
+
     fn open(&mut self, opening: &Opening<'_>) -> Result<SocketId, String> {
         self.listeners.open(opening)
     }

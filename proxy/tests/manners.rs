@@ -14,20 +14,24 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use support::{CLUSTER, Front, HOST};
-use tidegate_proxy::cluster::{Endpoint, Protocol};
+use tidegate_proxy::Body;
+use tidegate_proxy::cluster::{ClusterSettings, Endpoint, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::config::manners::{LocalReplies, LocalReply, Manners, ServerField};
 use tidegate_proxy::error::Kind;
 use tidegate_proxy::filter::FilterOverrides;
+use tidegate_proxy::layers::Layers;
 use tidegate_proxy::listener::Connections;
 use tidegate_proxy::route::{
     Action, Forward, ForwardPolicy, HeaderMutations, HostRewrite, Mutation, PathRewrite, Redirect, RetryOn,
     RetryPolicy, Route, Split, WeightedCluster, Write,
 };
+use tidegate_proxy::upstream::Target;
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Answer, Client, get};
 use tidegate_testkit::upstream::{Upstream, nobody};
+use tower::util::MapRequestLayer;
 
 fn speaking(manners: Manners) -> HttpSettings {
     HttpSettings {
@@ -248,4 +252,33 @@ async fn each_try_is_told_what_is_left_of_the_time_and_which_host_was_asked_for(
             (&"endpoint.example".parse().unwrap(), &HOST.parse().unwrap())
         );
     }
+}
+
+#[tokio::test]
+async fn what_a_layer_let_a_request_wait_is_not_told_to_be_left() {
+    let app = Upstream::echo().await;
+    let wait = MapRequestLayer::new(|mut request: Request<Body>| {
+        request.extensions_mut().get_mut::<Target>().unwrap().waited = Duration::from_secs(7);
+        request
+    });
+    let settings = ClusterSettings {
+        layers: Some(Layers::new(wait)),
+        ..ClusterSettings::new(CLUSTER)
+    };
+    let mut policy = ForwardPolicy::default();
+    policy.timeouts.request = Some(Duration::from_secs(8));
+    let route = Route {
+        policy: Some(Arc::new(policy)),
+        ..Route::forward(Split::single(CLUSTER, [].into()))
+    };
+    let cluster = support::with_endpoints(settings, &[app.address()]);
+    let snapshot = Snapshot::new([support::host("*", vec![Arc::new(route)])], [cluster]);
+    let manners = Manners {
+        time_left: Some(HeaderName::from_static("x-left")),
+        ..Manners::default()
+    };
+    let listener = support::listen(NonZeroUsize::MIN, Connections::default());
+    let front = Front::behind(listener.speaking(speaking(manners)), snapshot);
+    call(&front, &[]).await;
+    assert_eq!(app.seen()[0].headers["x-left"], "1000");
 }

@@ -326,6 +326,9 @@ impl<O: Outside> Store<O> {
             let clusters = self.books.clusters.published();
             self.config.publish(Snapshot::with_tables(tables, clusters));
         }
+        if !told.is_empty() {
+            self.outside.clusters_published();
+        }
         let changed = std::mem::take(&mut self.changes.view);
         let stale = !self.unconfirmed.is_empty();
         let before = self.view.load_full();

@@ -30,6 +30,8 @@ pub(crate) struct Revisions {
     said: HashMap<Arc<str>, Said>,
     /// The clusters that have their pods in another one, by that one's name.
     users: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// Those whose requests are not held any more once requests find what has changed, and where they go then.
+    released: Vec<(Key, Arc<Cluster>)>,
     /// Whether somebody hears of load; until that was said.
     is_reported: bool,
 }
@@ -56,13 +58,14 @@ impl Revisions {
             own: settings.own,
             said: HashMap::new(),
             users: HashMap::new(),
+            released: Vec::new(),
             is_reported: settings.autoscaler.is_some(),
         }
     }
 
     /// Takes note that clusters have changed. Done before requests find them.
     pub(crate) fn changed(&mut self, names: &[Arc<str>], find: Find<'_>) {
-        let (mut concerned, mut gone, mut released) = (BTreeSet::new(), Vec::new(), Vec::new());
+        let (mut concerned, mut gone) = (BTreeSet::new(), Vec::new());
         for name in names {
             let cluster = find(name);
             if &**name == PEERS {
@@ -75,7 +78,7 @@ impl Revisions {
                     concerned.insert(Arc::clone(name));
                 }
                 None => match (self.unsay(name), cluster) {
-                    (Some(key), Some(cluster)) => released.push((key, cluster)),
+                    (Some(key), Some(cluster)) => self.released.push((key, cluster)),
                     (key, _) => gone.extend(key),
                 },
             }
@@ -85,19 +88,29 @@ impl Revisions {
         for name in &concerned {
             match self.known(name, find) {
                 Some(now) => known.push(now),
-                None => released.extend(self.unknown(name, find)),
+                None => {
+                    let unknown = self.unknown(name, find);
+                    self.released.extend(unknown);
+                }
             }
         }
         let _context = self.control.enter();
         if !gone.is_empty() {
             self.fleet.forget(&gone);
         }
-        if !released.is_empty() {
-            self.fleet.release(&released);
-        }
         if !known.is_empty() {
             self.tell_of_reports();
             self.fleet.know(known);
+        }
+    }
+
+    /// Requests find what has changed: whose requests are not held any more is let go only now. Who came meanwhile was held for
+    /// want of endpoints as before, and goes to them with all others.
+    pub(crate) fn published(&mut self) {
+        let released = mem::take(&mut self.released);
+        if !released.is_empty() {
+            let _context = self.control.enter();
+            self.fleet.release(&released);
         }
     }
 

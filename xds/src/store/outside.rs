@@ -48,6 +48,9 @@ pub trait Outside {
     /// `find` has what is in force from then on. A name may come more than once.
     fn clusters_changed(&mut self, names: &[Arc<str>], find: &dyn Fn(&str) -> Option<Arc<Cluster>>);
 
+    /// What [`Self::clusters_changed`] told of is what requests find.
+    fn clusters_published(&mut self);
+
     /// Takes an address; clients are refused until it is served.
     ///
     /// # Errors

@@ -47,6 +47,8 @@ impl Outside for World {
         self.told.extend(told);
     }
 
+    fn clusters_published(&mut self) {}
+
     fn open(&mut self, opening: &Opening<'_>) -> Result<SocketId, String> {
         let address = opening.address.to_string();
         if self.forbidden.contains(&address) {
