@@ -45,6 +45,7 @@ impl RouteBook {
         let mut read = Read::default();
         let before = self.known.values().filter_map(|known| known.accepted.as_ref());
         let before: Vec<RoutesConfig> = before.map(|(_, config)| config.clone()).collect();
+        let mut made = translate::Shared::default();
         for raw in update.resources.iter().filter(|raw| wanted.contains(&raw.name)) {
             let known = self.known.get_mut(&raw.name);
             if let Some((entry, _)) = known.and_then(|known| known.accepted.as_mut())
@@ -58,7 +59,7 @@ impl RouteBook {
             }
             let others = read.resources.iter().filter_map(|(_, read)| read.as_ref().ok());
             let shared: Vec<&RoutesConfig> = before.iter().chain(others).collect();
-            match translate::routes(&raw.body, &shared, context) {
+            match translate::sharing(&raw.body, &shared, &mut made, context) {
                 Ok(config) => read.resources.push((raw.clone(), Ok(config))),
                 Err(Reject::Message(why)) => return Err(why),
                 Err(Reject::Resource(why)) => read.resources.push((raw.clone(), Err(why))),

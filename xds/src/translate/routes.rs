@@ -38,6 +38,7 @@ mod wire;
 pub(crate) use matching::header;
 pub(crate) use policy::OF_CLUSTER;
 use reading::Reading;
+pub(crate) use shared::Shared;
 
 /// A route configuration: its table, and what it needs of others.
 #[derive(Clone, Debug)]
@@ -82,6 +83,19 @@ pub enum ClusterName {
 /// # Errors
 /// When Envoy would refuse it, in Envoy's words.
 pub fn routes(body: &Bytes, before: &[&RoutesConfig], context: &Context) -> Result<RoutesConfig, Reject> {
+    sharing(body, before, &mut Shared::default(), context)
+}
+
+/// The same, of one of several that come together: what they have in common is made once.
+///
+/// # Errors
+/// As [`routes`].
+pub(crate) fn sharing(
+    body: &Bytes,
+    before: &[&RoutesConfig],
+    shared: &mut Shared,
+    context: &Context,
+) -> Result<RoutesConfig, Reject> {
     let parts = wire::split(body)?;
     let table = &parts.table;
     check::table(table)?;
@@ -89,7 +103,7 @@ pub fn routes(body: &Bytes, before: &[&RoutesConfig], context: &Context) -> Resu
     unknown::check(table, &parts.rest, context, &mut notes)?;
     let settings = settings(table, &mut notes);
     let same = before.iter().copied().find(|before| *before.name == table.name);
-    let hosts = hosts(&parts, before, same, context);
+    let hosts = hosts((&parts, before, same), shared, context);
     // A broken constraint of a virtual host refuses the response before anything else is looked at.
     let (settings, (hosts, index)) = match (settings, hosts) {
         (_, Err(broken @ Reject::Message(_))) | (Err(broken), _) | (_, Err(broken)) => return Err(broken),
@@ -112,9 +126,8 @@ type Hosts = Vec<(u128, HostConfig)>;
 /// The virtual hosts of a table, and where their domains are: those of `before` that are the same, and the rest read. `same` is the
 /// table's own predecessor, in which most are at the same place.
 fn hosts(
-    parts: &wire::Parts,
-    before: &[&RoutesConfig],
-    same: Option<&RoutesConfig>,
+    (parts, before, same): (&wire::Parts, &[&RoutesConfig], Option<&RoutesConfig>),
+    shared: &mut Shared,
     context: &Context,
 ) -> Result<(Hosts, VirtualHosts), Reject> {
     let mut known = None;
@@ -130,11 +143,13 @@ fn hosts(
         });
         known.get(&hash).copied()
     };
-    let mut reading = Reading::new(&parts.table, context);
+    let mut reading = Reading::new(&parts.table, shared, context);
+    let seed = reading.seed();
+    reading.shared.begin(seed);
     let mut hosts = Vec::with_capacity(parts.hosts.len());
     let mut refused = None;
     for (index, bytes) in parts.hosts.iter().enumerate() {
-        let hash = xxh3_128_with_seed(bytes, reading.seed());
+        let hash = xxh3_128_with_seed(bytes, seed);
         if let Some(host) = find(index, hash) {
             if refused.is_none() {
                 hosts.push((hash, host.clone()));

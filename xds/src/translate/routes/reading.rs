@@ -26,7 +26,7 @@ use crate::translate::{Context, Reject, filter};
 pub(super) struct Reading<'a> {
     pub(super) context: &'a Context,
     pub(super) table: &'a RouteConfiguration,
-    pub(super) shared: Shared,
+    pub(super) shared: &'a mut Shared,
     /// What of the virtual host under way has no effect.
     pub(super) notes: Notes,
     /// The clusters that it names.
@@ -34,11 +34,11 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(table: &'a RouteConfiguration, context: &'a Context) -> Self {
+    pub(super) fn new(table: &'a RouteConfiguration, shared: &'a mut Shared, context: &'a Context) -> Self {
         Self {
             context,
             table,
-            shared: Shared::default(),
+            shared,
             notes: Notes::default(),
             clusters: Named::default(),
         }

@@ -18,9 +18,10 @@ use crate::translate::Reject;
 use crate::translate::headers::HeaderLists;
 use crate::translate::notes::Notes;
 
-/// What was made already, while one route configuration is read.
+/// What was made already, while one route configuration is read, or several that come together.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
+    seed: u64,
     names: HashSet<Arc<str>>,
     lists: HashSet<Arc<[ClusterName]>>,
     policies: HashMap<PolicyKey, Arc<ForwardPolicy>>,
@@ -43,6 +44,17 @@ type Named<T> = (Arc<T>, Box<[ClusterName]>);
 type PolicyKey = ([Option<Duration>; 4], [bool; 3]);
 
 impl Shared {
+    /// A table is read of which `seed` tells what else decides what becomes of its routes: those of one that differs in that are
+    /// not its own.
+    pub(super) fn begin(&mut self, seed: u64) {
+        if self.seed != seed {
+            self.seed = seed;
+            self.matchers.clear();
+            self.forwards.clear();
+            self.routes.clear();
+        }
+    }
+
     /// A name, shared with all who have it.
     pub(super) fn name(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.names.get(name) {

@@ -48,6 +48,24 @@ fn another_table_shares_what_is_the_same() {
 }
 
 #[test]
+fn tables_that_come_together_share_routes_unless_they_are_read_otherwise() {
+    let mut made = Shared::default();
+    let mut read = |name: &str, host: &str, ignore_parameters: bool| {
+        let mut proto = pb::RouteConfiguration {
+            name: name.into(),
+            ignore_path_parameters_in_path_matching: ignore_parameters,
+            ..table(&["a"])
+        };
+        proto.virtual_hosts[0].domains = vec![host.into()];
+        let config = sharing(&proto.encode_to_vec().into(), &[], &mut made, &context()).unwrap();
+        Arc::clone(&virtual_host(&config, host).routes[0])
+    };
+    let first = read("r1", "a", false);
+    assert!(Arc::ptr_eq(&first, &read("r2", "b", false)));
+    assert!(!Arc::ptr_eq(&first, &read("r3", "c", true)));
+}
+
+#[test]
 fn hosts_share_routes_that_are_the_same_with_the_clusters_that_they_name() {
     let mut proto = table(&["a", "b"]);
     let same = route(prefix("/same"), weighted(&[("c", 100)]));
