@@ -34,14 +34,10 @@ use std::{
     collections::{HashMap, hash_map},
     fmt, mem,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
-use tidegate_proxy::{
-    cluster::{Cluster, Endpoint, address::Address},
-    drain::Watch,
-    layers::timeout::Timeouts,
-};
+use tidegate_proxy::{cluster::Cluster, drain::Watch, layers::timeout::Timeouts};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
@@ -97,7 +93,8 @@ struct Asking {
 struct Held {
     rules: Treatment,
     tracker: Arc<Tracker>,
-    place: Place,
+    /// The cluster of its pods.
+    cluster: Arc<Cluster>,
     /// Its pods, and whether each is ready.
     pods: Box<[(SocketAddr, bool)]>,
     /// Tells the watcher of the pods, while some of them are not ready.
@@ -113,9 +110,6 @@ struct Treatment {
     believe_pods: bool,
     ports: Ports,
 }
-
-/// The cluster of a revision's pods, as it is now.
-type Place = Arc<Mutex<Arc<Cluster>>>;
 
 impl Fleet {
     /// One without revisions, which keeps `directory`. What asks pods ends with `watch`.
@@ -202,11 +196,13 @@ impl Fleet {
 
 impl Held {
     fn new(known: &Known, share: Share) -> Self {
-        let place = Arc::new(Mutex::new(Arc::clone(&known.cluster)));
+        let (revision, cluster) = (Revision::new(known.facts.settings()), Arc::clone(&known.cluster));
+        let tracker = Tracker::with_cluster(revision, known.ports, Arc::clone(&cluster));
+        tracker.share(share.index, share.of);
         Self {
-            tracker: tracker(Revision::new(known.facts.settings()), known.ports, &place, share),
+            tracker: tracker.into(),
             rules: Treatment::of(known),
-            place,
+            cluster,
             pods: Box::default(),
             watcher: None,
         }
@@ -214,22 +210,17 @@ impl Held {
 
     /// Whether requests are treated as they were before.
     fn treats_alike(&self, known: &Known) -> bool {
-        let cluster = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        self.rules.timeouts == known.facts.timeouts && Arc::ptr_eq(&cluster, &known.cluster)
+        self.rules.timeouts == known.facts.timeouts && Arc::ptr_eq(&self.cluster, &known.cluster)
     }
 
     fn adapt(&mut self, known: Known, asking: &Asking) {
         let (rules, before) = (Treatment::of(&known), self.rules);
-        let endpoints = known.cluster.endpoints();
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = known.cluster;
+        self.cluster = known.cluster;
         if rules.container_concurrency != before.container_concurrency {
             self.tracker.limit(rules.container_concurrency);
         }
         // Pods that are known are connected to as their cluster says now.
-        let endpoints: HashMap<_, _> = endpoints.iter().map(|one| (one.address(), one)).collect();
-        let find = |address| endpoints.get(&Address::from(address)).copied();
-        self.tracker
-            .reach(rules.ports, |address| find(address).map(Arc::clone));
+        self.tracker.reach(rules.ports, &self.cluster);
         let is_begun_anew = rules.believe_pods != before.believe_pods;
         if is_begun_anew {
             self.rest();
@@ -312,29 +303,11 @@ impl World for Nowhere {
     }
 }
 
-fn tracker(revision: Arc<Revision>, ports: Ports, place: &Place, share: Share) -> Arc<Tracker> {
-    let place = Arc::clone(place);
-    let tracker = Tracker::with_endpoints(revision, ports, move |address| {
-        let cluster = place.lock().unwrap_or_else(PoisonError::into_inner);
-        endpoint(&cluster, address)
-    });
-    tracker.share(share.index, share.of);
-    Arc::new(tracker)
-}
-
 fn listed(pods: &Sets) -> Box<[(SocketAddr, bool)]> {
     let ready = pods.ready.iter().map(|pod| (*pod, true));
     ready
         .chain(pods.not_ready.iter().map(|pod| (*pod, false)))
         .collect()
-}
-
-/// The cluster's own endpoint, so that what happens there is in its numbers.
-fn endpoint(cluster: &Cluster, address: SocketAddr) -> Option<Arc<Endpoint>> {
-    let wanted = Address::from(address);
-    let endpoints = cluster.endpoints();
-    let found = endpoints.iter().find(|endpoint| *endpoint.address() == wanted);
-    found.map(Arc::clone)
 }
 
 impl fmt::Debug for Fleet {

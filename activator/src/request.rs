@@ -225,10 +225,13 @@ impl Visit {
         }
     }
 
-    /// Where the request goes with this lease.
+    /// Where the request goes with this lease: by one view of its replica, which may move at any time.
     fn target_of(&self, lease: &Lease, waited: bool) -> Target {
+        let place = lease.pod().place();
+        let cluster = place.cluster.as_ref().unwrap_or(&self.target.cluster);
         Target {
-            endpoint: Some(lease.endpoint()),
+            cluster: Arc::clone(cluster),
+            endpoint: Some(Arc::clone(&place.endpoint)),
             waited: match waited {
                 true => self.target.received.elapsed(),
                 false => self.target.waited,

@@ -25,6 +25,7 @@ use tidegate_proxy::{
     limit::{QueueFull, WaitQueue, Waiter},
 };
 
+pub(crate) use pod::Place;
 pub use pod::{Pod, Timeline};
 
 use crate::{limits, observe::RevisionMetrics, reporter::load::Load, throttle::policy::Balancer};

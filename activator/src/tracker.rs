@@ -4,19 +4,20 @@
 //! its [`Revision`] hands out. A pod that stays keeps its count of requests in flight.
 
 use std::{
-    collections::BTreeMap,
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
     fmt, mem,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use tidegate_proxy::cluster::Endpoint;
+use tidegate_proxy::cluster::{Cluster, Endpoint, address::Address};
 
 use crate::{
     capacity::capacity,
     slice::assign,
-    throttle::{Pod, Revision, Timeline},
+    throttle::{Place, Pod, Revision, Timeline},
 };
 
 /// What can be reached of a revision.
@@ -54,18 +55,16 @@ const SERVICE_TLS_PORT: u16 = 443;
 /// Keeps the pods of one [`Revision`].
 pub struct Tracker {
     revision: Arc<Revision>,
-    endpoints: Box<FindEndpoint>,
     state: Mutex<State>,
 }
-
-/// What stands for an address, where there is something that does.
-type FindEndpoint = dyn Fn(SocketAddr) -> Option<Arc<Endpoint>> + Send + Sync;
 
 #[derive(Debug)]
 struct State {
     /// All pods, those of other activators too, and where each is asked; in the order of their addresses as text.
     pods: BTreeMap<String, (SocketAddr, Arc<Pod>)>,
     ports: Ports,
+    /// How pods are connected to, where that is not for each request to know.
+    cluster: Option<Arc<Cluster>>,
     service: Option<Service>,
     /// How many requests a pod takes at a time; 0 for any number.
     limit: u32,
@@ -85,19 +84,20 @@ impl Tracker {
     /// Keeps the pods of `revision`. Until it is told otherwise, all of them are for this activator.
     #[must_use]
     pub fn new(revision: Arc<Revision>, ports: Ports) -> Self {
-        Self::with_endpoints(revision, ports, |_| None)
+        Self::of(revision, ports, None)
     }
 
-    /// The same; `endpoints` says what stands for the address of a pod that is new, if something does.
+    /// The same; pods are connected to as `cluster` says, and where it has an endpoint of their address they are that one.
     #[must_use]
-    pub fn with_endpoints(
-        revision: Arc<Revision>,
-        ports: Ports,
-        endpoints: impl Fn(SocketAddr) -> Option<Arc<Endpoint>> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_cluster(revision: Arc<Revision>, ports: Ports, cluster: Arc<Cluster>) -> Self {
+        Self::of(revision, ports, Some(cluster))
+    }
+
+    fn of(revision: Arc<Revision>, ports: Ports, cluster: Option<Arc<Cluster>>) -> Self {
         let state = State {
             pods: BTreeMap::new(),
             ports,
+            cluster,
             service: None,
             limit: revision.container_concurrency(),
             index: None,
@@ -105,7 +105,6 @@ impl Tracker {
         };
         Self {
             revision,
-            endpoints: Box::new(endpoints),
             state: Mutex::new(state),
         }
     }
@@ -113,16 +112,19 @@ impl Tracker {
     /// Replaces what can be reached.
     pub fn update(&self, to: &Destinations) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
         match to {
             Destinations::None => (state.pods, state.service) = (BTreeMap::new(), None),
             Destinations::Pods(addresses) => {
                 let known = mem::take(&mut state.pods);
+                let places = OnceCell::new();
                 let pod = |address: &SocketAddr| {
                     let name = address.to_string();
                     let pod = known.get(&name).map(|(_, pod)| Arc::clone(pod));
                     let pod = pod.unwrap_or_else(|| {
-                        let endpoint = self.endpoint(state.ports.of_pod(*address));
-                        Pod::new(endpoint, state.limit, found_now())
+                        let places = places.get_or_init(|| Places::of(state.cluster.as_ref()));
+                        let place = places.of_address(state.ports.of_pod(*address));
+                        Pod::at(place, state.limit, found_now())
                     });
                     (name, (*address, pod))
                 };
@@ -131,10 +133,11 @@ impl Tracker {
             }
             Destinations::ClusterIp { address, ready } => {
                 let known = state.service.take().filter(|service| service.address == *address);
-                let pod = known.map_or_else(
-                    || self.service(state.ports.of_service(*address)),
-                    |service| service.pod,
-                );
+                let pod = known.map(|service| service.pod).unwrap_or_else(|| {
+                    let places = Places::of(state.cluster.as_ref());
+                    let place = places.of_address(state.ports.of_service(*address));
+                    Pod::at(place, 0, found_now())
+                });
                 state.service = Some(Service {
                     address: *address,
                     ready: *ready,
@@ -143,7 +146,7 @@ impl Tracker {
                 state.pods = BTreeMap::new();
             }
         }
-        self.apply(&state);
+        self.apply(state);
     }
 
     /// Says how many activators share the revision, and which of them this one is, if it is one of them.
@@ -167,17 +170,21 @@ impl Tracker {
         }
     }
 
-    /// Says that pods take requests at these ports, and what stands for each address now, if something does. They are the same pods
-    /// as before, with what they have under way.
-    pub(crate) fn reach(&self, ports: Ports, endpoints: impl Fn(SocketAddr) -> Option<Arc<Endpoint>>) {
+    /// Says that pods take requests at these ports, and how they are connected to now. They are the same pods as before, with what
+    /// they have under way; one that the cluster does not list stays the endpoint that it was, unless its port is another.
+    pub(crate) fn reach(&self, ports: Ports, cluster: &Arc<Cluster>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_elsewhere = mem::replace(&mut state.ports, ports) != ports;
+        state.cluster = Some(Arc::clone(cluster));
+        let places = Places::of(state.cluster.as_ref());
         for (asked, pod) in state.pods.values() {
-            let address = ports.of_pod(*asked);
-            match endpoints(address) {
-                Some(endpoint) => pod.move_to(endpoint),
-                None if is_elsewhere => pod.move_to(Endpoint::new(address).into()),
-                None => {}
+            let (address, before) = (ports.of_pod(*asked), pod.place());
+            let place = match places.endpoints.contains_key(&address) || is_elsewhere {
+                true => places.of_address(address),
+                false => places.with(Arc::clone(&before.endpoint)),
+            };
+            if !place.is(&before) {
+                pod.move_to(place);
             }
         }
         if is_elsewhere {
@@ -206,13 +213,38 @@ impl Tracker {
         };
         self.revision.set_pods(own);
     }
+}
 
-    fn endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
-        (self.endpoints)(address).unwrap_or_else(|| Endpoint::new(address).into())
+/// Where pods are, as one cluster says.
+struct Places {
+    cluster: Option<Arc<Cluster>>,
+    endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
+}
+
+impl Places {
+    fn of(cluster: Option<&Arc<Cluster>>) -> Self {
+        let endpoints = cluster.map(|cluster| cluster.endpoints()).unwrap_or_default();
+        let by_address = endpoints.iter().filter_map(|endpoint| match endpoint.address() {
+            Address::Tcp(address) => Some((*address, Arc::clone(endpoint))),
+            Address::Unix(_) => None,
+        });
+        Self {
+            cluster: cluster.map(Arc::clone),
+            endpoints: by_address.collect(),
+        }
     }
 
-    fn service(&self, address: SocketAddr) -> Arc<Pod> {
-        Pod::new(self.endpoint(address), 0, found_now())
+    /// The cluster's own endpoint, so that what happens there is in its numbers, if it has one of this address.
+    fn of_address(&self, address: SocketAddr) -> Place {
+        let endpoint = self.endpoints.get(&address).map(Arc::clone);
+        self.with(endpoint.unwrap_or_else(|| Endpoint::new(address).into()))
+    }
+
+    fn with(&self, endpoint: Arc<Endpoint>) -> Place {
+        Place {
+            endpoint,
+            cluster: self.cluster.clone(),
+        }
     }
 }
 

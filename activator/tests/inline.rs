@@ -104,7 +104,7 @@ impl Edge {
         Self {
             address,
             directory,
-            tracker: Tracker::new(revision, Ports::Same),
+            tracker: Tracker::with_cluster(revision, Ports::Same, plain_cluster()),
             own,
             waited,
             _drain: drain,

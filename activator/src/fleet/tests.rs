@@ -7,7 +7,7 @@ use std::{
 
 use http::StatusCode;
 use tidegate_proxy::{
-    cluster::ClusterSettings,
+    cluster::{ClusterSettings, Endpoint},
     drain::{Drain, Watch},
     layers::timeout::Timeouts,
 };

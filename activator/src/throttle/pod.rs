@@ -9,19 +9,28 @@ use std::{
     time::Instant,
 };
 
-use arc_swap::ArcSwap;
-use tidegate_proxy::cluster::Endpoint;
+use arc_swap::{ArcSwap, Guard};
+use tidegate_proxy::cluster::{Cluster, Endpoint};
 use tokio::sync::Notify;
 
 /// A ready replica of a revision.
 pub struct Pod {
-    endpoint: ArcSwap<Endpoint>,
+    /// One value: a request never finds the endpoint of one moment with the cluster of another.
+    place: ArcSwap<Place>,
     in_flight_max: AtomicUsize,
     timeline: Timeline,
     /// Requests in flight, and [`RETIRED`].
     state: AtomicUsize,
     /// Told when the pod is retired, and when its last request has ended after that.
     changed: Notify,
+}
+
+/// Where a replica takes requests, and how it is connected to there.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// Its cluster; where it has none of its own, requests go by the one that they came to.
+    pub(crate) cluster: Option<Arc<Cluster>>,
 }
 
 /// How a replica came up; what a request waited for is told from it.
@@ -42,10 +51,16 @@ impl Pod {
     /// A replica that is ready; `container_concurrency` is how many requests it takes at a time, 0 for any number.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, container_concurrency: u32, timeline: Timeline) -> Arc<Self> {
+        let cluster = None;
+        Self::at(Place { endpoint, cluster }, container_concurrency, timeline)
+    }
+
+    /// The same, at a place.
+    pub(crate) fn at(place: Place, container_concurrency: u32, timeline: Timeline) -> Arc<Self> {
         let in_flight_max = AtomicUsize::new(in_flight_max(container_concurrency));
         let (state, changed) = (AtomicUsize::new(0), Notify::new());
         Arc::new(Self {
-            endpoint: ArcSwap::new(endpoint),
+            place: ArcSwap::from_pointee(place),
             in_flight_max,
             timeline,
             state,
@@ -56,13 +71,18 @@ impl Pod {
     /// Where it takes requests now.
     #[must_use]
     pub fn endpoint(&self) -> Arc<Endpoint> {
-        self.endpoint.load_full()
+        Arc::clone(&self.place().endpoint)
+    }
+
+    /// Where, and how, it takes requests now. Takes no lock, and counts nothing up.
+    pub(crate) fn place(&self) -> Guard<Arc<Place>> {
+        self.place.load()
     }
 
     /// Says that it takes those that are still to come elsewhere, or in another way. What is in flight stays where it is, and
     /// counts.
-    pub(crate) fn move_to(&self, endpoint: Arc<Endpoint>) {
-        self.endpoint.store(endpoint);
+    pub(crate) fn move_to(&self, place: Place) {
+        self.place.store(place.into());
     }
 
     /// Sets how many requests it takes at a time, 0 for any number. What is in flight above that goes on. Who waits for
@@ -133,6 +153,18 @@ impl Pod {
     pub(crate) fn retire(&self) {
         self.state.fetch_or(RETIRED, SeqCst);
         self.changed.notify_waiters();
+    }
+}
+
+impl Place {
+    /// Whether it is the very same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let clusters = (self.cluster.as_ref(), other.cluster.as_ref());
+        let is_same_cluster = match clusters {
+            (Some(one), Some(another)) => Arc::ptr_eq(one, another),
+            (one, another) => one.is_none() && another.is_none(),
+        };
+        is_same_cluster && Arc::ptr_eq(&self.endpoint, &other.endpoint)
     }
 }
 

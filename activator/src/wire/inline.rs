@@ -103,7 +103,7 @@ where
 /// From the arrival to the head of the response.
 fn hold<S>(
     parts: &Arc<Parts>,
-    (target, entry): (Target, &Entry),
+    (mut target, entry): (Target, &Entry),
     inner: S,
     request: Request<Body>,
 ) -> impl Future<Output = Result<Response<Body>, BoxError>> + use<S>
@@ -115,9 +115,10 @@ where
     let timers = Timers::start(&entry.timeouts, received);
     let ends = Ends::of(&entry.timeouts, &route, received);
     let revision = Arc::clone(&entry.revision);
+    // For pods that have no cluster of their own.
+    target.cluster = Arc::clone(&entry.cluster);
     let visit = Visit::of(&parts.shared, Arc::clone(&revision), target).until(ends.first());
     let sending = Sending {
-        parts: Arc::clone(parts),
         inner: inner.clone(),
         is_edited: false,
     };
@@ -212,10 +213,8 @@ fn worded(error: Error) -> Result<Response<Body>, BoxError> {
     })
 }
 
-/// Sends a request to the pod that it was given, in that pod's name, in the way in which its revision's pods are connected to now:
-/// it may have waited for long.
+/// Sends a request to the pod that it was given, in that pod's name.
 struct Sending<S> {
-    parts: Arc<Parts>,
     inner: S,
     /// Whether the head is a pod's already: from the first try on.
     is_edited: bool,
@@ -234,14 +233,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let target = request.extensions_mut().get_mut::<Target>();
-        let pod = target.and_then(|target| {
-            // The cluster that its route leads to, or that of its pods if this is not the first try.
-            if let Some(entry) = self.parts.directory.of_cluster(target.cluster.name()) {
-                target.cluster = Arc::clone(&entry.cluster);
-            }
-            target.endpoint.clone()
-        });
+        let target = request.extensions().get::<Target>();
+        let pod = target.and_then(|target| target.endpoint.clone());
         if !mem::replace(&mut self.is_edited, true) {
             edit::request(request.headers_mut(), None, None);
         }
@@ -264,3 +257,6 @@ impl fmt::Debug for InlineLayer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
