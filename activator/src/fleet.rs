@@ -175,8 +175,11 @@ impl Fleet {
     /// goes too.
     pub fn release(&mut self, to: &[(Key, Arc<Cluster>)]) {
         for (key, cluster) in to {
-            if let Some(held) = self.held.get(key) {
-                held.tracker.revision().leave_to(cluster);
+            if let Some(held) = self.held.get_mut(key) {
+                held.rest();
+                held.tracker.revision().release(cluster);
+                // Who has just not been let in by a pod does not try again there.
+                held.tracker.update(&Destinations::None);
             }
         }
         let keys: Vec<_> = to.iter().map(|(key, _)| key.clone()).collect();

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tidegate_knative::headers;
 use tidegate_proxy::{
     Body, Error,
+    cluster::Cluster,
     error::{BoxError, Kind},
     overload::{Budget, Overload},
     upstream::{Target, Timing},
@@ -22,7 +23,7 @@ use crate::{
     receipt::Receipt,
     registry::Registry,
     reporter::{Arrival, Reporter},
-    throttle::{Lease, NoPlace, Refusal, Revision},
+    throttle::{Dismissal, Lease, NoPlace, Refusal, Revision},
 };
 
 /// Puts the activator in front of a route's upstream: each request is given a replica of its revision, at once or
@@ -164,8 +165,7 @@ impl Visit {
                 Some(lease) => (lease, false),
                 None => match self.wait(head_bytes(&request)).await {
                     Ok(lease) => (lease, true),
-                    // It is as it came, and may be sent elsewhere.
-                    Err(error) => return Err(error.with_unsent(request).into()),
+                    Err(unserved) => return Err(unserved.of(request).into()),
                 },
             };
             let mut retries = 0;
@@ -184,7 +184,10 @@ impl Visit {
                     Err(error) => Error::from_boxed(error.into()),
                 };
                 request = self.unsent(error, retries, &lease)?;
-                lease = self.another(lease, retries, head_bytes(&request)).await?;
+                lease = match self.another(lease, retries, head_bytes(&request)).await {
+                    Ok(lease) => lease,
+                    Err(unserved) => return Err(unserved.of(request).into()),
+                };
                 (retries, waited) = (retries + 1, true);
             }
         }
@@ -192,9 +195,9 @@ impl Visit {
 
     /// A lease, after a wait in line. Until then nothing reads the request's body, so its client is neither told to
     /// send it (`100 Continue`) nor read from. Dropping the future leaves the line at once.
-    async fn wait(&self, head_bytes: usize) -> Result<Lease, Error> {
+    async fn wait(&self, head_bytes: usize) -> Result<Lease, Unserved> {
         let Some(_room) = self.shared.registry.parking().enter(head_bytes) else {
-            return Err(self.refused(Kind::QueueFull));
+            return Err(self.refused(Kind::QueueFull).into());
         };
         let parked = self.shared.parked.as_ref().map(|parked| parked.reserve(1));
         let _place = parked
@@ -202,10 +205,10 @@ impl Visit {
             .inspect_err(|error| self.revision.metrics().refused(error.kind()))?;
         let waiter = match self.revision.park() {
             Ok(waiter) => waiter,
-            Err(NoPlace::Full) => return Err(self.refused(Kind::QueueFull)),
-            Err(NoPlace::Refused(refusal)) => {
+            Err(NoPlace::Full) => return Err(self.refused(Kind::QueueFull).into()),
+            Err(NoPlace::Dismissed(dismissal)) => {
                 self.revision.metrics().refused(Kind::CapacityRefused);
-                return Err(pointless(&refusal));
+                return Err(Unserved::by(&dismissal));
             }
         };
         let wait = Wait::begin(&self.revision, &*self.shared.observer);
@@ -214,13 +217,13 @@ impl Visit {
                 wait.end(Unparked::Leased);
                 Ok(lease)
             }
-            Ok(Err(refusal)) => {
+            Ok(Err(dismissal)) => {
                 wait.end(Unparked::Refused);
-                Err(pointless(&refusal))
+                Err(Unserved::by(&dismissal))
             }
             Err(_elapsed) => {
                 wait.end(Unparked::TimedOut);
-                Err(Error::new(Kind::CapacityTimeout).with_detail(TIMEOUT_TEXT))
+                Err(Error::new(Kind::CapacityTimeout).with_detail(TIMEOUT_TEXT).into())
             }
         }
     }
@@ -257,7 +260,7 @@ impl Visit {
     ///
     /// It may just have died. Until that is known its lease is kept, so that nobody else is sent there; once it is
     /// retired, the request goes back in line. A replica that comes round is tried again.
-    async fn another(&self, lease: Lease, retries: u32, head_bytes: usize) -> Result<Lease, Error> {
+    async fn another(&self, lease: Lease, retries: u32, head_bytes: usize) -> Result<Lease, Unserved> {
         if retries > 0 {
             let pause = CONNECT_BACKOFF * 2_u32.saturating_pow(retries - 1);
             tokio::select! {
@@ -296,6 +299,45 @@ impl Visit {
     }
 }
 
+/// Why a request has no lease.
+enum Unserved {
+    /// It gets none.
+    Failed(Error),
+    /// It needs none: it goes on to this cluster.
+    Released(Arc<Cluster>),
+}
+
+/// Where a request goes whose revision does not hold it any more; in its extensions.
+#[derive(Clone)]
+pub(crate) struct Onward(pub(crate) Arc<Cluster>);
+
+impl Unserved {
+    fn by(dismissal: &Dismissal) -> Self {
+        match dismissal {
+            Dismissal::Refused(refusal) => pointless(refusal).into(),
+            Dismissal::Released(cluster) => Self::Released(Arc::clone(cluster)),
+        }
+    }
+
+    /// What becomes of the request. Only one that is sent on is kept, in a box of its own: none of those that are refused in a
+    /// flood, or that wait in vain.
+    fn of(self, mut request: Request<Body>) -> Error {
+        match self {
+            Self::Failed(error) => error,
+            Self::Released(cluster) => {
+                request.extensions_mut().insert(Onward(cluster));
+                Error::new(Kind::CapacityRefused).with_unsent(request)
+            }
+        }
+    }
+}
+
+impl From<Error> for Unserved {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 fn pointless(refusal: &Refusal) -> Error {
     Error::new(Kind::CapacityRefused)
         .with_detail(refusal.message.clone())
@@ -312,3 +354,6 @@ impl fmt::Debug for ActivatorLayer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ mod policy;
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{Ordering::SeqCst, fence},
     },
     time::Duration,
@@ -56,10 +56,9 @@ pub struct Revision {
     pods: ArcSwap<Vec<Arc<Pod>>>,
     /// One change of the pods at a time; requests never lock it.
     changes: Mutex<()>,
-    queue: WaitQueue<Lease, Refusal>,
-    refusal: ArcSwapOption<Refusal>,
-    /// Where who waits is sent on to, once nobody is held for it any more.
-    successor: OnceLock<Arc<Cluster>>,
+    queue: WaitQueue<Lease, Dismissal>,
+    /// What whoever would have to wait is told instead.
+    dismissal: ArcSwapOption<Dismissal>,
     load: Load,
     metrics: RevisionMetrics,
 }
@@ -73,13 +72,22 @@ pub struct Refusal {
     pub retry_after: Duration,
 }
 
+/// Why those who wait are not waiting any more, and have no lease either.
+#[derive(Debug, Clone)]
+pub(crate) enum Dismissal {
+    /// It is pointless.
+    Refused(Arc<Refusal>),
+    /// Nobody is held for the revision any more: they go where whoever comes now goes, to this cluster.
+    Released(Arc<Cluster>),
+}
+
 /// Why a request cannot be parked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum NoPlace {
     /// As many wait as may.
     Full,
     /// Nobody may wait.
-    Refused(Arc<Refusal>),
+    Dismissed(Arc<Dismissal>),
 }
 
 /// The right to send one request to one pod. Dropping it passes the right to whoever waits longest.
@@ -105,8 +113,7 @@ impl Revision {
             pods: ArcSwap::default(),
             changes: Mutex::new(()),
             queue: WaitQueue::new(parked_max),
-            refusal: ArcSwapOption::empty(),
-            successor: OnceLock::new(),
+            dismissal: ArcSwapOption::empty(),
             load: Load::new(),
             metrics: RevisionMetrics::new(&settings.namespace, &settings.name),
             settings,
@@ -145,7 +152,7 @@ impl Revision {
         let before = self.pods.load_full();
         pods.iter().for_each(|pod| pod.enlist());
         if pods.iter().any(|pod| !listed(&before, pod)) {
-            self.refusal.store(None);
+            self.unless_released(None);
         }
         let pods = Arc::new(pods);
         self.pods.store(Arc::clone(&pods));
@@ -156,16 +163,6 @@ impl Revision {
         drop(change);
         fence(SeqCst);
         self.dispatch();
-    }
-
-    /// Says which cluster takes over who waits, before they are [refused](Self::refuse). It does not change any more.
-    pub(crate) fn leave_to(&self, cluster: &Arc<Cluster>) {
-        _ = self.successor.set(Arc::clone(cluster));
-    }
-
-    /// The cluster that has taken over, if one has.
-    pub(crate) fn successor(&self) -> Option<&Arc<Cluster>> {
-        self.successor.get()
     }
 
     /// The ready pods now.
@@ -195,26 +192,44 @@ impl Revision {
     /// Refuses all that wait, and whoever would have to wait, for one reason: nothing is coming up. Ends with
     /// [`accept`](Self::accept), or when a new pod is ready. Returns how many were refused.
     pub fn refuse(&self, refusal: Refusal) -> usize {
-        let refusal = Arc::new(refusal);
+        let dismissal = Arc::new(Dismissal::Refused(refusal.into()));
         // Stored before the queue is emptied: who parks in between looks after it has parked.
-        self.refusal.store(Some(Arc::clone(&refusal)));
-        self.queue.fail_all(&refusal)
+        self.unless_released(Some(Arc::clone(&dismissal)));
+        self.queue.fail_all(&dismissal)
+    }
+
+    /// Sends all that wait, and whoever would have to wait, on to this cluster. Ends with [`accept`](Self::accept) alone.
+    pub(crate) fn release(&self, to: &Arc<Cluster>) {
+        let dismissal = Arc::new(Dismissal::Released(Arc::clone(to)));
+        self.dismissal.store(Some(Arc::clone(&dismissal)));
+        self.queue.fail_all(&dismissal);
     }
 
     /// Lets requests wait again.
     pub fn accept(&self) {
-        self.refusal.store(None);
+        self.dismissal.store(None);
     }
 
     /// Refuses all that wait now; those who come later wait as usual. Returns how many were refused.
     pub fn fail_parked(&self, refusal: Refusal) -> usize {
-        self.queue.fail_all(&Arc::new(refusal))
+        self.queue.fail_all(&Arc::new(Dismissal::Refused(refusal.into())))
     }
 
     /// Why requests are refused now, if they are.
     #[must_use]
     pub fn refusal(&self) -> Option<Arc<Refusal>> {
-        self.refusal.load_full()
+        match &**self.dismissal.load().as_ref()? {
+            Dismissal::Refused(refusal) => Some(Arc::clone(refusal)),
+            Dismissal::Released(_) => None,
+        }
+    }
+
+    /// Who has been released stays so: a request that found the revision just before is still to be sent on.
+    fn unless_released(&self, dismissal: Option<Arc<Dismissal>>) {
+        self.dismissal.rcu(|now| match now.as_deref() {
+            Some(Dismissal::Released(_)) => now.clone(),
+            Some(Dismissal::Refused(_)) | None => dismissal.clone(),
+        });
     }
 
     /// A lease of a pod with capacity, if there is one and nobody waits for it; never waits.
@@ -237,11 +252,11 @@ impl Revision {
     }
 
     /// A place in the queue, with a lease in it already if a pod has become free.
-    pub(crate) fn park(self: &Arc<Self>) -> Result<Waiter<Lease, Refusal>, NoPlace> {
+    pub(crate) fn park(self: &Arc<Self>) -> Result<Waiter<Lease, Dismissal>, NoPlace> {
         let waiter = self.queue.park().map_err(|QueueFull| NoPlace::Full)?;
         // Either `refuse` finds this waiter in the queue, or it is seen here.
-        if let Some(refusal) = self.refusal.load_full() {
-            return Err(NoPlace::Refused(refusal));
+        if let Some(dismissal) = self.dismissal.load_full() {
+            return Err(NoPlace::Dismissed(dismissal));
         }
         self.dispatch();
         Ok(waiter)

@@ -18,7 +18,10 @@ use tidegate_testkit::{
 };
 
 use super::*;
-use crate::{Registry, throttle::NoPlace};
+use crate::{
+    Registry,
+    throttle::{Dismissal, NoPlace},
+};
 
 /// A fleet with one revision.
 struct Rig {
@@ -237,10 +240,12 @@ async fn who_waits_for_a_revision_that_is_gone_is_told() {
     let revision = rig.revision();
     let waiting = revision.park().unwrap();
     rig.fleet.forget(&[key()]);
-    let refusal = waiting.await.unwrap_err();
-    assert_eq!(refusal.message, "revision ns/rev was deleted");
+    let dismissal = waiting.await.unwrap_err();
+    assert!(
+        matches!(&*dismissal, Dismissal::Refused(refusal) if refusal.message == "revision ns/rev was deleted")
+    );
     assert!(rig.directory.get("ns", "rev").is_none());
-    assert!(matches!(revision.park(), Err(NoPlace::Refused(_))));
+    assert!(matches!(revision.park(), Err(NoPlace::Dismissed(_))));
     rig.tell(|_| {});
     assert!(rig.revision().park().is_ok(), "another one of its name");
 }

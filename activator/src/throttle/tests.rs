@@ -12,7 +12,7 @@ use std::{
 
 use tidegate_proxy::{cluster::Endpoint, limit::Waiter};
 
-use super::{Lease, NoPlace, Pod, Refusal, Revision, RevisionSettings, Timeline};
+use super::{Dismissal, Lease, NoPlace, Pod, Refusal, Revision, RevisionSettings, Timeline};
 
 pub(crate) fn settings(container_concurrency: u32) -> RevisionSettings {
     RevisionSettings {
@@ -48,9 +48,9 @@ fn revision(container_concurrency: u32, ports: &[u16]) -> Arc<Revision> {
     revision
 }
 
-type Parked = Waiter<Lease, Refusal>;
+type Parked = Waiter<Lease, Dismissal>;
 
-fn poll(waiter: &mut Parked) -> Poll<Result<Lease, Arc<Refusal>>> {
+fn poll(waiter: &mut Parked) -> Poll<Result<Lease, Arc<Dismissal>>> {
     Pin::new(waiter).poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -167,7 +167,7 @@ fn futures_now(future: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
 fn the_queue_is_bounded() {
     let revision = Revision::with_queue(settings(1), 2);
     let places = [revision.park().unwrap(), revision.park().unwrap()];
-    assert_eq!(revision.park().unwrap_err(), NoPlace::Full);
+    assert!(matches!(revision.park(), Err(NoPlace::Full)));
     drop(places);
     assert!(revision.park().is_ok());
 }
@@ -185,12 +185,11 @@ fn a_refusal_answers_all_who_wait_and_those_who_would() {
     let mut waiters: Vec<_> = (0..3).map(|_| revision.park().unwrap()).collect();
     assert_eq!(revision.refuse(crashed()), 3);
     for waiter in &mut waiters {
-        assert!(matches!(poll(waiter), Poll::Ready(Err(refusal)) if *refusal == crashed()));
+        assert!(matches!(poll(waiter), Poll::Ready(Err(dismissal))
+                if matches!(&*dismissal, Dismissal::Refused(refusal) if **refusal == crashed())));
     }
-    assert_eq!(
-        revision.park().unwrap_err(),
-        NoPlace::Refused(Arc::new(crashed()))
-    );
+    assert!(matches!(revision.park(), Err(NoPlace::Dismissed(_))));
+    assert_eq!(revision.refusal().as_deref(), Some(&crashed()));
     revision.accept();
     assert!(revision.park().is_ok());
 }

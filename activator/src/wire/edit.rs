@@ -12,35 +12,78 @@ const PASSTHROUGH_LB: HeaderName = HeaderName::from_static(headers::PASSTHROUGH_
 const SERVING_REVISION: HeaderName = HeaderName::from_static(headers::SERVING_REVISION);
 const SERVING_NAMESPACE: HeaderName = HeaderName::from_static(headers::SERVING_NAMESPACE);
 
+/// What was in a head where something else is now, so that it can be sent elsewhere as it came. Of a field that was there more
+/// than once it has the first.
+#[derive(Debug, Default)]
+pub(super) struct Replaced {
+    host: Option<HeaderValue>,
+    original_host: Option<Option<HeaderValue>>,
+    proxy_request: Option<HeaderValue>,
+    serving_revision: Option<HeaderValue>,
+    serving_namespace: Option<HeaderValue>,
+}
+
 /// All of it but the name of the pod, which is not known yet.
 pub(super) fn request(
     head: &mut HeaderMap,
     client: Option<SocketAddr>,
     passthrough_host: Option<&HeaderValue>,
-) {
+) -> Replaced {
+    let mut replaced = Replaced::default();
     // A DomainMapping that led here has said it already.
     let is_direct = head.get(ORIGINAL_HOST).is_none_or(HeaderValue::is_empty);
     if is_direct && let Some(host) = head.get(HOST).cloned() {
-        head.insert(ORIGINAL_HOST, host);
+        replaced.original_host = Some(head.insert(ORIGINAL_HOST, host));
     }
-    head.insert(
+    replaced.proxy_request = head.insert(
         PROXY_REQUEST,
         HeaderValue::from_static(headers::PROXY_REQUEST_ACTIVATOR),
     );
     if let Some(host) = passthrough_host {
-        head.insert(HOST, host.clone());
+        replaced.host = head.insert(HOST, host.clone());
         head.append(PASSTHROUGH_LB, HeaderValue::from_static(headers::TRUE));
     }
-    head.remove(SERVING_REVISION);
-    head.remove(SERVING_NAMESPACE);
+    replaced.serving_revision = head.remove(SERVING_REVISION);
+    replaced.serving_namespace = head.remove(SERVING_NAMESPACE);
     if let Some(client) = client {
         append_address(head, client.ip());
     }
+    replaced
 }
 
-/// Sends the request in the name of its pod.
-pub(super) fn name_pod(head: &mut HeaderMap, pod: &Address) {
-    if let Ok(host) = HeaderValue::try_from(pod.to_string()) {
-        head.insert(HOST, host);
+/// Sends the request in the name of its pod. Returns in whose it was.
+pub(super) fn name_pod(head: &mut HeaderMap, pod: &Address) -> Option<HeaderValue> {
+    let host = HeaderValue::try_from(pod.to_string()).ok()?;
+    head.insert(HOST, host)
+}
+
+impl Replaced {
+    /// The same; `host` is what [`name_pod`] has replaced.
+    pub(super) fn with_host(self, host: Option<HeaderValue>) -> Self {
+        Self { host, ..self }
+    }
+
+    /// Makes the head what it was before a [`request`] without a client's address or a mesh, and before it was given a name.
+    pub(super) fn restore(self, head: &mut HeaderMap) {
+        put(head, PROXY_REQUEST, self.proxy_request);
+        if let Some(before) = self.original_host {
+            put(head, ORIGINAL_HOST, before);
+        }
+        for (name, before) in [
+            (HOST, self.host),
+            (SERVING_REVISION, self.serving_revision),
+            (SERVING_NAMESPACE, self.serving_namespace),
+        ] {
+            if before.is_some() {
+                put(head, name, before);
+            }
+        }
+    }
+}
+
+fn put(head: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => _ = head.insert(name, value),
+        None => _ = head.remove(name),
     }
 }

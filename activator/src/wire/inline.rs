@@ -7,7 +7,6 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -17,7 +16,6 @@ use futures_util::{FutureExt, TryFutureExt};
 use http::{Request, Response};
 use tidegate_proxy::{
     Body, Error,
-    cluster::Cluster,
     error::{BoxError, Kind, Worded},
     layers::timeout::{Timeouts, Timers},
     overload::Overload,
@@ -33,7 +31,7 @@ use crate::{
     limits::WAIT_MAX,
     observe::Observer,
     reporter::Reporter,
-    request::{Shared, Visit},
+    request::{Onward, Shared, Visit},
 };
 
 /// Puts an activator before the clusters of an ingress that are called `namespace/revision`. Clones share their state.
@@ -114,45 +112,33 @@ where
     let (route, received) = (Arc::clone(&target.route), target.received);
     let timers = Timers::start(&entry.timeouts, received);
     let ends = Ends::of(&entry.timeouts, &route, received);
-    let revision = Arc::clone(&entry.revision);
     // For pods that have no cluster of their own.
     target.cluster = Arc::clone(&entry.cluster);
-    let visit = Visit::of(&parts.shared, Arc::clone(&revision), target).until(ends.first());
-    let sending = Sending {
-        inner: inner.clone(),
-        is_edited: false,
+    let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target).until(ends.first());
+    let mut sending = Sending {
+        inner,
+        replaced: None,
     };
     // Boxed by itself: what hands it on by value would each have room for all of it, and thousands of requests wait in this.
-    let visiting = Box::pin(visit.run(sending, request).map_err(Error::from_boxed));
+    let visiting = Box::pin(async move {
+        let answer = visit.run(&mut sending, request).await;
+        answer.map_err(|error| Box::new((Error::from_boxed(error), sending)))
+    });
     async move {
-        let error = match timers.until_start(visiting.map(Ok)).await {
+        let (error, sending) = match timers.until_start(visiting.map(Ok)).await {
             Ok(Ok(response)) => return Ok(timers.finish(response)),
-            Ok(Err(error)) => error,
+            Ok(Err(failed)) => *failed,
             // The revision's own time is over.
             Err(late) => return worded(late),
         };
-        match revision.successor() {
-            Some(cluster) if error.kind() == Kind::CapacityRefused => match error.into_unsent() {
-                Some(request) => sent_on(inner, request, cluster).await,
-                None => told(Error::new(Kind::CapacityRefused), &ends, &route),
-            },
-            _ => told(error, &ends, &route),
+        if error.kind() != Kind::CapacityRefused {
+            return told(error, &ends, &route);
+        }
+        match error.into_unsent() {
+            Some(request) => sending.elsewhere(request).await,
+            None => told(Error::new(Kind::CapacityRefused), &ends, &route),
         }
     }
-}
-
-/// Nobody is held for the revision any more: a request that waited goes where whoever comes now goes.
-fn sent_on<S>(inner: S, mut request: Request<Body>, to: &Arc<Cluster>) -> Answer
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
-    S: Send + 'static,
-{
-    if let Some(target) = request.extensions_mut().get_mut::<Target>() {
-        target.cluster = Arc::clone(to);
-        // Its route's time has begun.
-        target.waited = target.received.elapsed();
-    }
-    Box::pin(inner.oneshot(request).map_err(Into::into))
 }
 
 /// Until when a request may wait. Once it is sent, the route's time is measured where it is.
@@ -216,8 +202,29 @@ fn worded(error: Error) -> Result<Response<Body>, BoxError> {
 /// Sends a request to the pod that it was given, in that pod's name.
 struct Sending<S> {
     inner: S,
-    /// Whether the head is a pod's already: from the first try on.
-    is_edited: bool,
+    /// What was in the head before the first try; from then on it is a pod's.
+    replaced: Option<edit::Replaced>,
+}
+
+impl<S> Sending<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
+    S: Send + 'static,
+{
+    /// Nobody is held for the revision any more: a request that waited goes, as it came, where whoever comes now goes.
+    fn elsewhere(self, mut request: Request<Body>) -> Answer {
+        if let Some(replaced) = self.replaced {
+            replaced.restore(request.headers_mut());
+        }
+        let onward = request.extensions_mut().remove::<Onward>();
+        if let (Some(Onward(cluster)), Some(target)) = (onward, request.extensions_mut().get_mut::<Target>())
+        {
+            (target.cluster, target.endpoint) = (cluster, None);
+            // Its route's time has begun.
+            target.waited = target.received.elapsed();
+        }
+        Box::pin(self.inner.oneshot(request).map_err(Into::into))
+    }
 }
 
 impl<S> Service<Request<Body>> for Sending<S>
@@ -235,11 +242,11 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let target = request.extensions().get::<Target>();
         let pod = target.and_then(|target| target.endpoint.clone());
-        if !mem::replace(&mut self.is_edited, true) {
-            edit::request(request.headers_mut(), None, None);
-        }
-        if let Some(pod) = &pod {
-            edit::name_pod(request.headers_mut(), pod.address());
+        let head = request.headers_mut();
+        let replaced = (self.replaced.is_none()).then(|| edit::request(head, None, None));
+        let host = pod.as_ref().and_then(|pod| edit::name_pod(head, pod.address()));
+        if let Some(replaced) = replaced {
+            self.replaced = Some(replaced.with_host(host));
         }
         Asking {
             answer: self.inner.call(request),
@@ -259,4 +266,4 @@ impl fmt::Debug for InlineLayer {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -113,7 +113,7 @@ impl World {
                 assert!(!self.refusing && self.parked.len() < PARKED_MAX);
                 self.parked.push_back(waiter);
             }
-            Err(NoPlace::Refused(_)) => assert!(self.refusing),
+            Err(NoPlace::Dismissed(_)) => assert!(self.refusing),
             Err(NoPlace::Full) => assert_eq!(self.parked.len(), PARKED_MAX),
         }
     }

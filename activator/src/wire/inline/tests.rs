@@ -6,12 +6,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::SeqCst},
 };
 
+use http::{HeaderMap, HeaderValue, header::HOST};
 use tidegate_proxy::{
     cluster::{Cluster, ClusterSettings},
     drain::{Drain, Watch},
     route::Split,
     upstream::Client,
 };
+use tidegate_testkit::wait::{eventually, soon};
 use tokio::{sync::mpsc, task::JoinSet};
 use tower::service_fn;
 
@@ -67,6 +69,20 @@ impl Rig {
         rig.fleet.know(vec![rig.known.clone()]);
         rig
     }
+
+    fn revision(&self) -> Arc<Revision> {
+        Arc::clone(&self.directory.get("ns", "rev").unwrap().revision)
+    }
+
+    async fn parked(&self, count: usize) {
+        let revision = self.revision();
+        eventually("who waits", async || revision.parked() == count).await;
+    }
+
+    fn has(&mut self, pods: Sets) {
+        self.known.pods = pods;
+        self.fleet.know(vec![self.known.clone()]);
+    }
 }
 
 fn key(name: &str) -> Key {
@@ -83,12 +99,16 @@ fn pods(ready: &[&str]) -> Sets {
     }
 }
 
-/// A request of the revision `ns/name`, as a proxy gives it to the layers of a cluster.
 fn request(name: &str) -> Request<Body> {
+    request_of(&format!("ns/{name}"))
+}
+
+/// A request of the cluster that is called so, as a proxy gives it to that cluster's layers.
+pub(crate) fn request_of(cluster: &str) -> Request<Body> {
     let mut request = Request::new(Body::empty());
     request.extensions_mut().insert(Target {
         route: Arc::new(Route::forward(Split::single("ns/rev", [].into()))),
-        cluster: Cluster::new(ClusterSettings::new(format!("ns/{name}"))),
+        cluster: Cluster::new(ClusterSettings::new(cluster)),
         endpoint: None,
         hash: None,
         received: Instant::now(),
@@ -96,6 +116,62 @@ fn request(name: &str) -> Request<Body> {
         client: Client::default(),
     });
     request
+}
+
+/// What arrives behind the layer.
+type Sent = (HeaderMap, Target);
+
+/// Stands in for all pods, which take no connection, and for everything else, which answers.
+fn upstream(
+    sent: mpsc::UnboundedSender<Sent>,
+) -> impl Service<
+    Request<Body>,
+    Response = Response<Body>,
+    Error = BoxError,
+    Future = impl Future<Output = Result<Response<Body>, BoxError>> + Send,
+> + Clone
++ Send {
+    service_fn(move |request: Request<Body>| {
+        let target = request.extensions().get::<Target>().unwrap().clone();
+        let is_pod = target.endpoint.is_some();
+        sent.send((request.headers().clone(), target)).unwrap();
+        async move {
+            match is_pod {
+                true => Err(Error::new(Kind::ConnectFailed).with_unsent(request).into()),
+                false => Ok(Response::new(Body::empty())),
+            }
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_back_in_line_after_a_refused_connection_is_sent_on_as_it_came() {
+    for original_host in [None, Some("mapped.example")] {
+        let mut rig = Rig::new();
+        let (sender, mut sent) = mpsc::unbounded_channel();
+        let mut request = request("rev");
+        let head = request.headers_mut();
+        head.insert(HOST, "hello.example".parse().unwrap());
+        head.insert("knative-serving-revision", "rev".parse().unwrap());
+        head.insert("knative-serving-namespace", "ns".parse().unwrap());
+        if let Some(host) = original_host {
+            head.insert("k-original-host", HeaderValue::from_static(host));
+        }
+        let came = head.clone();
+        let mut answers = JoinSet::new();
+        answers.spawn(rig.layer.layer(upstream(sender)).oneshot(request));
+        let (at_pod, _) = soon("a try", sent.recv()).await.unwrap();
+        assert_eq!(at_pod["host"], "10.0.0.1:8012");
+        rig.has(Sets::default());
+        rig.parked(1).await;
+        let own = Cluster::new(ClusterSettings::new("ns/rev"));
+        rig.fleet.release(&[(key("rev"), Arc::clone(&own))]);
+        let answer = soon("the answer", answers.join_next()).await.unwrap().unwrap();
+        assert_eq!(answer.unwrap().status(), 200);
+        let (head, target) = std::iter::from_fn(|| sent.try_recv().ok()).last().unwrap();
+        assert_eq!(head, came);
+        assert!(Arc::ptr_eq(&target.cluster, &own) && target.endpoint.is_none());
+    }
 }
 
 /// Revisions of one pod each, in the clear or over TLS; the name of the cluster says which.
