@@ -34,7 +34,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// One without revisions; those that it gets are in `registry` too, as long as they are here.
+    /// One without revisions; those that it gets are in `registry` too, until they are removed.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Arc<Self> {
         Arc::new(Self {
@@ -92,6 +92,17 @@ impl Directory {
 
     /// Takes revisions out, as [`remove`](Self::remove) takes out one: each map is copied once.
     pub fn remove_all(&self, keys: &[Key]) {
+        self.hide(keys);
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|key| format!("{}/{}", key.namespace, key.name))
+            .collect();
+        self.registry
+            .remove_all(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// Lets no request find these revisions. What is counted of them is in the registry all the same.
+    pub(crate) fn hide(&self, keys: &[Key]) {
         let mut by_namespace: HashMap<&str, Vec<&str>> = HashMap::new();
         for key in keys {
             by_namespace.entry(&key.namespace).or_default().push(&key.name);
@@ -103,12 +114,6 @@ impl Directory {
                 }
             });
         }
-        let keys: Vec<_> = keys
-            .iter()
-            .map(|key| format!("{}/{}", key.namespace, key.name))
-            .collect();
-        self.registry
-            .remove_all(&keys.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     /// What its revisions are in as well.

@@ -142,7 +142,7 @@ impl Fleet {
                 hash_map::Entry::Occupied(held) => {
                     let held = held.into_mut();
                     // Pods come and go all the time, and are no business of who looks revisions up.
-                    let is_told = !held.treats_alike(&known);
+                    let is_told = held.come_back() || !held.treats_alike(&known);
                     (held, is_told)
                 }
             };
@@ -172,18 +172,17 @@ impl Fleet {
     }
 
     /// Requests are not held for these revisions any more: who waits for one is sent on to this cluster, where whoever comes later
-    /// goes too.
+    /// goes too. What was counted of a revision goes on where it was when it is [known](Self::know) again, until it is
+    /// [forgotten](Self::forget).
     pub fn release(&mut self, to: &[(Key, Arc<Cluster>)]) {
+        let mut keys = Vec::new();
         for (key, cluster) in to {
             if let Some(held) = self.held.get_mut(key) {
-                held.rest();
-                held.tracker.revision().release(cluster);
-                // Who has just not been let in by a pod does not try again there.
-                held.tracker.update(&Destinations::None);
+                held.release(cluster);
+                keys.push(key.clone());
             }
         }
-        let keys: Vec<_> = to.iter().map(|(key, _)| key.clone()).collect();
-        self.forget(&keys);
+        self.directory.hide(&keys);
     }
 
     /// Says how many ingresses share the revisions, and which of them this one is, if it is one of them.
@@ -209,6 +208,24 @@ impl Held {
             pods: Box::default(),
             watcher: None,
         }
+    }
+
+    fn release(&mut self, to: &Arc<Cluster>) {
+        self.rest();
+        self.tracker.revision().release(to);
+        // Who has just not been let in by a pod does not try again there.
+        self.tracker.update(&Destinations::None);
+        self.pods = Box::default();
+    }
+
+    /// Lets requests be held again; returns whether they were not, until now.
+    fn come_back(&self) -> bool {
+        let revision = self.tracker.revision();
+        let is_released = revision.is_released();
+        if is_released {
+            revision.accept();
+        }
+        is_released
     }
 
     /// Whether requests are treated as they were before.

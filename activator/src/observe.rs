@@ -24,6 +24,8 @@ pub enum Unparked {
     Leased,
     /// With a refusal: nothing is coming up.
     Refused,
+    /// By being sent on: nobody is held for the revision any more.
+    Released,
     /// By its deadline.
     TimedOut,
     /// By its client, who left.
@@ -153,7 +155,7 @@ impl Drop for Wait<'_> {
         metrics.parked.decrement(1.0);
         metrics.wait.record(waited.as_secs_f64());
         match self.outcome {
-            Unparked::Leased => {}
+            Unparked::Leased | Unparked::Released => {}
             Unparked::Refused => metrics.refused(Kind::CapacityRefused),
             Unparked::TimedOut => metrics.refused(Kind::CapacityTimeout),
             Unparked::Abandoned => metrics.refused(Kind::ClientClosed),
@@ -184,16 +186,17 @@ mod tests {
         metrics::with_local_recorder(&recorder, || {
             let labels = "namespace=\"default\",revision=\"hello-00001\"";
             let revision = Revision::new(settings(1));
-            let waits: [_; 4] = std::array::from_fn(|_| Wait::begin(&revision, &()));
-            assert_shows(&handle, &format!("{PARKED_REQUESTS}{{{labels}}} 4"));
-            let [leased, refused, timed_out, abandoned] = waits;
+            let waits: [_; 5] = std::array::from_fn(|_| Wait::begin(&revision, &()));
+            assert_shows(&handle, &format!("{PARKED_REQUESTS}{{{labels}}} 5"));
+            let [leased, released, refused, timed_out, abandoned] = waits;
             leased.end(Unparked::Leased);
+            released.end(Unparked::Released);
             refused.end(Unparked::Refused);
             timed_out.end(Unparked::TimedOut);
             drop(abandoned);
             assert_shows(&handle, &format!("{PARKED_REQUESTS}{{{labels}}} 0"));
-            assert_shows(&handle, &format!("{PARKED_TOTAL}{{{labels}}} 4"));
-            assert_shows(&handle, &format!("{WAIT_SECONDS}_count{{{labels}}} 4"));
+            assert_shows(&handle, &format!("{PARKED_TOTAL}{{{labels}}} 5"));
+            assert_shows(&handle, &format!("{WAIT_SECONDS}_count{{{labels}}} 5"));
             for reason in ["capacity_refused", "capacity_timeout", "client_closed"] {
                 assert_shows(
                     &handle,

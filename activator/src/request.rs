@@ -207,7 +207,9 @@ impl Visit {
             Ok(waiter) => waiter,
             Err(NoPlace::Full) => return Err(self.refused(Kind::QueueFull).into()),
             Err(NoPlace::Dismissed(dismissal)) => {
-                self.revision.metrics().refused(Kind::CapacityRefused);
+                if let Dismissal::Refused(_) = &*dismissal {
+                    self.revision.metrics().refused(Kind::CapacityRefused);
+                }
                 return Err(Unserved::by(&dismissal));
             }
         };
@@ -218,7 +220,10 @@ impl Visit {
                 Ok(lease)
             }
             Ok(Err(dismissal)) => {
-                wait.end(Unparked::Refused);
+                wait.end(match &*dismissal {
+                    Dismissal::Refused(_) => Unparked::Refused,
+                    Dismissal::Released(_) => Unparked::Released,
+                });
                 Err(Unserved::by(&dismissal))
             }
             Err(_elapsed) => {

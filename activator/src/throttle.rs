@@ -205,6 +205,12 @@ impl Revision {
         self.queue.fail_all(&dismissal);
     }
 
+    /// Whether nobody is held for it any more; until [`accept`](Self::accept).
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        matches!(self.dismissal.load().as_deref(), Some(Dismissal::Released(_)))
+    }
+
     /// Lets requests wait again.
     pub fn accept(&self) {
         self.dismissal.store(None);

@@ -9,6 +9,8 @@ mod support;
 
 #[path = "activation/autoscaler.rs"]
 mod autoscaler;
+#[path = "activation/released.rs"]
+mod released;
 #[path = "activation/rig.rs"]
 mod rig;
 
@@ -332,42 +334,6 @@ async fn until_its_pods_are_known_requests_wait_where_nobody_else_could_take_the
     rig.push();
     let answer = soon("the answer", answers.join_next()).await;
     assert_eq!(answer.expect("one").expect("no panic").text(), "pod");
-}
-
-#[tokio::test]
-async fn who_waits_for_want_of_endpoints_is_sent_to_them_once_they_are_back() {
-    let mut rig = Rig::start().await;
-    let standalone = std::mem::take(&mut rig.service.pods);
-    rig.said = rig.forget().await;
-    rig.push();
-    eventually("the revision is known", async || {
-        rig.lines("active").await == ["true"]
-    })
-    .await;
-    let mut answers = rig.get(2);
-    rig.parked(2).await;
-    rig.service.pods = standalone;
-    rig.push();
-    while let Some(answer) = soon("an answer", answers.join_next()).await {
-        assert_eq!(answer.expect("no panic").text(), "standalone");
-    }
-    assert_eq!(
-        get(rig.gateway.external(), &rig.host(), "/").await.text(),
-        "standalone"
-    );
-    let seen = &rig.standalone.seen()[0];
-    assert!(seen.header("knative-serving-revision").is_some());
-    assert_eq!(seen.header("k-proxy-request"), None);
-}
-
-#[tokio::test]
-async fn who_waits_for_a_revision_that_is_not_held_any_more_goes_where_its_cluster_sends_it() {
-    let mut rig = Rig::start().await;
-    let mut answers = rig.get(1);
-    rig.parked(1).await;
-    _ = rig.forget().await;
-    let answer = soon("the answer", answers.join_next()).await;
-    assert_eq!(answer.expect("one").expect("no panic").text(), "standalone");
 }
 
 #[tokio::test]

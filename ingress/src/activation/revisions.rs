@@ -1,6 +1,6 @@
 //! What follows for revisions from the clusters that change?
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(crate) struct Revisions {
     users: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Those whose requests are not held any more once requests find what has changed, and where they go then.
     released: Vec<(Key, Arc<Cluster>)>,
+    /// The clusters that say nothing of a revision any more: what is counted of it stays until they are gone themselves.
+    silent: HashSet<Arc<str>>,
     /// Whether somebody hears of load; until that was said.
     is_reported: bool,
 }
@@ -59,6 +61,7 @@ impl Revisions {
             said: HashMap::new(),
             users: HashMap::new(),
             released: Vec::new(),
+            silent: HashSet::new(),
             is_reported: settings.autoscaler.is_some(),
         }
     }
@@ -77,10 +80,7 @@ impl Revisions {
                     self.say(name, activation);
                     concerned.insert(Arc::clone(name));
                 }
-                None => match (self.unsay(name), cluster) {
-                    (Some(key), Some(cluster)) => self.released.push((key, cluster)),
-                    (key, _) => gone.extend(key),
-                },
+                None => gone.extend(self.unsay(name, cluster)),
             }
             concerned.extend(self.users.get(name).into_iter().flatten().cloned());
         }
@@ -115,6 +115,7 @@ impl Revisions {
     }
 
     fn say(&mut self, name: &Arc<str>, activation: &Arc<Activation>) {
+        self.silent.remove(name);
         let users = self.users.entry(Arc::clone(&activation.pods)).or_default();
         if !users.contains(name) {
             users.push(Arc::clone(name));
@@ -131,14 +132,25 @@ impl Revisions {
         self.leave_unused(&before.pods, name);
     }
 
-    /// The revision that is not there any more, if there was one.
-    fn unsay(&mut self, name: &Arc<str>) -> Option<Key> {
-        let said = self.said.remove(name)?;
+    /// The revision that is not there any more, if there was one: where its cluster is, only nobody is held for it.
+    fn unsay(&mut self, name: &Arc<str>, cluster: Option<Arc<Cluster>>) -> Option<Key> {
+        let Some(said) = self.said.remove(name) else {
+            let is_gone = cluster.is_none() && self.silent.remove(name);
+            return is_gone.then(|| key_of(name)).flatten();
+        };
         self.leave_unused(&said.activation.pods, name);
         if let Some(pods) = &said.pods {
             self.leave_unused(pods.name(), name);
         }
-        said.is_known.then(|| key(&said.activation))
+        let key = key(&said.activation);
+        let Some(cluster) = cluster else {
+            return Some(key);
+        };
+        self.silent.insert(Arc::clone(name));
+        if said.is_known {
+            self.released.push((key, cluster));
+        }
+        None
     }
 
     /// Does not follow a cluster of pods for this one any more, unless that still says or uses it.
@@ -285,6 +297,15 @@ fn key(activation: &Activation) -> Key {
         namespace: activation.namespace.to_string(),
         name: activation.revision.to_string(),
     }
+}
+
+/// The revision that a cluster is called after.
+fn key_of(cluster: &str) -> Option<Key> {
+    let (namespace, name) = cluster.split_once('/')?;
+    Some(Key {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    })
 }
 
 fn facts(activation: &Activation) -> RevisionFacts {

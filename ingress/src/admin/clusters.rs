@@ -104,7 +104,8 @@ fn activation_lines(admin: &Admin, cluster: &Cluster, out: &mut dyn Write) -> fm
     let limit = activation.container_concurrency;
     writeln!(out, "{name}::tidegate_activation::container_concurrency::{limit}")?;
     let revisions = admin.settings().revisions.as_ref();
-    let revision = revisions.and_then(|revisions| revisions.get(name));
+    let known = revisions.and_then(|revisions| revisions.get(name));
+    let revision = known.filter(|revision| !revision.is_released());
     let is_active = revision.is_some();
     writeln!(out, "{name}::tidegate_activation::active::{is_active}")?;
     let Some(revision) = revision else {

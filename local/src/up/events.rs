@@ -24,7 +24,7 @@ impl Observer for Events {
     fn unparked(&self, revision: &Arc<Revision>, outcome: Unparked, waited: Duration) {
         let waited = waited.as_millis();
         match outcome {
-            Unparked::Leased => {}
+            Unparked::Leased | Unparked::Released => {}
             Unparked::Refused => self.line(
                 revision,
                 &format!("refused a request that had waited {waited} ms"),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, header::HOST};
+use tidegate_knative::stat::Stat;
 use tidegate_proxy::{
     cluster::{Cluster, ClusterSettings},
     drain::{Drain, Watch},
@@ -32,6 +33,9 @@ struct Rig {
     known: Known,
     directory: Arc<Directory>,
     layer: InlineLayer,
+    reporter: Arc<Reporter>,
+    /// What the autoscaler is told: the mean of requests, and how many came.
+    reports: mpsc::UnboundedReceiver<(f64, f64)>,
     _drain: Drain,
 }
 
@@ -49,11 +53,11 @@ impl Rig {
             port_name: "http",
             believe_pods: true,
         };
-        let reporter = Reporter::new(
-            Arc::clone(directory.registry()),
-            "ingress",
-            |_: &Arc<Revision>, _| {},
-        );
+        let (tell, reports) = mpsc::unbounded_channel();
+        let registry = Arc::clone(directory.registry());
+        let reporter = Reporter::new(registry, "ingress", move |_: &Arc<Revision>, stat: Stat| {
+            _ = tell.send((stat.average_concurrent_requests, stat.request_count));
+        });
         let mut rig = Self {
             fleet: Fleet::new(Arc::clone(&directory), watch),
             known: Known {
@@ -62,8 +66,15 @@ impl Rig {
                 cluster: Cluster::new(ClusterSettings::new("ns/rev-private")),
                 pods: pods(&["10.0.0.1:8012"]),
             },
-            layer: InlineLayer::new(Arc::clone(&directory), reporter, &Overload::default(), ()),
+            layer: InlineLayer::new(
+                Arc::clone(&directory),
+                Arc::clone(&reporter),
+                &Overload::default(),
+                (),
+            ),
             directory,
+            reporter,
+            reports,
             _drain: drain,
         };
         rig.fleet.know(vec![rig.known.clone()]);
@@ -172,6 +183,57 @@ async fn who_is_back_in_line_after_a_refused_connection_is_sent_on_as_it_came() 
         assert_eq!(head, came);
         assert!(Arc::ptr_eq(&target.cluster, &own) && target.endpoint.is_none());
     }
+}
+
+#[tokio::test]
+async fn what_is_counted_of_a_revision_goes_on_through_a_time_without_anybody_held() {
+    let mut rig = Rig::new();
+    rig.has(Sets::default());
+    let revision = rig.revision();
+    let own = Cluster::new(ClusterSettings::new("ns/rev"));
+    let begun = Instant::now();
+    for round in 1..=2 {
+        let (sender, mut sent) = mpsc::unbounded_channel();
+        let mut answers = JoinSet::new();
+        answers.spawn(rig.layer.layer(upstream(sender)).oneshot(request("rev")));
+        rig.parked(1).await;
+        rig.fleet.release(&[(key("rev"), Arc::clone(&own))]);
+        let answer = soon("the answer", answers.join_next()).await.unwrap().unwrap();
+        assert_eq!(answer.unwrap().status(), 200);
+        let (_, target) = sent.try_recv().unwrap();
+        assert!(target.waited > Duration::ZERO && target.waited < begun.elapsed());
+        assert!(rig.directory.get("ns", "rev").is_none());
+        assert_eq!(revision.parked_total(), round);
+        assert!(revision.refused_total().into_iter().all(|(_, count)| count == 0));
+        rig.fleet.know(vec![rig.known.clone()]);
+        assert!(Arc::ptr_eq(&rig.revision(), &revision));
+    }
+    rig.fleet.forget(&[key("rev")]);
+    assert!(rig.directory.registry().get("ns/rev").is_none());
+}
+
+#[tokio::test]
+async fn the_autoscaler_hears_that_nobody_waits_for_a_revision_that_was_let_go() {
+    let mut rig = Rig::new();
+    rig.has(Sets::default());
+    let mut answers = JoinSet::new();
+    let (sender, _sent) = mpsc::unbounded_channel();
+    answers.spawn(rig.layer.layer(upstream(sender)).oneshot(request("rev")));
+    rig.parked(1).await;
+    assert_eq!(rig.reports.try_recv(), Ok((1.0, 1.0)));
+    let own = Cluster::new(ClusterSettings::new("ns/rev"));
+    rig.fleet.release(&[(key("rev"), own)]);
+    soon("the answer", answers.join_next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let now = Instant::now();
+    for second in 1..=3 {
+        rig.reporter.tick(now + Duration::from_secs(second));
+    }
+    let reports: Vec<_> = std::iter::from_fn(|| rig.reports.try_recv().ok()).collect();
+    assert_eq!(reports.last(), Some(&(0.0, 0.0)), "{reports:?}");
 }
 
 /// Revisions of one pod each, in the clear or over TLS; the name of the cluster says which.
