@@ -12,6 +12,9 @@ pub const PARKED_MAX: usize = 50_000;
 pub const PARKED_HEAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The longest that a request waits, whatever timeout its revision asks for.
 pub const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How many that waited for a revision are sent on at once to a cluster without a circuit breaker, when nobody is held any more; the
+/// others go in turn. Where there is a breaker it is half of its bound, which is as many by Envoy's default.
+pub const RELEASED_AT_ONCE_MAX: usize = 512;
 /// How often the load is reported to the autoscaler (Knative `pkg/activator/handler/concurrency_reporter.go`).
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often one request, of which nothing was sent, is sent again because its replica did not accept a connection.

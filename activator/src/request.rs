@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tidegate_knative::headers;
 use tidegate_proxy::{
     Body, Error,
-    cluster::Cluster,
     error::{BoxError, Kind},
+    limit::Full,
     overload::{Budget, Overload},
     upstream::{Target, Timing},
 };
@@ -23,7 +23,7 @@ use crate::{
     receipt::Receipt,
     registry::Registry,
     reporter::{Arrival, Reporter},
-    throttle::{Dismissal, Lease, NoPlace, Refusal, Revision},
+    throttle::{Dismissal, Lease, NoPlace, Onward, Refusal, Revision},
 };
 
 /// Puts the activator in front of a route's upstream: each request is given a replica of its revision, at once or
@@ -210,26 +210,37 @@ impl Visit {
                 if let Dismissal::Refused(_) = &*dismissal {
                     self.revision.metrics().refused(Kind::CapacityRefused);
                 }
-                return Err(Unserved::by(&dismissal));
+                return Err(self.dismissed(&dismissal).await);
             }
         };
         let wait = Wait::begin(&self.revision, &*self.shared.observer);
-        match timeout_at(self.deadline.into(), waiter).await {
-            Ok(Ok(lease)) => {
-                wait.end(Unparked::Leased);
-                Ok(lease)
-            }
-            Ok(Err(dismissal)) => {
-                wait.end(match &*dismissal {
-                    Dismissal::Refused(_) => Unparked::Refused,
-                    Dismissal::Released(_) => Unparked::Released,
-                });
-                Err(Unserved::by(&dismissal))
-            }
-            Err(_elapsed) => {
-                wait.end(Unparked::TimedOut);
-                Err(Error::new(Kind::CapacityTimeout).with_detail(TIMEOUT_TEXT).into())
-            }
+        let answer = match timeout_at(self.deadline.into(), waiter).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(dismissal)) => Err(self.dismissed(&dismissal).await),
+            Err(_elapsed) => Err(late()),
+        };
+        wait.end(match &answer {
+            Ok(_) => Unparked::Leased,
+            Err(Unserved::Released(_)) => Unparked::Released,
+            Err(Unserved::Failed(error)) if error.kind() == Kind::CapacityTimeout => Unparked::TimedOut,
+            Err(Unserved::Failed(_)) => Unparked::Refused,
+        });
+        answer
+    }
+
+    /// What becomes of it without a lease. Who is let go waits for a turn, in the same place and no longer than for a lease.
+    async fn dismissed(&self, dismissal: &Dismissal) -> Unserved {
+        let release = match dismissal {
+            Dismissal::Refused(refusal) => return pointless(refusal).into(),
+            Dismissal::Released(release) => release,
+        };
+        let policy = self.target.route.policy.as_deref();
+        let priority = policy.map(|policy| policy.priority).unwrap_or_default();
+        // Boxed: all that wait have room for this future, and few are ever let go.
+        match timeout_at(self.deadline.into(), Box::pin(release.turn(priority))).await {
+            Ok(Ok(onward)) => Unserved::Released(onward),
+            Ok(Err(Full)) => Error::new(Kind::QueueFull).into(),
+            Err(_elapsed) => late(),
         }
     }
 
@@ -308,29 +319,18 @@ impl Visit {
 enum Unserved {
     /// It gets none.
     Failed(Error),
-    /// It needs none: it goes on to this cluster.
-    Released(Arc<Cluster>),
+    /// It needs none: it is its turn to go on.
+    Released(Onward),
 }
 
-/// Where a request goes whose revision does not hold it any more; in its extensions.
-#[derive(Clone)]
-pub(crate) struct Onward(pub(crate) Arc<Cluster>);
-
 impl Unserved {
-    fn by(dismissal: &Dismissal) -> Self {
-        match dismissal {
-            Dismissal::Refused(refusal) => pointless(refusal).into(),
-            Dismissal::Released(cluster) => Self::Released(Arc::clone(cluster)),
-        }
-    }
-
     /// What becomes of the request. Only one that is sent on is kept, in a box of its own: none of those that are refused in a
     /// flood, or that wait in vain.
     fn of(self, mut request: Request<Body>) -> Error {
         match self {
             Self::Failed(error) => error,
-            Self::Released(cluster) => {
-                request.extensions_mut().insert(Onward(cluster));
+            Self::Released(onward) => {
+                request.extensions_mut().insert(onward);
                 Error::new(Kind::CapacityRefused).with_unsent(request)
             }
         }
@@ -341,6 +341,10 @@ impl From<Error> for Unserved {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
+}
+
+fn late() -> Unserved {
+    Error::new(Kind::CapacityTimeout).with_detail(TIMEOUT_TEXT).into()
 }
 
 fn pointless(refusal: &Refusal) -> Error {

@@ -9,6 +9,7 @@
 
 mod pod;
 mod policy;
+mod release;
 
 use std::{
     fmt,
@@ -27,6 +28,7 @@ use tidegate_proxy::{
 
 pub(crate) use pod::Place;
 pub use pod::{Pod, Timeline};
+pub(crate) use release::{Onward, Release};
 
 use crate::{limits, observe::RevisionMetrics, reporter::load::Load, throttle::policy::Balancer};
 
@@ -73,12 +75,12 @@ pub struct Refusal {
 }
 
 /// Why those who wait are not waiting any more, and have no lease either.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Dismissal {
     /// It is pointless.
     Refused(Arc<Refusal>),
-    /// Nobody is held for the revision any more: they go where whoever comes now goes, to this cluster.
-    Released(Arc<Cluster>),
+    /// Nobody is held for the revision any more: they go, in turn, where whoever comes now goes.
+    Released(Release),
 }
 
 /// Why a request cannot be parked.
@@ -171,10 +173,14 @@ impl Revision {
         self.pods.load_full()
     }
 
-    /// How many requests are parked now.
+    /// How many requests are parked now, those included that were let go and wait for their turn.
     #[must_use]
     pub fn parked(&self) -> usize {
-        self.queue.len()
+        let in_turn = match self.dismissal.load().as_deref() {
+            Some(Dismissal::Released(release)) => release.waiting(),
+            Some(Dismissal::Refused(_)) | None => 0,
+        };
+        self.queue.len() + in_turn
     }
 
     /// How many requests had to wait until now.
@@ -200,7 +206,7 @@ impl Revision {
 
     /// Sends all that wait, and whoever would have to wait, on to this cluster. Ends with [`accept`](Self::accept) alone.
     pub(crate) fn release(&self, to: &Arc<Cluster>) {
-        let dismissal = Arc::new(Dismissal::Released(Arc::clone(to)));
+        let dismissal = Arc::new(Dismissal::Released(Release::to(to)));
         self.dismissal.store(Some(Arc::clone(&dismissal)));
         self.queue.fail_all(&dismissal);
     }

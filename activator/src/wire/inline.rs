@@ -12,8 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{FutureExt, TryFutureExt};
-use http::{Request, Response};
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode};
 use tidegate_proxy::{
     Body, Error,
     error::{BoxError, Kind, Worded},
@@ -31,7 +31,8 @@ use crate::{
     limits::WAIT_MAX,
     observe::Observer,
     reporter::Reporter,
-    request::{Onward, Shared, Visit},
+    request::{Shared, Visit},
+    throttle::Onward,
 };
 
 /// Puts an activator before the clusters of an ingress that are called `namespace/revision`. Clones share their state.
@@ -217,13 +218,22 @@ where
             replaced.restore(request.headers_mut());
         }
         let onward = request.extensions_mut().remove::<Onward>();
-        if let (Some(Onward(cluster)), Some(target)) = (onward, request.extensions_mut().get_mut::<Target>())
-        {
-            (target.cluster, target.endpoint) = (cluster, None);
-            // Its route's time has begun.
-            target.waited = target.received.elapsed();
-        }
-        Box::pin(self.inner.oneshot(request).map_err(Into::into))
+        let turn = onward.map(|Onward { cluster, turn }| {
+            if let Some(target) = request.extensions_mut().get_mut::<Target>() {
+                (target.cluster, target.endpoint) = (cluster, None);
+                // Its route's time has begun.
+                target.waited = target.received.elapsed();
+            }
+            turn
+        });
+        Box::pin(async move {
+            let response = self.inner.oneshot(request).await.map_err(Into::into)?;
+            // A tunnel may stay for hours: from here on it counts only where all do, at its cluster.
+            Ok(match response.status() {
+                StatusCode::SWITCHING_PROTOCOLS => response,
+                _ => response.map(|body| body.hold(turn)),
+            })
+        })
     }
 }
 

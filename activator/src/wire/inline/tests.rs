@@ -9,7 +9,10 @@ use std::{
 use http::{HeaderMap, HeaderValue, header::HOST};
 use tidegate_knative::stat::Stat;
 use tidegate_proxy::{
-    cluster::{Cluster, ClusterSettings},
+    cluster::{
+        Cluster, ClusterSettings,
+        breaker::{BreakerSettings, Thresholds},
+    },
     drain::{Drain, Watch},
     route::Split,
     upstream::Client,
@@ -210,6 +213,79 @@ async fn what_is_counted_of_a_revision_goes_on_through_a_time_without_anybody_he
     }
     rig.fleet.forget(&[key("rev")]);
     assert!(rig.directory.registry().get("ns/rev").is_none());
+}
+
+/// A cluster whose circuit breaker opens above this.
+fn bounded(requests: usize) -> Arc<Cluster> {
+    let thresholds = Thresholds {
+        requests: Some(requests),
+        ..Thresholds::default()
+    };
+    Cluster::new(ClusterSettings {
+        breakers: BreakerSettings {
+            default: thresholds,
+            high: Thresholds::default(),
+        }
+        .into(),
+        ..ClusterSettings::new("ns/rev")
+    })
+}
+
+#[tokio::test]
+async fn those_who_are_let_go_go_in_turn_within_what_the_breaker_allows() {
+    let mut rig = Rig::new();
+    rig.has(Sets::default());
+    let (sender, mut sent) = mpsc::unbounded_channel();
+    let mut answers = JoinSet::new();
+    let (all, bound) = (9, 4);
+    for _ in 0..all {
+        answers.spawn(rig.layer.layer(upstream(sender.clone())).oneshot(request("rev")));
+    }
+    rig.parked(all).await;
+    let revision = rig.revision();
+    rig.fleet.release(&[(key("rev"), bounded(bound))]);
+    for gone in (0..all).step_by(2) {
+        // Each answer holds its turn until it is dropped.
+        let mut held = Vec::new();
+        for _ in gone..all.min(gone + bound / 2) {
+            held.push(
+                soon("an answer", answers.join_next())
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .unwrap(),
+            );
+        }
+        let left = all - gone - held.len();
+        eventually("who waits for a turn", async || revision.parked() == left).await;
+        let went = std::iter::from_fn(|| sent.try_recv().ok()).count();
+        assert_eq!((went, answers.len()), (held.len(), left));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_let_go_waits_for_a_turn_no_longer_than_its_time() {
+    let mut rig = Rig::new();
+    rig.known.facts.timeouts = Timeouts::from_seconds(1, 0, 0);
+    rig.has(Sets::default());
+    let (sender, _sent) = mpsc::unbounded_channel();
+    let mut answers = JoinSet::new();
+    for _ in 0..2 {
+        answers.spawn(rig.layer.layer(upstream(sender.clone())).oneshot(request("rev")));
+    }
+    rig.parked(2).await;
+    rig.fleet.release(&[(key("rev"), bounded(1))]);
+    let first = soon("an answer", answers.join_next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let other = soon("the other", answers.join_next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!((first.status().as_u16(), other.status().as_u16()), (200, 504));
 }
 
 #[tokio::test]
