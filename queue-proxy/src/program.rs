@@ -161,7 +161,7 @@ fn start(env: Env) -> Result<Running, StartError> {
     let config = Handle::new(snapshot(&wire, &admin, &page, shown.is_some()));
 
     let traces = traces::start(&env.observability, (resource, service), &watch, &log);
-    let mut listeners = Listeners::new(workers, log.clone());
+    let mut listeners = Listeners::new(workers, env.address, log.clone());
     let http = HttpSettings {
         tracing: traces.as_ref().map(|traces| traces.tracing.clone()),
         ..settings::http(env.timeouts.request)

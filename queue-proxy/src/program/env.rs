@@ -1,5 +1,6 @@
 //! What is the sidecar told when it starts? Knative's environment variables, by the names that its controller sets.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Env {
     pub container_concurrency: u32,
     /// How long requests may take.
     pub timeouts: Timeouts,
+    /// The one address it listens on, where it is not all of them.
+    pub address: Option<IpAddr>,
     /// The ports it listens on.
     pub ports: Ports,
     /// The port of the application.
@@ -167,6 +170,7 @@ impl Env {
         Ok(Self {
             container_concurrency: seconds(Some(concurrency)),
             timeouts: Timeouts::from_seconds(seconds(Some(request)), seconds(response_start), seconds(idle)),
+            address: vars.address()?,
             ports: Ports {
                 main,
                 tls,
@@ -232,6 +236,15 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     fn port(&self, name: &'static str) -> Result<u16, EnvError> {
         let value = self.text(name)?;
         value.parse().map_err(|_| invalid(name, value, "a port"))
+    }
+
+    fn address(&self) -> Result<Option<IpAddr>, EnvError> {
+        let name = "TIDEGATE_ADDRESS";
+        let address = self.get(name).map(|value| match value.parse() {
+            Ok(address) => Ok(address),
+            Err(_) => Err(invalid(name, value, "an IP address")),
+        });
+        address.transpose()
     }
 
     /// Go's words for true and false; not there is false.
@@ -360,6 +373,7 @@ mod tests {
             assert!(error.contains(name) && error.contains(expected), "{error}");
         };
         check("CONTAINER_CONCURRENCY", "", "a whole number");
+        check("TIDEGATE_ADDRESS", "localhost", "an IP address");
         check("REVISION_IDLE_TIMEOUT_SECONDS", "1s", "a whole number");
         check("USER_PORT", "http", "a port");
         check("ENABLE_MULTI_CONTAINER_PROBES", "yes", "true or false");

@@ -1,7 +1,7 @@
 //! How do sockets come to the threads that carry traffic?
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +20,8 @@ use crate::limits::{KEEPALIVE, SIDE_CONNECTIONS_MAX};
 /// Listeners that are open, and not served yet.
 #[derive(Debug)]
 pub(super) struct Listeners {
+    /// Where, if not on all addresses.
+    address: Option<IpAddr>,
     connections: Connections,
     /// Of those that have a route table of their own: they take connections however many requests bring.
     side: Connections,
@@ -40,10 +42,11 @@ pub enum OpenError {
 }
 
 impl Listeners {
-    /// For so many workers.
+    /// For so many workers, on this address or on all.
     #[must_use]
-    pub(super) fn new(workers: NonZeroUsize, log: Log) -> Self {
+    pub(super) fn new(workers: NonZeroUsize, address: Option<IpAddr>, log: Log) -> Self {
         Self {
+            address,
             connections: Connections::default(),
             side: Connections::at_most(SIDE_CONNECTIONS_MAX),
             acceptors: (0..workers.get()).map(|_| Vec::new()).collect(),
@@ -51,7 +54,7 @@ impl Listeners {
         }
     }
 
-    /// Listens on `port` of all addresses, of both versions where the machine has both.
+    /// Listens on `port`; of all addresses, of both versions where the machine has both, unless there is one that is said.
     ///
     /// # Errors
     /// When the port is taken.
@@ -61,6 +64,9 @@ impl Listeners {
         port: u16,
         chain: FilterChain,
     ) -> Result<ListenerHandle, OpenError> {
+        if let Some(address) = self.address {
+            return self.open_at(name, SocketAddr::new(address, port), chain);
+        }
         let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match self.open_at(name, both, chain.clone()) {
             Err(OpenError::Bind(error)) if has_no_ipv6(&error) => {
