@@ -14,7 +14,8 @@ use tidegate_testkit::wait::eventually;
 use tidegate_testkit::wire::{Message, Wire};
 
 use crate::cluster::{endpoints_object, revision_object};
-use crate::programs::{Activator, Ingress, Sidecar};
+use crate::pods::Sidecar;
+use crate::programs::{Activator, Ingress};
 
 /// The pod of the vectors.
 const POD: (&str, &str) = ("hello-00001", "hello-00001-abc");
@@ -134,10 +135,10 @@ async fn a_sidecar_reports_its_name_at_least() {
 #[tokio::test]
 async fn an_activator_answers_probes_until_it_ends() {
     let (api, autoscaler) = (Api::start().await, Autoscaler::start().await);
-    let activator = Activator::start(1, &api.kubeconfig(), &autoscaler.url().to_string()).await;
+    let activator = Activator::start(1, &api.kubeconfig(), &autoscaler.url().to_string(), 2).await;
     activator.says(200).await;
-    for address in activator.addresses {
-        check(address, &vectors::ACTIVATOR_HEALTHY).await;
+    for address in &activator.addresses {
+        check(*address, &vectors::ACTIVATOR_HEALTHY).await;
     }
     activator.terminate().await;
     let ends = answer(activator.addresses[0], vectors::KUBELET_ASKS).await;
@@ -147,7 +148,7 @@ async fn an_activator_answers_probes_until_it_ends() {
 #[tokio::test]
 async fn an_activator_without_an_autoscaler_is_unhealthy() {
     let api = Api::start().await;
-    let activator = Activator::start(1, &api.kubeconfig(), &format!("ws://{}", nobody().await)).await;
+    let activator = Activator::start(1, &api.kubeconfig(), &format!("ws://{}", nobody().await), 2).await;
     let seen = answer(activator.addresses[0], vectors::KUBELET_ASKS).await;
     assert_eq!(seen, canonical(vectors::ACTIVATOR_UNCONNECTED));
 }
@@ -157,7 +158,7 @@ async fn an_activator_pokes_the_autoscaler_asks_the_pod_and_sends_it_the_request
     let (api, autoscaler) = (Api::start().await, Autoscaler::start().await);
     let port = json!({"containerPort": 8080});
     api.put(REVISIONS, revision_object("hello-00001", &port)).await;
-    let activator = Activator::start(1, &api.kubeconfig(), &autoscaler.url().to_string()).await;
+    let activator = Activator::start(1, &api.kubeconfig(), &autoscaler.url().to_string(), 2).await;
     activator.says(200).await;
     let pod = Script::start().await;
     let mut wire = Wire::connect(activator.addresses[0]).await;

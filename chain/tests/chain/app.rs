@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream;
 use http::header::{CONTENT_TYPE, UPGRADE};
@@ -10,30 +10,77 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use tidegate_testkit::body::{self, Body};
+use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::{self, Upstream};
 use tokio::sync::watch;
+
+use crate::ledger::OF_STREAMS;
 
 /// The header that numbers requests.
 pub(crate) const ID: &str = "x-id";
 
-/// How often each request came to any application, by its number.
-#[derive(Debug, Default)]
-pub(crate) struct Visits(Mutex<HashMap<String, usize>>);
+/// The header of requests that are answered when the gate is opened.
+pub(crate) const HELD: &str = "x-held";
+
+/// Which applications each request and stream came to, by its number.
+#[derive(Debug)]
+pub(crate) struct Visits {
+    by_number: Mutex<HashMap<String, Vec<SocketAddr>>>,
+    gate: Mutex<Gate>,
+}
 
 impl Visits {
-    fn note(&self, headers: &HeaderMap) {
-        if let Some(id) = headers.get(ID).and_then(|id| id.to_str().ok()) {
-            let mut visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            *visits.entry(id.to_owned()).or_default() += 1;
+    pub(crate) fn new() -> Self {
+        Self {
+            by_number: Mutex::default(),
+            gate: Mutex::new(Gate::closed()),
         }
+    }
+
+    fn note(&self, headers: &HeaderMap, app: SocketAddr) {
+        if let Some(id) = headers.get(ID).and_then(|id| id.to_str().ok()) {
+            lock(&self.by_number).entry(id.to_owned()).or_default().push(app);
+        }
+    }
+
+    /// Where the request or stream of this number came.
+    pub(crate) fn of(&self, number: &str) -> Vec<SocketAddr> {
+        lock(&self.by_number).get(number).cloned().unwrap_or_default()
+    }
+
+    /// How many requests and streams came to this application.
+    pub(crate) fn at(&self, app: SocketAddr) -> usize {
+        lock(&self.by_number)
+            .values()
+            .filter(|apps| apps.contains(&app))
+            .count()
     }
 
     /// How many requests came, and which of them more than once.
     pub(crate) fn totals(&self) -> (usize, Vec<String>) {
-        let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let twice = visits.iter().filter(|(_, times)| **times > 1);
-        (visits.len(), twice.map(|(id, _)| id.clone()).collect())
+        let visits = lock(&self.by_number);
+        let requests = visits
+            .iter()
+            .filter(|(number, _)| !number.starts_with(OF_STREAMS));
+        let twice = requests.clone().filter(|(_, apps)| apps.len() > 1);
+        (
+            requests.count(),
+            twice.map(|(number, _)| number.clone()).collect(),
+        )
     }
+
+    /// Lets requests go that are held, and holds those to come at another gate.
+    pub(crate) fn open_gate(&self) {
+        std::mem::replace(&mut *lock(&self.gate), Gate::closed()).open();
+    }
+
+    fn gate(&self) -> Gate {
+        lock(&self.gate).clone()
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One pod's application.
@@ -47,14 +94,13 @@ impl App {
     pub(crate) async fn start(visits: &Arc<Visits>) -> Self {
         let (ending, is_ending) = watch::channel(false);
         let visits = Arc::clone(visits);
-        let upstream = Upstream::start(move |request| {
-            visits.note(request.headers());
-            answer(request, is_ending.clone())
+        let listener = upstream::bind().await;
+        let address = listener.local_addr().expect("it is bound");
+        let upstream = Upstream::start_on(listener, move |request| {
+            visits.note(request.headers(), address);
+            answer(request, visits.gate(), is_ending.clone())
         });
-        Self {
-            upstream: upstream.await,
-            ending,
-        }
+        Self { upstream, ending }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -67,7 +113,7 @@ impl App {
     }
 }
 
-async fn answer(request: Request<Incoming>, is_ending: watch::Receiver<bool>) -> Response<Body> {
+async fn answer(request: Request<Incoming>, gate: Gate, is_ending: watch::Receiver<bool>) -> Response<Body> {
     if request.headers().contains_key(UPGRADE) {
         return upstream::websocket_echo(request).await;
     }
@@ -79,6 +125,9 @@ async fn answer(request: Request<Incoming>, is_ending: watch::Receiver<bool>) ->
         return response;
     }
     let id = request.headers().get(ID).cloned();
+    if request.headers().contains_key(HELD) {
+        gate.pass().await;
+    }
     let told = request.into_body().collect().await;
     let told = told.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let text = id.map_or_else(Vec::new, |id| id.as_bytes().to_owned());

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, interval};
 
-use crate::app::ID;
-use crate::ledger::Ledger;
+use crate::app::{HELD, ID};
+use crate::ledger::{Ledger, Ticket};
 
 /// The pace of one client.
 const PACE: Duration = Duration::from_millis(10);
@@ -122,43 +122,88 @@ impl Caller {
     }
 
     async fn ask(&self, client: &mut Client, habit: Habit) -> Outcome {
-        let (id, request) = self.request();
-        self.ledger.sent();
+        let ticket = self.ledger.request();
+        let request = self.asking(&ticket.number);
+        self.outcome(client, ticket, request, habit).await
+    }
+
+    async fn outcome(
+        &self,
+        client: &mut Client,
+        ticket: Ticket,
+        request: Request<Body>,
+        habit: Habit,
+    ) -> Outcome {
         let response = match client.send(request).await {
             Ok(response) => response,
             Err(error) if error.is_canceled() => {
                 self.ledger.unsent();
                 return Outcome::Unsent;
             }
-            Err(error) => return self.failed(&id, habit, &format!("{error:?}")),
+            Err(error) => return self.failed(ticket, habit, &format!("{error:?}")),
         };
         match Answer::read(response).await {
-            Ok(answer) if answer.status == 200 && answer.text().starts_with(&id) => {
+            Ok(answer) if answer.status == 200 && answer.text().starts_with(&ticket.number) => {
                 self.ledger.answered();
                 let closes = answer.header("connection") == Some("close");
                 Outcome::Answered { closes }
             }
-            Ok(answer) => self.failed(&id, habit, &format!("{} {}", answer.status, answer.text())),
-            Err(error) => self.failed(&id, habit, &format!("the response breaks off: {error:?}")),
+            Ok(answer) => self.failed(ticket, habit, &format!("{} {}", answer.status, answer.text())),
+            Err(error) => self.failed(ticket, habit, &format!("the response breaks off: {error:?}")),
         }
     }
 
-    fn failed(&self, id: &str, habit: Habit, what: &str) -> Outcome {
+    fn failed(&self, ticket: Ticket, habit: Habit, what: &str) -> Outcome {
         self.ledger
-            .failed(format!("{habit:?} of {}, request {id}: {what}", self.host));
+            .failed(ticket, format!("{habit:?} of {}: {what}", self.host));
         Outcome::Failed
     }
 
     /// Every other one has a body, and may not be sent twice.
-    fn request(&self) -> (String, Request<Body>) {
-        let id = self.ledger.number();
-        let mut request = if id.ends_with(['0', '2', '4', '6', '8']) {
-            get_request(&self.host, "/")
-        } else {
-            post_request(&self.host, "/", body::full(" and a body"))
-        };
-        let value = HeaderValue::from_str(&id).expect("a number fits a header");
-        request.headers_mut().insert(ID, value);
-        (id, request)
+    fn asking(&self, number: &str) -> Request<Body> {
+        if !may_be_repeated(number) {
+            return self.telling(number);
+        }
+        let mut request = get_request(&self.host, "/");
+        request.headers_mut().insert(ID, value(number));
+        request
     }
+
+    fn telling(&self, number: &str) -> Request<Body> {
+        let mut request = post_request(&self.host, "/", body::full(" and a body"));
+        request.headers_mut().insert(ID, value(number));
+        request
+    }
+
+    /// Asks for answers that are held back, each on a connection of its own; says by which numbers. None may be sent twice.
+    pub(crate) fn start_held(&self, count: usize, clients: &mut JoinSet<()>) -> Vec<String> {
+        let tickets = (0..count).map(|_| self.ledger.request());
+        tickets
+            .map(|ticket| {
+                let number = ticket.number.clone();
+                clients.spawn(self.clone().wait_for(ticket));
+                number
+            })
+            .collect()
+    }
+
+    async fn wait_for(self, ticket: Ticket) {
+        let mut client = Client::http1_over(self.doors.enter().await).await;
+        let mut request = self.telling(&ticket.number);
+        request.headers_mut().insert(HELD, value("until the gate opens"));
+        let outcome = self.outcome(&mut client, ticket, request, Habit::ComesAndGoes);
+        assert!(
+            !matches!(outcome.await, Outcome::Unsent),
+            "a fresh connection takes a request"
+        );
+    }
+}
+
+/// Whether the request of this number is one that may be sent again where nobody knows how far it came.
+pub(crate) fn may_be_repeated(number: &str) -> bool {
+    number.ends_with(['0', '2', '4', '6', '8'])
+}
+
+pub(crate) fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("a number fits a header")
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster as EnvoyCluster;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options as options;
 use envoy_types::pb::google::protobuf::value::Kind;
@@ -11,12 +12,16 @@ use envoy_types::pb::google::protobuf::{self as structure, Any};
 use prost::{Message, Name};
 use serde_json::{Value, json};
 use tidegate_testkit::control_plane::model::Item;
-use tidegate_testkit::knative::api::{Api, ENDPOINTS, REVISIONS};
+use tidegate_testkit::knative::api::{Api, CONFIG_MAPS, ENDPOINTS, REVISIONS, SECRETS};
 use tidegate_testkit::knative::autoscaler::Autoscaler;
 use tidegate_testkit::kourier::{self, Ports, Service};
+use tidegate_testkit::tls;
+use tidegate_testkit::wait::eventually;
 
 use crate::app::Visits;
-use crate::programs::{Activator, Ingress, Pod};
+use crate::certificates::{self, Certificates};
+use crate::pods::{Pod, TLS_PORT};
+use crate::programs::{Activator, Ingress};
 
 /// What a revision's pods speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,22 +60,39 @@ pub(crate) struct Cluster {
     pub(crate) activators: Vec<Activator>,
     pub(crate) ingresses: Vec<Ingress>,
     pub(crate) revisions: Vec<Revision>,
+    /// Where the programs speak TLS to each other.
+    certificates: Option<Certificates>,
 }
 
 impl Cluster {
     /// With revisions of these protocols, which have no pods yet; so the activators are in the path.
     pub(crate) async fn start(protocols: &[Protocol]) -> Self {
+        Self::with(protocols, None).await
+    }
+
+    /// The same, with TLS between its programs.
+    pub(crate) async fn encrypted(protocols: &[Protocol]) -> Self {
+        Self::with(protocols, Some(Certificates::new())).await
+    }
+
+    async fn with(protocols: &[Protocol], certificates: Option<Certificates>) -> Self {
         let revisions = protocols.iter().enumerate();
         let mut this = Self {
             api: Api::start().await,
             autoscaler: Autoscaler::start().await,
-            visits: Arc::default(),
+            visits: Arc::new(Visits::new()),
             activators: Vec::new(),
             ingresses: Vec::new(),
             revisions: revisions
                 .map(|(number, protocol)| Revision::new(number, *protocol))
                 .collect(),
+            certificates,
         };
+        if this.certificates.is_some() {
+            this.api.put(CONFIG_MAPS, certificates::network()).await;
+            this.tell_whom_to_believe().await;
+            this.tell_what_to_show().await;
+        }
         for revision in &this.revisions {
             this.api.put(REVISIONS, revision.object()).await;
         }
@@ -87,7 +109,8 @@ impl Cluster {
     /// Starts one more activator, which is behind the others from when the ingresses are told.
     pub(crate) async fn start_activator(&mut self, number: u8) {
         let autoscaler = self.autoscaler.url().to_string();
-        let activator = Activator::start(number, &self.api.kubeconfig(), &autoscaler).await;
+        let ports = if self.certificates.is_some() { 3 } else { 2 };
+        let activator = Activator::start(number, &self.api.kubeconfig(), &autoscaler, ports).await;
         activator.says(200).await;
         self.activators.push(activator);
     }
@@ -103,7 +126,8 @@ impl Cluster {
     /// Starts one more pod of a revision, and waits until it is ready.
     pub(crate) async fn start_pod(&mut self, revision: usize) {
         let revision = &mut self.revisions[revision];
-        let pod = Pod::start(&revision.name(), CONCURRENCY, &self.visits).await;
+        let certificates = self.certificates.as_ref().map(Certificates::mount);
+        let pod = Pod::start(&revision.name(), CONCURRENCY, &self.visits, certificates).await;
         pod.is_ready().await;
         revision.pods.push(pod);
     }
@@ -126,36 +150,153 @@ impl Cluster {
         }
     }
 
+    /// The authorities that those who send to pods believe.
+    pub(crate) async fn tell_whom_to_believe(&self) {
+        if let Some(certificates) = &self.certificates {
+            self.api.put(CONFIG_MAPS, certificates.bundle()).await;
+        }
+    }
+
+    /// The certificate that activators show.
+    pub(crate) async fn tell_what_to_show(&self) {
+        if let Some(certificates) = &self.certificates {
+            self.api.put(SECRETS, certificates.secret()).await;
+        }
+    }
+
+    /// Waits until activators and pods show the certificates that they have now.
+    pub(crate) async fn shows_its_certificates(&mut self) {
+        let config = Arc::new(self.certificates().signing().client_config(&[], None));
+        for activator in &self.activators {
+            eventually("an activator's certificate", async || {
+                tls::connect(activator.addresses[2], "kn-routing", &config)
+                    .await
+                    .is_ok()
+            })
+            .await;
+        }
+        for pod in self.revisions.iter_mut().flat_map(|revision| &mut revision.pods) {
+            pod.shows_another_certificate().await;
+        }
+    }
+
+    pub(crate) fn certificates(&mut self) -> &mut Certificates {
+        self.certificates.as_mut().expect("its programs speak TLS")
+    }
+
     fn items(&self, ports: Ports) -> Vec<Item> {
         let services: Vec<_> = self
             .revisions
             .iter()
-            .map(|revision| revision.service(&self.activators))
+            .map(|revision| self.service(revision))
             .collect();
         let push = kourier::push(&services, ports);
         let mut items = Vec::new();
         for resource in push.clusters.into_iter().chain(push.listeners).chain(push.routes) {
-            let speaks_h2c = self
+            let Any { type_url, value } = resource.any;
+            let revision = self
                 .revisions
                 .iter()
-                .any(|revision| revision.protocol == Protocol::H2c && revision.is_cluster(&resource.name));
-            let body = if speaks_h2c {
-                over_h2c(&resource.any.value)
-            } else {
-                resource.any.value
-            };
-            let mut held = self.revisions.iter().filter(|revision| revision.is_held());
-            let body = match held.find(|revision| revision.is_cluster(&resource.name)) {
-                None => body,
+                .find(|revision| revision.is_cluster(&resource.name));
+            let body = match revision {
+                None => value,
                 Some(revision) => {
-                    let pods = revision.cluster_of_pods(&body);
-                    items.push(Item::new(&resource.any.type_url, &revision.pods_name(), pods));
-                    revision.activated(&body)
+                    let mut cluster = self.connected(revision, &value);
+                    if revision.is_held() {
+                        let pods = self.cluster_of_pods(revision, cluster.clone());
+                        items.push(Item::new(&type_url, &pods.name, pods.encode_to_vec()));
+                        self.activate(revision, &mut cluster);
+                    }
+                    cluster.encode_to_vec()
                 }
             };
-            items.push(Item::new(&resource.any.type_url, &resource.name, body));
+            items.push(Item::new(&type_url, &resource.name, body));
         }
         items
+    }
+
+    /// What an ingress is told of a revision.
+    fn service(&self, revision: &Revision) -> Service {
+        let is_encrypted = self.certificates.is_some();
+        let of_pod = |address: SocketAddr| match is_encrypted {
+            true => SocketAddr::new(address.ip(), TLS_PORT),
+            false => address,
+        };
+        let of_activator = |activator: &Activator| match is_encrypted {
+            true => activator.addresses[2],
+            false => revision.door(activator),
+        };
+        let addresses = match revision.path {
+            Path::Pods => revision.addresses().into_iter().map(of_pod).collect(),
+            // Who did not hold them could send them nowhere.
+            Path::Ingresses => Vec::new(),
+            Path::Activators => self.activators.iter().map(of_activator).collect(),
+        };
+        revision.service(addresses)
+    }
+
+    /// Its cluster, which says how its endpoints are connected to.
+    fn connected(&self, revision: &Revision, cluster: &[u8]) -> EnvoyCluster {
+        let mut cluster = EnvoyCluster::decode(cluster).expect("what was encoded");
+        let alpn = match revision.protocol {
+            // As Kourier says that there is none.
+            Protocol::Http1 => "",
+            Protocol::H2c => {
+                over_h2c(&mut cluster);
+                "h2"
+            }
+        };
+        let certificates = self.certificates.as_ref();
+        cluster.transport_socket = certificates.map(|certificates| certificates.transport_socket(alpn));
+        cluster
+    }
+
+    /// Says for whom a revision's cluster is and where its pods are.
+    fn activate(&self, revision: &Revision, cluster: &mut EnvoyCluster) {
+        let protocol = match revision.protocol {
+            Protocol::Http1 => "http1",
+            Protocol::H2c => "h2c",
+        };
+        let text = |value: String| Some(Kind::StringValue(value));
+        let fields = [
+            ("namespace", text("default".to_owned())),
+            ("revision", text(revision.name())),
+            ("pods", text(revision.pods_name())),
+            ("protocol", text(protocol.to_owned())),
+            (
+                "containerConcurrency",
+                Some(Kind::NumberValue(CONCURRENCY.into())),
+            ),
+            ("timeoutSeconds", Some(Kind::NumberValue(600.0))),
+            ("tls", Some(Kind::BoolValue(self.certificates.is_some()))),
+        ];
+        let fields = fields.map(|(name, kind)| (name.to_owned(), structure::Value { kind }));
+        let said = structure::Struct {
+            fields: fields.into_iter().collect(),
+        };
+        let metadata = cluster.metadata.get_or_insert_default();
+        metadata
+            .filter_metadata
+            .insert("tidegate.activation".to_owned(), said);
+    }
+
+    /// The cluster of its pods, which are connected to as its own cluster says, and asked in the clear.
+    fn cluster_of_pods(&self, revision: &Revision, cluster: EnvoyCluster) -> EnvoyCluster {
+        let service = revision.service(revision.addresses());
+        let mut pushed = kourier::push(&[service], Ports::default()).clusters.into_iter();
+        let pushed = pushed
+            .find(|pushed| revision.is_cluster(&pushed.name))
+            .expect("its own");
+        let pushed = EnvoyCluster::decode(&*pushed.any.value).expect("what was encoded");
+        let load_assignment = pushed.load_assignment.map(|assignment| ClusterLoadAssignment {
+            cluster_name: revision.pods_name(),
+            ..assignment
+        });
+        EnvoyCluster {
+            name: revision.pods_name(),
+            load_assignment,
+            ..cluster
+        }
     }
 }
 
@@ -170,13 +311,8 @@ impl Revision {
         }
     }
 
-    fn service(&self, activators: &[Activator]) -> Service {
-        let addresses = match self.path {
-            Path::Pods => self.addresses(),
-            // Who did not hold them could send them nowhere.
-            Path::Ingresses => Vec::new(),
-            Path::Activators => activators.iter().map(|activator| self.door(activator)).collect(),
-        };
+    /// With these endpoints.
+    fn service(&self, addresses: Vec<SocketAddr>) -> Service {
         Service::numbered(self.number, addresses)
     }
 
@@ -191,10 +327,9 @@ impl Revision {
 
     /// The port of an activator for this revision's protocol.
     fn door(&self, activator: &Activator) -> SocketAddr {
-        let [http1, h2c] = activator.addresses;
         match self.protocol {
-            Protocol::Http1 => http1,
-            Protocol::H2c => h2c,
+            Protocol::Http1 => activator.addresses[0],
+            Protocol::H2c => activator.addresses[1],
         }
     }
 
@@ -210,65 +345,18 @@ impl Revision {
         format!("default/{}-private", self.name())
     }
 
-    /// Its cluster, which says for whom it is and where its pods are.
-    fn activated(&self, cluster: &[u8]) -> Vec<u8> {
-        let mut cluster = EnvoyCluster::decode(cluster).expect("what was encoded");
-        let protocol = match self.protocol {
-            Protocol::Http1 => "http1",
-            Protocol::H2c => "h2c",
-        };
-        let text = |value: String| Some(Kind::StringValue(value));
-        let fields = [
-            ("namespace", text("default".to_owned())),
-            ("revision", text(self.name())),
-            ("pods", text(self.pods_name())),
-            ("protocol", text(protocol.to_owned())),
-            (
-                "containerConcurrency",
-                Some(Kind::NumberValue(CONCURRENCY.into())),
-            ),
-            ("timeoutSeconds", Some(Kind::NumberValue(600.0))),
-        ];
-        let fields = fields.map(|(name, kind)| (name.to_owned(), structure::Value { kind }));
-        let said = structure::Struct {
-            fields: fields.into_iter().collect(),
-        };
-        let metadata = cluster.metadata.get_or_insert_default();
-        metadata
-            .filter_metadata
-            .insert("tidegate.activation".to_owned(), said);
-        cluster.encode_to_vec()
-    }
-
-    /// The cluster of its pods, which are connected to as its own cluster says.
-    fn cluster_of_pods(&self, cluster: &[u8]) -> Vec<u8> {
-        let mut cluster = EnvoyCluster::decode(cluster).expect("what was encoded");
-        cluster.name = self.pods_name();
-        let service = Service::numbered(self.number, self.addresses());
-        let mut pushed = kourier::push(&[service], Ports::default()).clusters.into_iter();
-        let pushed = pushed
-            .find(|pushed| self.is_cluster(&pushed.name))
-            .expect("its own");
-        let pushed = EnvoyCluster::decode(&*pushed.any.value).expect("what was encoded");
-        cluster.load_assignment = pushed.load_assignment;
-        if let Some(assignment) = &mut cluster.load_assignment {
-            assignment.cluster_name = cluster.name.clone();
-        }
-        cluster.encode_to_vec()
-    }
-
     pub(crate) fn name(&self) -> String {
-        let Service { revision, .. } = self.service(&[]);
+        let Service { revision, .. } = self.service(Vec::new());
         revision
     }
 
     pub(crate) fn host(&self) -> String {
-        self.service(&[]).external_host()
+        self.service(Vec::new()).external_host()
     }
 
     /// What clients inside the cluster call it.
     pub(crate) fn internal_host(&self) -> String {
-        let Service { namespace, name, .. } = self.service(&[]);
+        let Service { namespace, name, .. } = self.service(Vec::new());
         format!("{name}.{namespace}.svc.cluster.local")
     }
 
@@ -289,7 +377,7 @@ impl Revision {
 
     /// The private ones, of its pods, and the public ones.
     fn endpoints(&self, activators: &[Activator]) -> [Value; 2] {
-        let of_pod = |address: SocketAddr| self.subset("127.0.0.1", address.port());
+        let of_pod = |address: SocketAddr| self.subset(&address.ip().to_string(), address.port());
         let of_activator = |activator: &Activator| self.subset(&activator.ip, self.door(activator).port());
         let pods: Vec<_> = self.addresses().into_iter().map(of_pod).collect();
         let public = match self.path {
@@ -330,9 +418,8 @@ pub(crate) fn endpoints_object(revision: &str, (name, of_type): (&str, &str), su
     })
 }
 
-/// The cluster of a revision that speaks HTTP/2, as Kourier sends it.
-fn over_h2c(cluster: &[u8]) -> Vec<u8> {
-    let mut cluster = EnvoyCluster::decode(cluster).expect("what was encoded");
+/// Says that a cluster's endpoints speak HTTP/2, as Kourier does.
+fn over_h2c(cluster: &mut EnvoyCluster) {
     let explicit = options::ExplicitHttpConfig {
         protocol_config: Some(
             options::explicit_http_config::ProtocolConfig::Http2ProtocolOptions(Default::default()),
@@ -350,5 +437,4 @@ fn over_h2c(cluster: &[u8]) -> Vec<u8> {
     cluster
         .typed_extension_protocol_options
         .insert(name.to_owned(), any);
-    cluster.encode_to_vec()
 }

@@ -1,8 +1,12 @@
-//! What became of everything that clients sent?
+//! What became of everything that clients sent? What a SIGKILL cut is told from what was lost.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// How the numbers of streams begin.
+pub(crate) const OF_STREAMS: char = 's';
 
 /// The books of all clients together.
 #[derive(Default)]
@@ -16,6 +20,8 @@ pub(crate) struct Ledger {
     /// Streams that the other side ended in order.
     asked_to_end: AtomicUsize,
     failures: Mutex<Vec<String>>,
+    killing: Mutex<Killing>,
+    cut: Mutex<Vec<Cut>>,
 }
 
 /// What was begun, and what of it ended well.
@@ -25,10 +31,58 @@ struct Account {
     ended: AtomicUsize,
 }
 
+/// A request or a stream.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) number: String,
+    since: Instant,
+}
+
+/// What failed, and may have been on a process that was killed.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    pub(crate) number: String,
+    pub(crate) what: String,
+}
+
+/// Whether a process is killed now, or when the last one was gone.
+#[derive(Default)]
+enum Killing {
+    #[default]
+    Never,
+    Now,
+    Until(Instant),
+}
+
 impl Ledger {
-    /// A number for the next request.
+    /// A number for the next message.
     pub(crate) fn number(&self) -> String {
         self.numbers.fetch_add(1, Ordering::Relaxed).to_string()
+    }
+
+    /// The next request.
+    pub(crate) fn request(&self) -> Ticket {
+        self.requests.begun.fetch_add(1, Ordering::Relaxed);
+        Ticket {
+            number: self.number(),
+            since: Instant::now(),
+        }
+    }
+
+    /// The next stream.
+    pub(crate) fn stream(&self) -> Ticket {
+        self.streams.begun.fetch_add(1, Ordering::Relaxed);
+        Ticket {
+            number: format!("{OF_STREAMS}{}", self.number()),
+            since: Instant::now(),
+        }
+    }
+
+    /// Kills a process, which is gone then: only what was begun before may have been on it.
+    pub(crate) async fn killing(&self, kill: impl Future<Output = ()>) {
+        *lock(&self.killing) = Killing::Now;
+        kill.await;
+        *lock(&self.killing) = Killing::Until(Instant::now());
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -40,10 +94,6 @@ impl Ledger {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn sent(&self) {
-        self.requests.begun.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// It was not sent after all: there was no connection for it.
     pub(crate) fn unsent(&self) {
         self.requests.begun.fetch_sub(1, Ordering::Relaxed);
@@ -51,10 +101,6 @@ impl Ledger {
 
     pub(crate) fn answered(&self) {
         self.requests.ended.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn opened(&self) {
-        self.streams.begun.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn said_back(&self) {
@@ -70,9 +116,23 @@ impl Ledger {
         self.closed();
     }
 
-    pub(crate) fn failed(&self, what: String) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.push(what);
+    pub(crate) fn failed(&self, ticket: Ticket, what: String) {
+        let may_be_cut = match *lock(&self.killing) {
+            Killing::Never => false,
+            Killing::Now => true,
+            Killing::Until(gone) => ticket.since <= gone,
+        };
+        if may_be_cut {
+            let Ticket { number, .. } = ticket;
+            lock(&self.cut).push(Cut { number, what });
+        } else {
+            lock(&self.failures).push(format!("{}: {what}", ticket.number));
+        }
+    }
+
+    /// All that failed and may have been cut.
+    pub(crate) fn cut(&self) -> Vec<Cut> {
+        lock(&self.cut).clone()
     }
 
     pub(crate) fn answers(&self) -> usize {
@@ -84,22 +144,31 @@ impl Ledger {
     }
 
     pub(crate) fn has_failures(&self) -> bool {
-        !self
-            .failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty()
+        !lock(&self.failures).is_empty()
     }
 
-    /// Nothing was lost: all that was begun ended well.
+    /// Nothing was lost: all that was begun ended well, or may have been cut.
     pub(crate) fn is_balanced(&self) -> bool {
-        !self.has_failures() && self.requests.is_balanced() && self.streams.is_balanced()
+        let cut = self.cut();
+        let (streams, requests): (Vec<_>, Vec<_>) = cut.iter().partition(|cut| cut.is_stream());
+        !self.has_failures() && self.requests.lacks(requests.len()) && self.streams.lacks(streams.len())
     }
 }
 
+impl Cut {
+    pub(crate) fn is_stream(&self) -> bool {
+        self.number.starts_with(OF_STREAMS)
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Account {
-    fn is_balanced(&self) -> bool {
-        self.begun.load(Ordering::Relaxed) == self.ended.load(Ordering::Relaxed)
+    /// Whether all have ended but these.
+    fn lacks(&self, count: usize) -> bool {
+        self.begun.load(Ordering::Relaxed) == self.ended.load(Ordering::Relaxed) + count
     }
 }
 
@@ -117,6 +186,7 @@ impl fmt::Debug for Ledger {
             .field("streams", &self.streams)
             .field("asked_to_end", &self.asked_to_end)
             .field("messages", &self.messages)
+            .field("cut", &self.cut)
             .field("failures", &self.failures)
             .finish_non_exhaustive()
     }

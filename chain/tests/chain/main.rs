@@ -7,10 +7,14 @@
 
 mod alone;
 mod app;
+mod certificates;
 mod clients;
 mod cluster;
+mod killing;
 mod ledger;
+mod pods;
 mod programs;
 mod rolling;
+mod stage;
 mod streams;
 mod together;

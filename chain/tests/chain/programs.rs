@@ -1,13 +1,12 @@
-//! How are the programs started, each as its Deployment does it?
+//! How are activators and ingresses started, each as its Deployment does it?
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use http::{HeaderValue, Request};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tidegate_testkit::body::Body;
-use tidegate_testkit::client::{Client, get, get_request};
+use tidegate_testkit::client::{Client, get_request};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::Item;
 use tidegate_testkit::kourier::{self, Ports, Push, Service};
@@ -15,130 +14,8 @@ use tidegate_testkit::program::Program;
 use tidegate_testkit::wait::eventually;
 use tokio::net::TcpStream;
 
-use crate::app::{App, Visits};
-
-/// What the controller tells a sidecar.
-const SIDECAR: [(&str, &str); 12] = [
-    ("QUEUE_SERVING_PORT", "0"),
-    ("QUEUE_SERVING_TLS_PORT", "0"),
-    ("TIDEGATE_ADMIN_PORT", "0"),
-    ("TIDEGATE_STATS_PORT", "0"),
-    ("TIDEGATE_QUIET_SECONDS", "1"),
-    ("REVISION_TIMEOUT_SECONDS", "600"),
-    ("SERVING_LOGGING_CONFIG", "{}"),
-    ("SERVING_LOGGING_LEVEL", "info"),
-    ("SERVING_NAMESPACE", "default"),
-    ("SERVING_CONFIGURATION", "hello"),
-    ("SERVING_POD_IP", "127.0.0.1"),
-    ("GOMAXPROCS", "1"),
-];
-
-/// A sidecar, before whatever application.
-#[derive(Debug)]
-pub(crate) struct Sidecar {
-    program: Program,
-    pub(crate) address: SocketAddr,
-    admin: SocketAddr,
-    pub(crate) stats: SocketAddr,
-}
-
-impl Sidecar {
-    /// Of this pod of this revision, before the application at `app`.
-    pub(crate) async fn start(app: SocketAddr, (revision, pod): (&str, &str), concurrency: u32) -> Self {
-        // One try at a time: whoever asks counts.
-        let port = app.port();
-        let probe = json!({"tcpSocket": {"port": port, "host": "127.0.0.1"}, "successThreshold": 1, "periodSeconds": 1});
-        let mut start = Program::new(env!("CARGO_BIN_EXE_chain-queue-proxy"))
-            .env("SERVING_REVISION", revision)
-            .env("SERVING_POD", pod)
-            .env("CONTAINER_CONCURRENCY", concurrency.to_string())
-            .env("USER_PORT", port.to_string())
-            .env("SERVING_READINESS_PROBE", probe.to_string());
-        for (name, value) in SIDECAR {
-            start = start.env(name, value);
-        }
-        let mut program = start.start();
-        Self {
-            address: listening(&mut program, "main").await,
-            admin: listening(&mut program, "admin").await,
-            stats: listening(&mut program, "stats").await,
-            program,
-        }
-    }
-
-    pub(crate) fn terminate(&self) {
-        self.program.signal(Signal::TERM);
-    }
-
-    /// What the hook of the pod's containers waits for.
-    pub(crate) async fn drains(&self) {
-        let hook = get(self.admin, "localhost", "/wait-for-drain").await;
-        assert_eq!(hook.status, 200);
-    }
-
-    /// Waits for its end, once it was told.
-    pub(crate) async fn ends(mut self) {
-        let status = self.program.exit().await;
-        assert!(status.success(), "a sidecar ended with {status}");
-    }
-}
-
-/// A pod: an application and its sidecar.
-#[derive(Debug)]
-pub(crate) struct Pod {
-    app: App,
-    sidecar: Sidecar,
-}
-
-impl Pod {
-    pub(crate) async fn start(revision: &str, concurrency: u32, visits: &Arc<Visits>) -> Self {
-        let app = App::start(visits).await;
-        let name = format!("{revision}-{}", app.address().port());
-        let sidecar = Sidecar::start(app.address(), (revision, &name), concurrency).await;
-        Self { app, sidecar }
-    }
-
-    /// Where it takes requests.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.sidecar.address
-    }
-
-    /// Waits until the kubelet would call it ready.
-    pub(crate) async fn is_ready(&self) {
-        eventually("a ready pod", async || {
-            let mut request = probe(&self.address().to_string());
-            let queue = HeaderValue::from_static("queue");
-            request.headers_mut().insert("k-network-probe", queue);
-            Client::http1(self.address()).await.call(request).await.status == 200
-        })
-        .await;
-    }
-
-    /// What the kubelet does first with a pod that is deleted: SIGTERM for the sidecar, and the hook of the application.
-    pub(crate) fn terminate(&self) {
-        self.sidecar.terminate();
-    }
-
-    /// Waits for the hook, ends the application, and waits for the end of the sidecar.
-    pub(crate) async fn ends(self) {
-        self.sidecar.drains().await;
-        self.app.terminate();
-        self.sidecar.ends().await;
-    }
-}
-
-async fn listening(program: &mut Program, name: &str) -> SocketAddr {
-    let before = format!("listening on {name} ");
-    let port = program.line(name, |line| {
-        let (_, address) = line.split_once(&before)?;
-        let address: SocketAddr = address.split('"').next()?.parse().ok()?;
-        Some(address.port())
-    });
-    SocketAddr::from(([127, 0, 0, 1], port.await))
-}
-
 /// What a kubelet asks.
-fn probe(host: &str) -> Request<Body> {
+pub(crate) fn probe(host: &str) -> Request<Body> {
     let mut request = get_request(host, "/");
     let agent = HeaderValue::from_static("kube-probe/1.33");
     request.headers_mut().insert("user-agent", agent);
@@ -153,13 +30,13 @@ pub(crate) struct Activator {
     pub(crate) name: String,
     /// Where it is for other activators.
     pub(crate) ip: String,
-    /// Where it takes requests for revisions that speak HTTP/1.1, and for those that speak HTTP/2.
-    pub(crate) addresses: [SocketAddr; 2],
+    /// Where it takes requests for revisions that speak HTTP/1.1, for those that speak HTTP/2, and for all over TLS, where it does.
+    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 impl Activator {
-    /// It takes connections, and may not be healthy yet.
-    pub(crate) async fn start(number: u8, kubeconfig: &str, autoscaler: &str) -> Self {
+    /// It takes connections at so many ports, and may not be healthy yet.
+    pub(crate) async fn start(number: u8, kubeconfig: &str, autoscaler: &str, ports: usize) -> Self {
         let start = Program::new(env!("CARGO_BIN_EXE_chain-activator"));
         let kubeconfig = start.file("kubeconfig", kubeconfig);
         let (name, ip) = (format!("activator-{number}"), format!("10.0.9.{number}"));
@@ -179,7 +56,7 @@ impl Activator {
                 .filter(|_| line["message"] == "listening")?;
             address.rsplit(':').next()?.parse().ok()
         };
-        let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); 2];
+        let mut addresses = vec![SocketAddr::from(([127, 0, 0, 1], 0)); ports];
         for address in &mut addresses {
             address.set_port(program.line("a port", port).await);
         }
@@ -198,6 +75,11 @@ impl Activator {
             client.call(probe("activator")).await.status == status
         })
         .await;
+    }
+
+    /// SIGKILL; it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.program.kill().await;
     }
 
     /// SIGTERM; waits until it says so.

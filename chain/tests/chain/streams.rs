@@ -15,9 +15,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
 
-use crate::clients::Caller;
+use crate::app::ID;
+use crate::clients::{Caller, value};
 
 /// The pace of one stream.
 const PACE: Duration = Duration::from_millis(50);
@@ -48,25 +49,26 @@ impl Caller {
     /// Opens a stream, and another whenever one ends.
     async fn keep_open(self, stream: Stream) {
         while !self.ledger.is_over() {
-            self.ledger.opened();
+            let ticket = self.ledger.stream();
             let ended = match stream {
-                Stream::WebSocket => self.websocket().await,
-                Stream::Call => self.call().await,
+                Stream::WebSocket => self.websocket(&ticket.number).await,
+                Stream::Call => self.call(&ticket.number).await,
             };
             match ended {
                 Ok(End::Ours) => self.ledger.closed(),
                 Ok(End::Theirs) => self.ledger.asked_to_end(),
                 Err(error) => self
                     .ledger
-                    .failed(format!("{stream:?} of {}: {error}", self.host)),
+                    .failed(ticket, format!("{stream:?} of {}: {error}", self.host)),
             }
         }
     }
 
-    async fn websocket(&self) -> Result<End, String> {
+    async fn websocket(&self, number: &str) -> Result<End, String> {
         let stream = self.doors.enter().await;
-        let url = format!("ws://{}/", self.host);
-        let opened = soon("the upgrade", tokio_tungstenite::client_async(url, stream)).await;
+        let request = ClientRequestBuilder::new(format!("ws://{}/", self.host).parse().expect("a URL"));
+        let request = request.with_header(ID, number);
+        let opened = soon("the upgrade", tokio_tungstenite::client_async(request, stream)).await;
         let (mut socket, _) = opened.map_err(|error| format!("the upgrade: {error}"))?;
         let mut pace = interval(PACE);
         while !self.ledger.is_over() {
@@ -91,15 +93,15 @@ impl Caller {
         last_words(socket).await.map(|_| End::Ours)
     }
 
-    async fn call(&self) -> Result<End, String> {
+    async fn call(&self, number: &str) -> Result<End, String> {
         let mut client = Client::http2_over(self.doors.enter().await).await;
         let (feed, body) = body::fed();
         let mut request = post_request(&self.host, "/echo.Echo/Converse", body);
         let kind = HeaderValue::from_static("application/grpc");
-        request.headers_mut().insert(CONTENT_TYPE, kind);
-        request
-            .headers_mut()
-            .insert("te", HeaderValue::from_static("trailers"));
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, kind);
+        headers.insert("te", HeaderValue::from_static("trailers"));
+        headers.insert(ID, value(number));
         let mut response = match client.send(request).await {
             Ok(response) if response.status() == 200 => response,
             Ok(response) => return Err(format!("{response:?}")),

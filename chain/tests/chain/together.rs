@@ -4,7 +4,7 @@ use tidegate_testkit::client::{Client, get, get_request};
 use tidegate_testkit::upstream::Upstream;
 
 use crate::cluster::{Cluster, Path, Protocol};
-use crate::programs::Sidecar;
+use crate::pods::Sidecar;
 
 #[tokio::test]
 async fn a_request_through_all_of_them_arrives_as_its_client_sent_it() {
