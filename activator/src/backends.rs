@@ -14,5 +14,7 @@ pub mod ask;
 
 pub mod watch;
 
+pub(crate) mod turns;
+
 pub use endpoints::Sets;
 pub use state::{Asked, Mesh, Rules, State, Step};

@@ -38,14 +38,15 @@ use std::{
 };
 
 use tidegate_proxy::{cluster::Cluster, drain::Watch, layers::timeout::Timeouts};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::{
     backends::{
         Mesh, Rules, Sets, State,
         ask::{Ask, Plain},
         endpoints::Service,
-        watch::{Pace, Watcher, turns},
+        turns::Turns,
+        watch::{Pace, Watcher},
     },
     directory::{Directory, Entry},
     limits::{PROBE_INTERVAL, PROBE_TIMEOUT},
@@ -86,7 +87,7 @@ struct Share {
 struct Asking {
     ask: Arc<dyn Ask>,
     pace: Pace,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     watch: Watch,
 }
 
@@ -126,7 +127,7 @@ impl Fleet {
             asking: Asking {
                 ask: Arc::new(Plain),
                 pace,
-                turns: turns(),
+                turns: Turns::default(),
                 watch,
             },
         }
@@ -296,7 +297,7 @@ impl Asking {
             ask: Arc::clone(&self.ask),
             world: Arc::new(Nowhere),
             pace: self.pace,
-            turns: Arc::clone(&self.turns),
+            turns: self.turns.line(),
             service: String::new(),
             port_name: rules.port_name,
             passthrough_host: None,

@@ -9,14 +9,15 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use http::HeaderValue;
 use tidegate_knative::names::child_name;
 use tidegate_proxy::{cluster::Cluster, drain::Watch, tls::identity::Identity};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     backends::{
         Mesh, Rules, Sets, State,
         ask::Ask,
         endpoints::{Endpoints, backends, senders},
-        watch::{Pace, Watcher, turns},
+        turns::Turns,
+        watch::{Pace, Watcher},
     },
     certificates::Certificates,
     directory::{Directory, Entry},
@@ -59,7 +60,7 @@ pub struct Steering {
     /// Whether all was told that was there at the start. Until then requests find nothing, as nobody serves them yet.
     synced: bool,
     /// Of those who ask pods.
-    turns: Arc<Semaphore>,
+    turns: Turns,
     watch: Watch,
 }
 
@@ -94,7 +95,7 @@ impl Steering {
             known: HashMap::new(),
             observability: None,
             synced: false,
-            turns: turns(),
+            turns: Turns::default(),
             watch,
         }
     }
@@ -311,14 +312,14 @@ impl Steering {
 }
 
 impl Settings {
-    fn watcher(&self, steered: &Steered, turns: &Arc<Semaphore>) -> (Watcher, State) {
+    fn watcher(&self, steered: &Steered, turns: &Turns) -> (Watcher, State) {
         let facts = &steered.facts;
         let watcher = Watcher {
             tracker: Arc::clone(&steered.tracker),
             ask: Arc::clone(&self.ask),
             world: Arc::clone(&self.world),
             pace: self.pace,
-            turns: Arc::clone(turns),
+            turns: turns.line(),
             service: child_name(&facts.key.name, PRIVATE),
             port_name: facts.port_name,
             passthrough_host: self.passthrough_host(&facts.key),

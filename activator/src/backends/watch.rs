@@ -6,13 +6,12 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use http::HeaderValue;
 use tidegate_proxy::{drain::Watch, process};
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
-    backends::{Asked, Sets, State, Step, ask::Ask, endpoints::service_address},
-    limits::PROBES_MAX,
+    backends::{Asked, Sets, State, Step, ask::Ask, endpoints::service_address, turns::Line},
     tracker::{Destinations, Tracker},
     world::World,
 };
@@ -26,19 +25,14 @@ pub struct Pace {
     pub timeout: Duration,
 }
 
-/// How many questions may be under way at once, of all watchers that share it.
-pub(crate) fn turns() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(PROBES_MAX))
-}
-
 /// The watcher of one revision.
 pub(crate) struct Watcher {
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) ask: Arc<dyn Ask>,
     pub(crate) world: Arc<dyn World>,
     pub(crate) pace: Pace,
-    /// What a question needs one permit of.
-    pub(crate) turns: Arc<Semaphore>,
+    /// When it may ask.
+    pub(crate) turns: Line,
     /// The private service of the revision, and the name of its protocol's port.
     pub(crate) service: String,
     pub(crate) port_name: &'static str,
@@ -114,7 +108,7 @@ impl Watcher {
 
     /// Asks as soon as it is its turn; its time begins then.
     async fn ask(&self, address: SocketAddr) -> (SocketAddr, Asked) {
-        let _turn = self.turns.acquire().await;
+        let _turn = self.turns.turn().await;
         let answer = self.ask.ask(address, self.passthrough_host.as_ref());
         let asked = timeout(self.pace.timeout, answer).await;
         (address, asked.unwrap_or(Asked::Failed))

@@ -182,7 +182,7 @@ async fn only_so_many_pods_are_asked_at_once_over_all_revisions() {
     })
     .await;
     let mut rig = Rig::new(0);
-    rig.fleet.asking.turns = Arc::new(Semaphore::new(2));
+    rig.fleet.asking.turns = Turns::new(2, 2);
     for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
         rig.tell(|known| {
             known.facts.key.name = name.to_owned();
@@ -196,6 +196,32 @@ async fn only_so_many_pods_are_asked_at_once_over_all_revisions() {
     })
     .await;
     assert_eq!(most.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_revision_whose_pods_do_not_answer_keeps_nobody_elses_from_being_asked() {
+    let mut rig = Rig::new(0);
+    rig.fleet.asking.turns = Turns::new(4, 2);
+    rig.fleet.asking.pace.timeout = Duration::from_secs(24 * 3600);
+    let gate = Gate::closed();
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.push(Upstream::held(&gate).await);
+    }
+    rig.tell(|known| known.pods.not_ready = silent.iter().map(Upstream::address).collect());
+    let asked = || silent.iter().filter(|pod| pod.counts().requests() > 0).count();
+    eventually("questions", async || asked() == 2).await;
+    let pod = Upstream::fixed(StatusCode::OK, "queue").await;
+    rig.tell(|known| {
+        known.facts.key.name = "other".to_owned();
+        known.pods.not_ready = [pod.address()].into();
+    });
+    eventually("the pod of the other", async || {
+        let other = rig.directory.get("ns", "other").unwrap();
+        other.revision.pods().len() == 1
+    })
+    .await;
+    assert_eq!(asked(), 2);
 }
 
 #[tokio::test]
