@@ -12,7 +12,9 @@ mod policy;
 mod release;
 
 use std::{
+    collections::HashSet,
     fmt,
+    hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{Ordering::SeqCst, fence},
@@ -153,15 +155,12 @@ impl Revision {
         let change = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.pods.load_full();
         pods.iter().for_each(|pod| pod.enlist());
-        if pods.iter().any(|pod| !listed(&before, pod)) {
+        if missing(&pods, &before, Arc::as_ptr).next().is_some() {
             self.unless_released(None);
         }
         let pods = Arc::new(pods);
         self.pods.store(Arc::clone(&pods));
-        before
-            .iter()
-            .filter(|pod| !listed(&pods, pod))
-            .for_each(|pod| pod.retire());
+        missing(&before, &pods, Arc::as_ptr).for_each(|pod| pod.retire());
         drop(change);
         fence(SeqCst);
         self.dispatch();
@@ -296,8 +295,14 @@ impl Revision {
     }
 }
 
-fn listed(pods: &[Arc<Pod>], pod: &Arc<Pod>) -> bool {
-    pods.iter().any(|other| Arc::ptr_eq(other, pod))
+/// Those of `of` whose key none has of `from`. Looks at each once: a revision may have thousands of pods.
+fn missing<'a, T, K: Eq + Hash>(
+    of: &'a [T],
+    from: &[T],
+    key: impl Fn(&T) -> K,
+) -> impl Iterator<Item = &'a T> {
+    let known: HashSet<K> = from.iter().map(&key).collect();
+    of.iter().filter(move |one| !known.contains(&key(one)))
 }
 
 impl fmt::Debug for Revision {

@@ -3,6 +3,8 @@
 mod schedules;
 
 use std::{
+    cell::Cell,
+    hash::{Hash, Hasher},
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -12,7 +14,7 @@ use std::{
 
 use tidegate_proxy::{cluster::Endpoint, limit::Waiter};
 
-use super::{Dismissal, Lease, NoPlace, Pod, Refusal, Revision, RevisionSettings, Timeline};
+use super::{Dismissal, Lease, NoPlace, Pod, Refusal, Revision, RevisionSettings, Timeline, missing};
 
 pub(crate) fn settings(container_concurrency: u32) -> RevisionSettings {
     RevisionSettings {
@@ -225,4 +227,49 @@ fn a_request_whose_pod_did_not_take_it_goes_elsewhere_first() {
     let other = revision.lease_elsewhere(lease.pod()).unwrap();
     assert_eq!((port(&lease), port(&other)), (3001, 3002));
     assert!(revision.lease_elsewhere(lease.pod()).is_none());
+}
+
+/// A number that counts how often it is compared with another.
+#[derive(Clone, Copy)]
+struct Counting<'a>(usize, &'a Cell<usize>);
+
+impl PartialEq for Counting<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.1.set(self.1.get() + 1);
+        self.0 == other.0
+    }
+}
+
+impl Eq for Counting<'_> {}
+
+impl Hash for Counting<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn what_of_many_pods_is_new_or_gone_is_found_by_looking_at_each_once() {
+    const PODS: usize = 10_000;
+    let compared = Cell::new(0);
+    let before: Vec<_> = (0..PODS).collect();
+    let after: Vec<_> = (PODS / 2..PODS + PODS / 2).collect();
+    let key = |number: &usize| Counting(*number, &compared);
+    let gone: Vec<_> = missing(&before, &after, key).copied().collect();
+    let new: Vec<_> = missing(&after, &before, key).copied().collect();
+    assert_eq!(gone, before[..PODS / 2]);
+    assert_eq!(new, after[PODS / 2..]);
+    // Each is met at most once, by itself; a table of hashes may have a few neighbours alike.
+    assert!(compared.get() < 2 * PODS, "{}", compared.get());
+}
+
+#[test]
+fn ten_thousand_pods_are_replaced_by_others_and_those_that_stay_are_the_same() {
+    let revision = Revision::new(settings(0));
+    let pods: Vec<_> = (0..15_000).map(|port| pod(port, 0)).collect();
+    revision.set_pods(pods[..10_000].to_vec());
+    revision.set_pods(pods[5_000..].to_vec());
+    let retired = pods.iter().filter(|pod| pod.is_retired()).count();
+    assert_eq!((retired, revision.pods().len()), (5_000, 10_000));
+    assert!(pods[..5_000].iter().all(|pod| pod.is_retired()));
 }

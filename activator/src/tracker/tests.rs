@@ -1,5 +1,9 @@
 //! Which pods a revision has here, as pods and activators come and go.
 
+use std::{collections::HashSet, net::Ipv4Addr};
+
+use tidegate_proxy::cluster::ClusterSettings;
+
 use super::*;
 use crate::throttle::tests::settings;
 
@@ -116,6 +120,30 @@ fn ac_20_a_pod_that_stays_keeps_its_requests_through_every_change() {
     tracker.share(Some(0), 2);
     tracker.share(Some(0), 1);
     assert_eq!(room(&tracker), 2, "the pod of {lease:?} is taken");
+}
+
+#[test]
+fn each_of_ten_thousand_pods_is_the_endpoint_of_its_address() {
+    let at = |number: u32| SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + number), 8012));
+    let listed: Vec<_> = (0..10_000)
+        .map(|number| Arc::new(Endpoint::new(at(number))))
+        .collect();
+    let cluster = Cluster::new(ClusterSettings::new("ns/rev-private"));
+    cluster.set_endpoints(listed.clone());
+    let looked_up = Places::of(Some(&cluster));
+    assert_eq!(
+        looked_up.endpoints.len(),
+        listed.len(),
+        "one table for all of them"
+    );
+    let tracker = Tracker::with_cluster(Revision::new(settings(0)), Ports::Same, cluster);
+    tracker.update(&Destinations::Pods((0..10_000).map(at).collect()));
+    let pods = tracker.revision().pods();
+    let taken: HashSet<_> = pods
+        .iter()
+        .map(|pod| Arc::as_ptr(&pod.place().endpoint))
+        .collect();
+    assert_eq!(taken, listed.iter().map(Arc::as_ptr).collect());
 }
 
 #[test]
