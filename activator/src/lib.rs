@@ -74,13 +74,13 @@ pub mod backends;
 
 pub mod certificates;
 
-mod before;
+mod middleware;
 mod parking;
 
 pub mod limits;
 pub mod names;
 
-pub use before::{Answer, Before, Meet};
+pub use middleware::{Middleware, MiddlewareService, ResponseFuture};
 pub use registry::Registry;
 pub use request::ActivatorLayer;
 pub use throttle::{Lease, Pod, Refusal, Revision, RevisionSettings, Timeline};

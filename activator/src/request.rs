@@ -15,8 +15,8 @@ use tokio::time::{sleep, timeout_at};
 use tower::{Layer, Service, ServiceExt};
 
 use crate::{
-    before::{Answer, Before, Meet},
     limits::{CONNECT_BACKOFF, CONNECT_RETRIES_MAX, WAIT_MAX},
+    middleware::{Middleware, MiddlewareService, ResponseFuture},
     names::SERVER_TIMING,
     observe::{Observer, Unparked, Wait},
     parking::head_bytes,
@@ -75,19 +75,19 @@ impl ActivatorLayer {
 }
 
 impl<S> Layer<S> for ActivatorLayer {
-    type Service = Before<Self, S>;
+    type Service = MiddlewareService<Self, S>;
 
-    fn layer(&self, inner: S) -> Before<Self, S> {
-        Before::new(self.clone(), inner)
+    fn layer(&self, inner: S) -> MiddlewareService<Self, S> {
+        MiddlewareService::new(self.clone(), inner)
     }
 }
 
-impl<S> Meet<S> for ActivatorLayer
+impl<S> Middleware<S> for ActivatorLayer
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
     S: Clone + Send + 'static,
 {
-    fn meet(&self, inner: &S, mut request: Request<Body>) -> Answer {
+    fn handle(&self, inner: &S, mut request: Request<Body>) -> ResponseFuture {
         let inner = inner.clone();
         let Some(visit) = Visit::begin(&self.shared, &request) else {
             return Box::pin(async move { inner.oneshot(request).await.map_err(Into::into) });

@@ -35,9 +35,9 @@ use seen::{Passage, Seeing, Seen};
 pub use settings::{http_settings, plain_cluster, snapshot, snapshot_beside, transport};
 
 use crate::{
-    before::{Answer, Before, Meet},
     directory::{Directory, Entry},
     health::Health,
+    middleware::{Middleware, MiddlewareService, ResponseFuture},
     observe::Observer,
     reporter::Reporter,
     request::{Shared, Visit},
@@ -101,19 +101,19 @@ impl WireLayer {
 }
 
 impl<S> Layer<S> for WireLayer {
-    type Service = Before<Self, S>;
+    type Service = MiddlewareService<Self, S>;
 
-    fn layer(&self, inner: S) -> Before<Self, S> {
-        Before::new(self.clone(), inner)
+    fn layer(&self, inner: S) -> MiddlewareService<Self, S> {
+        MiddlewareService::new(self.clone(), inner)
     }
 }
 
-impl<S> Meet<S> for WireLayer
+impl<S> Middleware<S> for WireLayer
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
     S: Clone + Send + 'static,
 {
-    fn meet(&self, inner: &S, mut request: Request<Body>) -> Answer {
+    fn handle(&self, inner: &S, mut request: Request<Body>) -> ResponseFuture {
         let parts = &self.parts;
         if let Some(response) = probes::answer(request.headers_mut(), &parts.health) {
             return answered(response);
@@ -171,7 +171,7 @@ async fn tell(
     }
 }
 
-fn answered(response: Response<Body>) -> Answer {
+fn answered(response: Response<Body>) -> ResponseFuture {
     Box::pin(async { Ok(response) })
 }
 

@@ -26,9 +26,9 @@ use tower::{Layer, Service, ServiceExt};
 
 use super::{Asking, answered, edit, probes, words};
 use crate::{
-    before::{Answer, Before, Meet},
     directory::{Directory, Entry},
     limits::WAIT_MAX,
+    middleware::{Middleware, MiddlewareService, ResponseFuture},
     observe::Observer,
     reporter::Reporter,
     request::{Shared, Visit},
@@ -71,19 +71,19 @@ impl InlineLayer {
 }
 
 impl<S> Layer<S> for InlineLayer {
-    type Service = Before<Self, S>;
+    type Service = MiddlewareService<Self, S>;
 
-    fn layer(&self, inner: S) -> Before<Self, S> {
-        Before::new(self.clone(), inner)
+    fn layer(&self, inner: S) -> MiddlewareService<Self, S> {
+        MiddlewareService::new(self.clone(), inner)
     }
 }
 
-impl<S> Meet<S> for InlineLayer
+impl<S> Middleware<S> for InlineLayer
 where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>, Future: Send>,
     S: Clone + Send + 'static,
 {
-    fn meet(&self, inner: &S, mut request: Request<Body>) -> Answer {
+    fn handle(&self, inner: &S, mut request: Request<Body>) -> ResponseFuture {
         let (parts, inner) = (&self.parts, inner.clone());
         let found = request.extensions().get::<Target>().and_then(|target| {
             let entry = parts.directory.of_cluster(target.cluster.name())?;
@@ -213,7 +213,7 @@ where
     S: Send + 'static,
 {
     /// Nobody is held for the revision any more: a request that waited goes, as it came, where whoever comes now goes.
-    fn elsewhere(self, mut request: Request<Body>) -> Answer {
+    fn elsewhere(self, mut request: Request<Body>) -> ResponseFuture {
         if let Some(replaced) = self.replaced {
             replaced.restore(request.headers_mut());
         }
