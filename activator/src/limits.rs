@@ -80,8 +80,9 @@ pub const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 pub const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
 /// How many pods are asked at once, of all revisions together; the others wait, and revisions take turns. Knative has no bound.
 pub const PROBES_MAX: usize = 1_024;
-/// How many pods of one revision are asked at once; its others wait, first come, first served.
-pub const PROBES_PER_REVISION_MAX: usize = 256;
+/// How many pods of one revision are asked at once; its others wait, first come, first served, so that one with more pods that do not
+/// answer than that asks each of them less often.
+pub const PROBES_PER_REVISION_MAX: usize = 512;
 /// How many events of the cluster wait to be taken; then the API server is read no faster than they are.
 pub const EVENTS_WAITING_MAX: usize = 1024;
 /// How long the Kubernetes API server may take to answer at the start; then the program ends (Knative

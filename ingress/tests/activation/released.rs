@@ -1,6 +1,9 @@
 //! What becomes of who waits, and of what is counted, when requests are not held for a revision any more?
 
 use tidegate_testkit::client::get;
+use tidegate_testkit::control_plane::model::ENDPOINTS;
+use tidegate_testkit::gate::Gate;
+use tidegate_testkit::upstream::Upstream;
 use tidegate_testkit::wait::{eventually, soon};
 
 use crate::rig::{NAME, Rig};
@@ -29,6 +32,28 @@ async fn who_waits_for_want_of_endpoints_is_sent_to_them_once_they_are_back() {
     let seen = &rig.standalone.seen()[0];
     assert!(seen.header("knative-serving-revision").is_some());
     assert_eq!(seen.header("k-proxy-request"), None);
+}
+
+#[tokio::test]
+async fn more_than_the_circuit_breaker_allows_are_all_answered_in_turn() {
+    let mut rig = Rig::start().await;
+    let gate = Gate::closed();
+    let own = Upstream::held(&gate).await;
+    (rig.service.pods, rig.requests_max) = (vec![own.address()], Some(4));
+    let version = rig.push();
+    rig.control_plane.accepted(ENDPOINTS, &version).await;
+    let mut answers = rig.get(9);
+    rig.parked(9).await;
+    _ = rig.forget().await;
+    own.runs(2).await;
+    gate.open();
+    while let Some(answer) = soon("an answer", answers.join_next()).await {
+        let answer = answer.expect("no panic");
+        assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "held"));
+    }
+    assert_eq!(own.counts().running_max(), 2);
+    let refused = format!("cluster.{NAME}.upstream_rq_pending_overflow");
+    assert_eq!(rig.gateway.stat(&refused).await, 0);
 }
 
 #[tokio::test]

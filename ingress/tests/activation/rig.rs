@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::config::cluster::v3 as cluster;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{Struct, Value};
+use envoy_types::pb::google::protobuf::{Struct, UInt32Value, Value};
 use http::{Response, StatusCode};
 use prost::Message;
 use serde_json::json;
@@ -51,6 +51,8 @@ pub(crate) struct Rig {
     /// The ingresses that share revisions; no cluster of them where there is none.
     pub(crate) peers: Vec<&'static str>,
     pub(crate) service: Service,
+    /// How many requests the circuit breaker of the revision's cluster allows, where that is not Envoy's default.
+    pub(crate) requests_max: Option<u32>,
 }
 
 impl Rig {
@@ -76,6 +78,7 @@ impl Rig {
             lists_pods: true,
             pods_name: PODS,
             peers: Vec::new(),
+            requests_max: None,
         };
         rig.push();
         eventually("an active revision", async || {
@@ -100,6 +103,15 @@ impl Rig {
                 metadata
                     .filter_metadata
                     .insert("tidegate.activation".into(), said);
+            });
+        }
+        if let Some(requests_max) = self.requests_max {
+            edit::<cluster::Cluster>(&mut items, (CLUSTER, NAME), |cluster| {
+                let thresholds = cluster::circuit_breakers::Thresholds {
+                    max_requests: Some(UInt32Value { value: requests_max }),
+                    ..Default::default()
+                };
+                cluster.circuit_breakers.get_or_insert_default().thresholds = vec![thresholds];
             });
         }
         let mut add = |kind: &str, name: &str, body: Vec<u8>| items.push(Item::new(kind, name, body));
