@@ -173,14 +173,15 @@ impl Fleet {
     }
 
     /// Requests are not held for these revisions any more: who waits for one is sent on to this cluster, where whoever comes later
-    /// goes too. What was counted of a revision goes on where it was when it is [known](Self::know) again, until it is
+    /// goes too. Said again, it is where those go whose turn is still to come. What was counted of a revision goes on where it was when it is [known](Self::know) again, until it is
     /// [forgotten](Self::forget).
     pub fn release(&mut self, to: &[(Key, Arc<Cluster>)]) {
         let mut keys = Vec::new();
         for (key, cluster) in to {
             if let Some(held) = self.held.get_mut(key) {
+                let is_new = !held.tracker.revision().is_released();
                 held.release(cluster);
-                keys.push(key.clone());
+                keys.extend(is_new.then(|| key.clone()));
             }
         }
         self.directory.hide(&keys);

@@ -203,8 +203,12 @@ impl Revision {
         self.queue.fail_all(&dismissal)
     }
 
-    /// Sends all that wait, and whoever would have to wait, on to this cluster. Ends with [`accept`](Self::accept) alone.
+    /// Sends all that wait, and whoever would have to wait, on to this cluster; those whose turn is still to come too, where it is
+    /// another than it was before. Ends with [`accept`](Self::accept) alone.
     pub(crate) fn release(&self, to: &Arc<Cluster>) {
+        if let Some(Dismissal::Released(release)) = self.dismissal.load().as_deref() {
+            return release.move_to(to);
+        }
         let dismissal = Arc::new(Dismissal::Released(Release::to(to)));
         self.dismissal.store(Some(Arc::clone(&dismissal)));
         self.queue.fail_all(&dismissal);

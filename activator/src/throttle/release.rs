@@ -6,6 +6,7 @@
 
 use std::{fmt, sync::Arc};
 
+use arc_swap::ArcSwap;
 use tidegate_proxy::{
     cluster::{
         Cluster,
@@ -18,7 +19,7 @@ use crate::limits::RELEASED_AT_ONCE_MAX;
 
 /// Where those go on who waited, and how many are under way at once.
 pub(crate) struct Release {
-    cluster: Arc<Cluster>,
+    cluster: ArcSwap<Cluster>,
     default: Arc<Limit>,
     high: Arc<Limit>,
 }
@@ -38,10 +39,15 @@ impl Release {
             Limit::new(at_once, usize::MAX - at_once)
         };
         Self {
-            cluster: Arc::clone(cluster),
+            cluster: ArcSwap::new(Arc::clone(cluster)),
             default: turns(RequestPriority::Default),
             high: turns(RequestPriority::High),
         }
+    }
+
+    /// Says that the cluster is this one now: those whose turn is still to come go there.
+    pub(crate) fn move_to(&self, cluster: &Arc<Cluster>) {
+        self.cluster.store(Arc::clone(cluster));
     }
 
     /// A turn, first come, first served. Cancel-safe; the caller sets the deadline.
@@ -52,7 +58,7 @@ impl Release {
         };
         let turn = turns.acquire().await?;
         Ok(Onward {
-            cluster: Arc::clone(&self.cluster),
+            cluster: self.cluster.load_full(),
             turn: turn.into(),
         })
     }
@@ -73,7 +79,7 @@ fn at_once(usage: Usage) -> usize {
 impl fmt::Debug for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Release")
-            .field("cluster", self.cluster.name())
+            .field("cluster", self.cluster.load().name())
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
     }

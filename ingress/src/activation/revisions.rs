@@ -32,7 +32,7 @@ pub(crate) struct Revisions {
     users: HashMap<Arc<str>, Vec<Arc<str>>>,
     /// Those whose requests are not held any more once requests find what has changed, and where they go then.
     released: Vec<(Key, Arc<Cluster>)>,
-    /// The clusters that say nothing of a revision any more: what is counted of it stays until they are gone themselves.
+    /// The clusters that say nothing of their revision any more: what is counted of it stays until they are gone themselves.
     silent: HashSet<Arc<str>>,
     /// Whether somebody hears of load; until that was said.
     is_reported: bool,
@@ -47,6 +47,8 @@ struct Said {
     unfit: Option<&'static str>,
     /// Whether requests are held for it.
     is_known: bool,
+    /// Whether they were before, and are not now.
+    is_released: bool,
 }
 
 /// Which cluster has a name now.
@@ -134,22 +136,22 @@ impl Revisions {
 
     /// The revision that is not there any more, if there was one: where its cluster is, only nobody is held for it.
     fn unsay(&mut self, name: &Arc<str>, cluster: Option<Arc<Cluster>>) -> Option<Key> {
-        let Some(said) = self.said.remove(name) else {
-            let is_gone = cluster.is_none() && self.silent.remove(name);
-            return is_gone.then(|| key_of(name)).flatten();
-        };
-        self.leave_unused(&said.activation.pods, name);
-        if let Some(pods) = &said.pods {
-            self.leave_unused(pods.name(), name);
+        let said = self.said.remove(name);
+        if let Some(said) = &said {
+            self.leave_unused(&said.activation.pods, name);
+            if let Some(pods) = &said.pods {
+                self.leave_unused(pods.name(), name);
+            }
         }
-        let key = key(&said.activation);
+        let was_held = said.is_some_and(|said| said.is_known || said.is_released);
+        let key = (was_held || self.silent.contains(name)).then(|| key_of(name));
+        let key = key.flatten()?;
         let Some(cluster) = cluster else {
+            self.silent.remove(name);
             return Some(key);
         };
         self.silent.insert(Arc::clone(name));
-        if said.is_known {
-            self.released.push((key, cluster));
-        }
+        self.released.push((key, cluster));
         None
     }
 
@@ -176,7 +178,7 @@ impl Revisions {
         said.pods = now.or_else(|| before.clone());
         let own = || find(name).filter(|own| own.endpoints().is_empty());
         let cluster = said.pods.clone().or_else(own)?;
-        said.is_known = true;
+        (said.is_known, said.is_released) = (true, false);
         let activation = &said.activation;
         let known = Known {
             facts: facts(activation),
@@ -190,12 +192,13 @@ impl Revisions {
         Some(known)
     }
 
-    /// The revision for which requests were held as it had no endpoints of its own, and now has some again; and its cluster.
+    /// The revision for which requests were held as it had no endpoints of its own, and now has some again; and its cluster, which is
+    /// where those go, too, whose turn is still to come.
     fn unknown(&mut self, name: &Arc<str>, find: Find<'_>) -> Option<(Key, Arc<Cluster>)> {
-        let said = self.said.get_mut(name).filter(|said| said.is_known)?;
+        let said = self.said.get_mut(name)?;
         let own = find(name)?;
-        said.is_known = false;
-        Some((key(&said.activation), own))
+        said.is_released |= mem::take(&mut said.is_known);
+        said.is_released.then(|| (key(&said.activation), own))
     }
 
     /// Finds this ingress among those who share revisions. One that is not among them uses every pod.
@@ -229,6 +232,7 @@ impl Said {
             pods: None,
             unfit: None,
             is_known: false,
+            is_released: false,
         }
     }
 

@@ -263,6 +263,27 @@ async fn those_who_are_let_go_go_in_turn_within_what_the_breaker_allows() {
     }
 }
 
+#[tokio::test]
+async fn who_waits_for_a_turn_goes_to_what_the_cluster_is_then() {
+    let mut rig = Rig::new();
+    rig.has(Sets::default());
+    let (sender, mut sent) = mpsc::unbounded_channel();
+    let mut answers = JoinSet::new();
+    for _ in 0..2 {
+        answers.spawn(rig.layer.layer(upstream(sender.clone())).oneshot(request("rev")));
+    }
+    rig.parked(2).await;
+    let clusters = [bounded(1), bounded(1)];
+    rig.fleet.release(&[(key("rev"), Arc::clone(&clusters[0]))]);
+    let first = soon("an answer", answers.join_next()).await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&sent.try_recv().unwrap().1.cluster, &clusters[0]));
+    rig.fleet.release(&[(key("rev"), Arc::clone(&clusters[1]))]);
+    assert_eq!(Arc::strong_count(&clusters[0]), 1, "it is not kept");
+    drop(first);
+    let _other = soon("the other", answers.join_next()).await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&sent.try_recv().unwrap().1.cluster, &clusters[1]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_let_go_waits_for_a_turn_no_longer_than_its_time() {
     let mut rig = Rig::new();
