@@ -12,6 +12,8 @@ use anyhow::Context;
 
 use crate::fixture;
 use crate::load::Class;
+use crate::peers::Peer;
+use crate::statistics::median;
 
 mod activator;
 mod bars;
@@ -31,6 +33,8 @@ const PROXY_CORE: usize = 0;
 const OTHER_CORE: usize = 1;
 const WARM_UP: Duration = Duration::from_millis(500);
 const QUICK_REPEATS: usize = 2;
+/// How often it is measured what ours carries, before half of that is sent.
+const HALF_LOAD_REPEATS: usize = 3;
 
 /// What to compare, and how thoroughly.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,6 +57,9 @@ pub struct Options {
     /// How many hosts the proxies know.
     #[arg(long, default_value_t = fixture::HOSTS)]
     hosts: usize,
+    /// All processes on one core in all classes: the latencies then have no wake-ups of other cores in them
+    #[arg(long)]
+    one_core: bool,
     /// Writes the figures here, as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -109,14 +116,17 @@ async fn compare(
     count: Duration,
     missing: &mut BTreeSet<&'static str>,
 ) -> anyhow::Result<Outcome> {
-    let other_core = if class.on_one_core() {
+    let other_core = if options.one_core || class.on_one_core() {
         PROXY_CORE
     } else {
         OTHER_CORE
     };
-    let ground = Ground::prepare(options.hosts, other_core).await?;
+    let mut ground = Ground::prepare(options.hosts, other_core).await?;
     let mut subjects = ground.subjects(&options.subjects, missing).await?;
     subjects.retain(|subject| subject.doors.at(class.door()).is_some());
+    if class.is_half() {
+        ground.per_second = Some(half_load(&ground, &subjects, count, other_core).await?);
+    }
     for _ in 0..repeats {
         for subject in &mut subjects {
             let sample = Sample::take(&ground, subject, class, count, other_core).await;
@@ -128,4 +138,23 @@ async fn compare(
         running.process.end().await?;
     }
     Ok(Outcome { class, subjects })
+}
+
+/// Half of the requests a second that ours carries when each connection sends one after the other.
+async fn half_load(
+    ground: &Ground,
+    subjects: &[Subject],
+    count: Duration,
+    core: usize,
+) -> anyhow::Result<u32> {
+    let ours = subjects
+        .iter()
+        .find(|subject| subject.name == Peer::Tidegate.name());
+    let ours = ours.context("half of what ours carries cannot be known without it")?;
+    let mut carried = Vec::new();
+    for _ in 0..HALF_LOAD_REPEATS {
+        let sample = Sample::take(ground, ours, Class::H1, count, core).await?;
+        carried.push(sample.per_second());
+    }
+    Ok((median(carried) / 2.0) as u32)
 }

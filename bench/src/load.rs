@@ -21,8 +21,8 @@ mod pace;
 mod report;
 mod websocket;
 
-use class::Traffic;
 pub use class::{Class, Door, Doors};
+use class::{Pace, Traffic};
 use dial::Dial;
 pub use report::Report;
 
@@ -43,6 +43,9 @@ pub struct Plan {
     /// The authority that the target's certificate is signed by, PEM.
     #[arg(long)]
     pub authority: Option<PathBuf>,
+    /// How many requests a second, for a class whose rate is measured first.
+    #[arg(long)]
+    pub per_second: Option<u32>,
     /// How long to send before counting, in milliseconds.
     #[arg(long)]
     pub warm_up_ms: u64,
@@ -66,7 +69,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
         _ => Dial::plain(plan.target),
     };
     let mut senders = JoinSet::new();
-    start(&mut senders, &dial, plan.class, &counted).await?;
+    start(&mut senders, &dial, plan.class, plan.per_second, &counted).await?;
     tokio::time::sleep_until(counted.from.into()).await;
     writeln!(io::stdout(), "{MEASURING}")?;
     while let Some(ended) = senders.join_next().await {
@@ -82,10 +85,18 @@ async fn start(
     senders: &mut JoinSet<io::Result<()>>,
     dial: &Dial,
     class: Class,
+    measured: Option<u32>,
     counted: &Counted,
 ) -> io::Result<()> {
     let shape = class.shape();
-    if let Some(per_second) = shape.per_second {
+    let per_second = match shape.pace {
+        Pace::Answers => None,
+        Pace::PerSecond(fixed) => Some(fixed),
+        Pace::Measured => {
+            Some(measured.ok_or_else(|| io::Error::other(format!("{class} needs --per-second")))?)
+        }
+    };
+    if let Some(per_second) = per_second {
         return pace::start(senders, dial, &shape, per_second, counted).await;
     }
     match shape.traffic {

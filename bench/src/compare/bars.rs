@@ -45,6 +45,7 @@ fn bars(class: Class) -> &'static [Bar] {
         Class::TlsNew => &[Bar::Cpu(Peer::Envoy, 0.75)],
         Class::Grpc | Class::GrpcStream => &[Bar::Cpu(Peer::Envoy, 0.8)],
         Class::H1Paced => &[Bar::Cpu(Peer::Nginx, 1.0), Bar::AddedTail(1.5)],
+        Class::H1Half => &[Bar::AddedTail(1.5)],
         Class::H1Kib | Class::Post | Class::WebSocket | Class::H2Few => &[],
     }
 }

@@ -43,7 +43,8 @@ impl Sample {
             format!("--warm-up-ms={}", WARM_UP.as_millis()),
             format!("--count-ms={}", count.as_millis()),
         ];
-        let mut generator = Process::own(arguments, Some(core))?;
+        let rate = ground.per_second.map(|rate| format!("--per-second={rate}"));
+        let mut generator = Process::own(arguments.into_iter().chain(rate), Some(core))?;
         let line = generator.line().await?;
         anyhow::ensure!(line == MEASURING, "the load generator says '{line}'");
         let known = [

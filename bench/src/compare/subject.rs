@@ -42,6 +42,8 @@ pub(super) struct Ground {
     pub(super) backend: Process,
     pub(super) site: Site,
     pub(super) authority: PathBuf,
+    /// How many requests a second are sent, for a class whose rate is measured first.
+    pub(super) per_second: Option<u32>,
     /// Where the files lie, until it is dropped.
     _folder: TempDir,
 }
@@ -75,6 +77,7 @@ impl Ground {
             backend,
             site,
             authority,
+            per_second: None,
             _folder: folder,
         })
     }

@@ -38,6 +38,8 @@ pub enum Class {
     WebSocket,
     /// HTTP/1.1, small answers, 5 000 requests a second whatever the answers take (open loop).
     H1Paced,
+    /// HTTP/1.1, small answers, half as many requests a second as we carry of the first class (open loop).
+    H1Half,
 }
 
 /// A port of a proxy, by what is spoken on it.
@@ -114,7 +116,18 @@ pub(super) struct Shape {
     pub(super) connections: usize,
     pub(super) streams: usize,
     pub(super) traffic: Traffic,
-    pub(super) per_second: Option<u32>,
+    pub(super) pace: Pace,
+}
+
+/// Who says when the next request goes?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// The answer to the one before.
+    Answers,
+    /// A clock, so often a second.
+    PerSecond(u32),
+    /// A clock; how often is measured first.
+    Measured,
 }
 
 /// The body of a [`Class::Post`].
@@ -124,7 +137,7 @@ const PACED_PER_SECOND: u32 = 5_000;
 
 impl Class {
     /// Every class of the tables, in their order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::H1,
         Self::H1Kib,
         Self::H1Large,
@@ -137,6 +150,7 @@ impl Class {
         Self::GrpcStream,
         Self::WebSocket,
         Self::H1Paced,
+        Self::H1Half,
     ];
 
     /// Where it knocks.
@@ -157,12 +171,18 @@ impl Class {
         self == Self::H1Single
     }
 
+    /// Whether its rate is half of what is carried of [`Class::H1`], which has to be measured first.
+    #[must_use]
+    pub fn is_half(self) -> bool {
+        self.shape().pace == Pace::Measured
+    }
+
     pub(super) fn shape(self) -> Shape {
         let closed = |connections, streams, traffic| Shape {
             connections,
             streams,
             traffic,
-            per_second: None,
+            pace: Pace::Answers,
         };
         match self {
             Self::H1 | Self::Tls => closed(64, 1, Traffic::Get("/")),
@@ -177,7 +197,11 @@ impl Class {
             Self::GrpcStream => closed(8, 32, Traffic::Messages),
             Self::WebSocket => closed(64, 1, Traffic::WebSocket),
             Self::H1Paced => Shape {
-                per_second: Some(PACED_PER_SECOND),
+                pace: Pace::PerSecond(PACED_PER_SECOND),
+                ..closed(64, 1, Traffic::Get("/"))
+            },
+            Self::H1Half => Shape {
+                pace: Pace::Measured,
                 ..closed(64, 1, Traffic::Get("/"))
             },
         }

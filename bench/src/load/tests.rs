@@ -35,7 +35,7 @@ async fn each_class_of_load_is_answered_by_the_backend() {
         };
         let counted = Counted::starting_after(Duration::ZERO, Duration::from_millis(200)).unwrap();
         let mut senders = JoinSet::new();
-        start(&mut senders, &Dial::plain(target), class, &counted)
+        start(&mut senders, &Dial::plain(target), class, Some(1_000), &counted)
             .await
             .unwrap();
         while let Some(ended) = senders.join_next().await {
@@ -46,7 +46,7 @@ async fn each_class_of_load_is_answered_by_the_backend() {
         answered += 1;
     }
     assert_eq!(
-        answered, 9,
+        answered, 10,
         "all but those over TLS and those from HTTP/2 to HTTP/1.1"
     );
 }
