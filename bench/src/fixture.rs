@@ -26,6 +26,17 @@ pub const EDITS: [(&str, &str); 2] = [
     ("knative-serving-revision", "hello-00001"),
 ];
 
+/// What Envoy and we tell the backend besides, by the bootstrap of both: the time that a request may take. The
+/// peers do the same work by setting it as they set [`EDITS`].
+pub const EXPECTED_TIMEOUT: (&str, &str) = ("x-envoy-expected-rq-timeout-ms", "15000");
+
+/// What peers that are told each field set: what our bootstrap makes Envoy and us add.
+#[must_use]
+pub fn set_by_peers() -> [(&'static str, &'static str); 3] {
+    let [namespace, revision] = EDITS;
+    [namespace, revision, EXPECTED_TIMEOUT]
+}
+
 /// The name of host `number`: `host-00042.default.svc.cluster.local`, the name of a revision that an activator understands too.
 #[must_use]
 pub fn host(number: usize) -> String {

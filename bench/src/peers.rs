@@ -218,7 +218,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 /// The command line of those from `bench/peers`.
 fn built(site: &Site, places: &Places, hosts: &str) -> Vec<String> {
-    let edits = fixture::EDITS.map(|(name, value)| format!("--set={name}={value}"));
+    let edits = fixture::set_by_peers().map(|(name, value)| format!("--set={name}={value}"));
     let rest = [
         format!("--h1={}", places.h1),
         format!("--h2={}", places.h2),

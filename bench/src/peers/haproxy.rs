@@ -7,7 +7,9 @@ use crate::fixture;
 pub(super) fn config(site: &Site, places: &Places) -> String {
     let Places { h1, h2, grpc, tls } = places;
     let (backend, grpc_backend) = (site.backend, site.grpc_backend);
-    let [(namespace_name, namespace), (revision_name, revision)] = fixture::EDITS;
+    let edits = fixture::set_by_peers()
+        .map(|(name, value)| format!("    http-request set-header {name} {value}\n"))
+        .concat();
     let hosts: Vec<String> = site.hosts().collect();
     let known = hosts
         .chunks(50)
@@ -17,8 +19,7 @@ pub(super) fn config(site: &Site, places: &Places) -> String {
     let pair = site.pair.display();
     let rules = format!(
         "{known}    http-request deny deny_status 404 unless known
-    http-request set-header {namespace_name} {namespace}
-    http-request set-header {revision_name} {revision}
+{edits}    http-request set-header x-request-id %[uuid()]
     http-request set-header x-forwarded-proto http
     option forwardfor"
     );

@@ -56,7 +56,7 @@ fn upstream(name: &str, backend: SocketAddr) -> String {
 
 fn servers(site: &Site, Places { h1, h2, grpc, tls }: &Places) -> String {
     let edits = |directive: &str| {
-        fixture::EDITS
+        fixture::set_by_peers()
             .map(|(name, value)| format!("      {directive} {name} {value};\n"))
             .concat()
     };
@@ -87,6 +87,7 @@ fn servers(site: &Site, Places { h1, h2, grpc, tls }: &Places) -> String {
       proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Request-Id $request_id;
 {proxied}    }}
   }}
   server {{
@@ -97,6 +98,7 @@ fn servers(site: &Site, Places { h1, h2, grpc, tls }: &Places) -> String {
       grpc_set_header Host $host;
       grpc_set_header X-Forwarded-For $remote_addr;
       grpc_set_header X-Forwarded-Proto $scheme;
+      grpc_set_header X-Request-Id $request_id;
 {called}    }}
   }}
 "

@@ -147,7 +147,9 @@ async fn answer(port: &Port, peer: SocketAddr, mut request: Request<Incoming>) -
         return empty(StatusCode::NOT_FOUND);
     };
     for edit in &gateway.edits {
-        request.headers_mut().insert(edit.name.clone(), edit.value.clone());
+        request
+            .headers_mut()
+            .insert(edit.name.clone(), edit.value.clone());
     }
     if let Ok(client) = peer.ip().to_string().parse() {
         request.headers_mut().insert("x-forwarded-for", client);
@@ -155,7 +157,12 @@ async fn answer(port: &Port, peer: SocketAddr, mut request: Request<Incoming>) -
     if let Ok(host) = host.parse() {
         request.headers_mut().insert(header::HOST, host);
     }
-    request.headers_mut().insert("x-forwarded-proto", port.scheme.clone());
+    request
+        .headers_mut()
+        .insert("x-forwarded-proto", port.scheme.clone());
+    if let Ok(id) = peer_plan::request_id() {
+        request.headers_mut().insert("x-request-id", id);
+    }
     request.headers_mut().remove(header::CONNECTION);
     let uri = Uri::builder()
         .scheme(uri::Scheme::HTTP)

@@ -64,6 +64,9 @@ impl ProxyHttp for Gateway {
         if let Some(client) = session.client_addr().and_then(|address| address.as_inet()) {
             request.insert_header("x-forwarded-for", client.ip().to_string())?;
         }
+        if let Ok(id) = peer_plan::request_id() {
+            request.insert_header("x-request-id", id)?;
+        }
         request.insert_header("x-forwarded-proto", self.scheme)
     }
 }

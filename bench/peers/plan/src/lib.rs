@@ -75,3 +75,12 @@ impl Plan {
         Ok(text.lines().map(str::to_owned).collect())
     }
 }
+
+/// A new id for a request, as Envoy and we make one.
+///
+/// # Errors
+/// Never: it is ASCII.
+pub fn request_id() -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    let mut text = uuid::Uuid::encode_buffer();
+    HeaderValue::from_str(uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text))
+}
