@@ -23,6 +23,7 @@ use crate::cluster::Cluster;
 use crate::hash::HashMap;
 use crate::observe::counts::Counts;
 use crate::overload::Overload;
+use crate::process::give_way;
 use crate::route::{RouteTable, TableSettings, VirtualHost, VirtualHosts};
 
 mod clusters;
@@ -66,7 +67,7 @@ impl Snapshot {
         Self {
             default: named.remove("").unwrap_or_default(),
             named,
-            clusters: clusters.into_iter().collect(),
+            clusters: clusters.into_iter().inspect(|_| give_way()).collect(),
         }
     }
 

@@ -34,6 +34,9 @@ use crate::clock;
 use crate::drain::Guard;
 
 mod quota;
+mod way;
+
+pub use way::{give_way, step_back};
 
 /// Starts a task that has a name, an owner (whoever keeps the handle or the guard's drain) and a drain guard.
 ///

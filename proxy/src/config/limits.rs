@@ -331,3 +331,16 @@ pub const AUTHORIZATION_ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 pub const ROUTE_REMATCHES_MAX: usize = 4;
 /// The shortest response that is compressed by default, in bytes.
 pub const COMPRESSION_BYTES_MIN: u64 = 30;
+
+/// How much a thread that can wait steps back for those that carry traffic, as nice(1) counts it: a tenth of a core where
+/// both want it.
+pub const CONTROL_NICENESS: i32 = 10;
+
+/// How long work that can wait keeps a core before it lets others have it.
+pub const GIVE_WAY_EVERY: Duration = Duration::from_micros(50);
+
+/// Where others keep the core, work that can wait goes on for one part in so many of the time that it waited.
+pub const GIVE_WAY_SHARE: u32 = 8;
+
+/// How many steps of work that can wait pass before the clock is looked at again: some are shorter than a look.
+pub const GIVE_WAY_STEPS: u32 = 8;

@@ -25,6 +25,7 @@ use super::{Domain, HeaderMutations, MutationOrder, VirtualHost};
 use crate::filter::FilterOverrides;
 use crate::hash::{HashMap, HashSet};
 use crate::normalize::host::Host;
+use crate::process::give_way;
 
 mod index;
 
@@ -138,6 +139,7 @@ impl VirtualHosts {
             ..Self::default()
         };
         for place in (0..).take(index.places.len()) {
+            give_way();
             index.claim(place);
         }
         index
@@ -218,6 +220,7 @@ impl VirtualHosts {
         let mut numbers = None;
         let mut new = Vec::new();
         for (number, host) in hosts.iter().enumerate() {
+            give_way();
             let same = self.places.get(number).and_then(Option::as_ref);
             let place = if same.is_some_and(|same| Arc::ptr_eq(same, host)) {
                 Some(number)
