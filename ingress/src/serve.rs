@@ -162,6 +162,7 @@ async fn serve(
     let over = watch.clone();
     let vital = lifecycle.vital("store");
     let keeping = on_a_thread("store", move || async move {
+        step_back();
         let _vital = vital;
         keeper.run(inbox, over).await;
     })?;
@@ -250,9 +251,17 @@ fn restore(
     let view = Arc::clone(store.view());
     // Ends with its sender, the store's task; nobody waits for the disk.
     drop(on_a_thread("snapshot", move || {
+        step_back();
         snapshot_file::keep(directory, settings, view, changes)
     })?);
     Ok(Some(saved))
+}
+
+/// Has this thread, which takes in configuration, take less of a core that carries traffic too.
+fn step_back() {
+    if let Err(error) = process::step_back() {
+        tracing::debug!(%error, "this thread takes as much of a core as those that carry traffic");
+    }
 }
 
 /// Runs a task on a thread of its own, so that it can take its time.

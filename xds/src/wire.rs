@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use bytes::{Buf, Bytes};
-use prost::DecodeError;
 use prost::encoding::{self, DecodeContext, WireType};
+use prost::{DecodeError, Message};
+use tidegate_proxy::process::give_way;
 
 /// `envoy.service.discovery.v3.DiscoveryRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -212,6 +213,23 @@ pub fn name(body: &Bytes) -> Result<String, DecodeError> {
         }
     }
     Ok(name)
+}
+
+/// Decodes a message as `decode` does, field by field: it may have many resources, and others want the core meanwhile.
+///
+/// # Errors
+/// When `message` is none.
+pub(crate) fn decode_giving_way<M: Message + Default>(mut message: Bytes) -> Result<M, DecodeError> {
+    let mut read = M::default();
+    while message.has_remaining() {
+        give_way();
+        let field = message.clone();
+        let (tag, wire_type) = encoding::decode_key(&mut message)?;
+        encoding::skip_field(wire_type, tag, &mut message, DecodeContext::default())?;
+        // A message is what its fields make one after the other.
+        read.merge(field.slice(..field.len() - message.len()))?;
+    }
+    Ok(read)
 }
 
 const NAME_TAG: u32 = 1;

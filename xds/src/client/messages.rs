@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
+use tidegate_proxy::process::give_way;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
@@ -54,6 +55,7 @@ impl Messages {
             if let Some(message) = self.read()? {
                 return Ok(Some(message));
             }
+            give_way();
             let frame = std::future::poll_fn(|cx| self.body.as_mut().poll_frame(cx)).await;
             match frame.transpose()? {
                 None => return self.ended(None),

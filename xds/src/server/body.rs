@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
+use tidegate_proxy::process::give_way;
 use tokio::sync::mpsc;
 
 /// What a stream sends: a message in pieces, or its end.
@@ -67,6 +68,7 @@ impl Body for Messages {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         loop {
             if let Some(piece) = self.pieces.pop_front() {
+                give_way();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             let Some(from) = &mut self.from else {

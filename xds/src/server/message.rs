@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use tidegate_proxy::process::give_way;
 
 use super::resources::Resource;
 use super::stream::{Outgoing, Protocol};
@@ -32,6 +33,7 @@ pub(super) fn encode(outgoing: &Outgoing, protocol: Protocol) -> Option<Vec<Byte
     pieces.open.put_u32(u32::try_from(total).ok()?);
     text(VERSION, &outgoing.version, &mut pieces.open);
     for resource in &outgoing.resources {
+        give_way();
         part(resource, url, protocol, &mut pieces);
     }
     text(TYPE_URL, url, &mut pieces.open);

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tidegate_proxy::process::give_way;
+
 use super::parse::Content;
 use crate::resource::{Gone, Kind, Raw, Update};
 
@@ -136,7 +138,9 @@ impl Batch {
             Gone::Named(names) => names.iter().for_each(|name| drop(known.remove(name))),
         }
         let resources = self.update.resources.iter();
-        let resources = resources.map(|raw| (Arc::clone(&raw.name), Arc::clone(&raw.version)));
+        let resources = resources
+            .inspect(|_| give_way())
+            .map(|raw| (Arc::clone(&raw.name), Arc::clone(&raw.version)));
         if self.update.resources.len() > known.len() / FULL_SHARE {
             // One by one, and in order, they would leave each node of the tree half empty.
             known.append(&mut resources.collect());

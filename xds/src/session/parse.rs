@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::{DecodeError, Message};
+use tidegate_proxy::process::give_way;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Variant;
@@ -44,8 +45,8 @@ pub struct Content {
 /// When it is no message; the stream cannot go on then, since nobody knows what to refuse.
 pub fn parse(variant: Variant, message: Bytes) -> Result<Parsed, DecodeError> {
     match variant {
-        Variant::StateOfTheWorld => DiscoveryResponse::decode(message).map(sotw),
-        Variant::Delta => DeltaDiscoveryResponse::decode(message).map(delta),
+        Variant::StateOfTheWorld => wire::decode_giving_way(message).map(sotw),
+        Variant::Delta => wire::decode_giving_way(message).map(delta),
     }
 }
 
@@ -132,6 +133,7 @@ impl Collected {
 
     fn read_all(&mut self, response: &DiscoveryResponse) -> Result<(), String> {
         for any in &response.resources {
+            give_way();
             self.hash.update(&any.value);
             if any.type_url != wire::RESOURCE_TYPE_URL {
                 self.check(any, || {
@@ -155,6 +157,7 @@ impl Collected {
     fn read_changes(&mut self, response: &DeltaDiscoveryResponse) -> Result<(), String> {
         let mut names = BTreeSet::new();
         for resource in &response.resources {
+            give_way();
             let (body, name) = (resource.resource.as_ref(), resource.name.as_bytes());
             self.hash.update(name);
             self.hash.update(body.map_or(&[], |any| any.value.as_ref()));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tidegate_proxy::process::give_way;
+
 use super::clusters::Clusters;
 use super::held::{Held, Ticket};
 use super::outside::Outside;
@@ -100,6 +102,7 @@ impl<O: Outside> Store<O> {
             Gone::Rest => &[],
         };
         for name in came.iter().chain(gone) {
+            give_way();
             let (parts, clusters, mut tools) = self.for_clusters(now);
             clusters.endpoints_came(name, &parts, &mut tools);
         }

@@ -22,6 +22,7 @@ mod alike;
 mod version;
 
 use alike::Alike;
+use tidegate_proxy::process::give_way;
 use version::{Facts, Slot, Version};
 
 /// What clusters need of other kinds.
@@ -71,6 +72,7 @@ impl Clusters {
         let mut read = Vec::new();
         let mut seen = BTreeSet::new();
         for raw in &update.resources {
+            give_way();
             if !seen.insert(&raw.name) {
                 failed.push((
                     Arc::clone(&raw.name),
@@ -93,6 +95,7 @@ impl Clusters {
         }
         let many = read.len() > self.slots.len() / FULL_SHARE;
         for (raw, config) in read {
+            give_way();
             if let Err(why) = self.install(raw.clone(), config, Origin::Dynamic, parts, tools) {
                 self.refuse(raw.clone().into(), why, &mut failed, tools);
             }
@@ -258,6 +261,7 @@ impl Clusters {
         self.files.clear();
         self.alike.tidy();
         for (name, slot) in &self.slots {
+            give_way();
             for version in slot.versions() {
                 if let Some((service, file)) = version.eds() {
                     let users = self.users.entry(Arc::clone(service)).or_default();
@@ -415,7 +419,8 @@ impl Clusters {
 
     /// The clusters of a snapshot.
     pub(super) fn published(&self) -> impl Iterator<Item = Arc<Cluster>> {
-        let active = self.slots.values().filter_map(|slot| slot.active.as_ref());
+        let slots = self.slots.values().inspect(|_| give_way());
+        let active = slots.filter_map(|slot| slot.active.as_ref());
         let lingering = self.lingering.iter().map(|(cluster, _)| Arc::clone(cluster));
         lingering.chain(active.filter_map(|version| version.cluster.clone()))
     }
@@ -430,9 +435,8 @@ impl Clusters {
 
     /// The names of all endpoints that are used, and whether they come from the control plane.
     pub(super) fn services(&self) -> impl Iterator<Item = (&Arc<str>, bool)> {
-        self.users
-            .iter()
-            .map(|(name, users)| (name, users.by_control_plane))
+        let users = self.users.iter().inspect(|_| give_way());
+        users.map(|(name, users)| (name, users.by_control_plane))
     }
 
     /// The clusters that use the endpoints of this name.
@@ -445,9 +449,8 @@ impl Clusters {
 
     /// The clusters whose endpoints come apart from them; nothing of a connection manager is theirs.
     pub(super) fn endpoint_users(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> + Clone {
-        self.users
-            .values()
-            .flat_map(|users| users.clusters.iter().map(|cluster| (cluster, &self.no_prefix)))
+        let users = self.users.values().inspect(|_| give_way());
+        users.flat_map(|users| users.clusters.iter().map(|cluster| (cluster, &self.no_prefix)))
     }
 
     /// The files that endpoints come from.
@@ -457,13 +460,15 @@ impl Clusters {
 
     /// The secrets that are used.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
-        let versions = self.slots.values().flat_map(|slot| slot.versions());
+        let slots = self.slots.values().inspect(|_| give_way());
+        let versions = slots.flat_map(|slot| slot.versions());
         versions.flat_map(Version::secrets)
     }
 
     /// What is told of all.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.slots.values().flat_map(|slot| {
+        let slots = self.slots.values().inspect(|_| give_way());
+        slots.flat_map(|slot| {
             let versions = slot.versions().map(|version| &version.entry);
             versions.chain(&slot.refused)
         })

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tidegate_proxy::process::give_way;
+
 use super::view::{Entry, Origin, State};
 use super::wording::Failed;
 use super::{Changes, Now, record};
@@ -38,6 +40,7 @@ impl EndpointsBook {
         let (mut read, mut failed) = (Vec::new(), Vec::new());
         let wanted = update.resources.iter().filter(|raw| wanted.contains(&raw.name));
         for raw in wanted {
+            give_way();
             let known = self.known.get_mut(&raw.name);
             if let Some(entry) = known.and_then(|known| known.entry.as_mut())
                 && entry.raw.hash == raw.hash
@@ -58,6 +61,7 @@ impl EndpointsBook {
         }
         let mut came = Vec::new();
         for (raw, config) in read {
+            give_way();
             came.push(Arc::clone(&raw.name));
             let known = self.known.entry(Arc::clone(&raw.name)).or_default();
             changes.view.insert(Kind::Endpoints);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use prost::Message;
+use tidegate_proxy::process::give_way;
 use tidegate_proxy::route::{
     Domain, MutationOrder, PortMatching, RouteTable, TableSettings, VirtualHost, VirtualHosts,
 };
@@ -138,6 +139,7 @@ fn hosts(
         }
         let known = known.get_or_insert_with(|| {
             let before = before.iter().flat_map(|before| &*before.hosts);
+            let before = before.inspect(|_| give_way());
             let known: HashMap<u128, &HostConfig> = before.map(|(hash, host)| (*hash, host)).collect();
             known
         });
@@ -149,6 +151,7 @@ fn hosts(
     let mut hosts = Vec::with_capacity(parts.hosts.len());
     let mut refused = None;
     for (index, bytes) in parts.hosts.iter().enumerate() {
+        give_way();
         let hash = xxh3_128_with_seed(bytes, seed);
         if let Some(host) = find(index, hash) {
             if refused.is_none() {
@@ -167,7 +170,8 @@ fn hosts(
         }
     }
     // Of what is refused for its meaning, Envoy says what comes first.
-    let all = hosts.iter().map(|(_, host)| Arc::clone(&host.host));
+    let all = hosts.iter().inspect(|_| give_way());
+    let all = all.map(|(_, host)| Arc::clone(&host.host));
     let index = match same {
         Some(same) => VirtualHosts::after(same.table.hosts(), all),
         None => VirtualHosts::new(all),
@@ -233,6 +237,7 @@ impl RoutesConfig {
     pub fn unknown_cluster(&self, known: impl Fn(&str) -> bool) -> Option<String> {
         let mut before = None;
         for (_, HostConfig { clusters, .. }) in &*self.hosts {
+            give_way();
             // Hosts of one service come one after the other, and share their list.
             if before.is_some_and(|before| Arc::ptr_eq(before, clusters)) {
                 continue;

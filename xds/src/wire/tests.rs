@@ -131,3 +131,26 @@ fn a_name_is_found_wherever_it_stands() {
     check(b"\x0a\x01\xff", None);
     check(b"\x07", None);
 }
+
+#[test]
+fn a_message_decoded_field_by_field_is_the_same() {
+    let any = |value: &'static [u8]| Any {
+        type_url: "type".to_owned(),
+        value: Bytes::from_static(value),
+    };
+    let written = DiscoveryResponse {
+        version_info: "7".to_owned(),
+        resources: vec![any(b"one"), any(b"two")],
+        nonce: "n".to_owned(),
+        ..DiscoveryResponse::default()
+    };
+    let bytes = Bytes::from(written.encode_to_vec());
+    assert_eq!(decode_giving_way(bytes.clone()), Ok(written));
+    for end in 1..bytes.len() {
+        let (whole, parts) = (
+            DiscoveryResponse::decode(bytes.slice(..end)).is_ok(),
+            decode_giving_way::<DiscoveryResponse>(bytes.slice(..end)).is_ok(),
+        );
+        assert_eq!(parts, whole, "cut after {end} bytes");
+    }
+}

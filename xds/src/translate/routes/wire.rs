@@ -4,6 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{DecodeError, Message, Name};
+use tidegate_proxy::process::give_way;
 
 use crate::translate::Reject;
 
@@ -25,6 +26,7 @@ pub(super) fn split(body: &Bytes) -> Result<Parts, Reject> {
     let (mut hosts, mut rest) = (Vec::new(), BytesMut::new());
     let mut input = body.clone();
     while input.has_remaining() {
+        give_way();
         let field = input.clone();
         let (tag, wire) = decode_key(&mut input).map_err(undecodable)?;
         if (tag, wire) == (VIRTUAL_HOSTS, WireType::LengthDelimited) {
