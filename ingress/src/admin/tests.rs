@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use http::{Method, Request, StatusCode};
-use prost::Message as _;
+use prost::{Message as _, Name as _};
 use tidegate_proxy::cluster::breaker::{BreakerSettings, Thresholds};
 use tidegate_proxy::cluster::{Cluster, ClusterSettings, Endpoint};
 use tidegate_proxy::config::Snapshot;
@@ -435,4 +435,62 @@ async fn a_unix_socket_is_served_with_its_mode_and_nothing_but_a_stale_one_repla
         503
     );
     drop(drain);
+}
+
+/// A listener whose connection manager brings its routes itself.
+fn with_inline_routes(name: &str) -> Bytes {
+    use envoy_types::pb::envoy::config::listener::v3 as listener;
+    use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+    use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as manager;
+    let manager = manager::HttpConnectionManager {
+        route_specifier: Some(manager::http_connection_manager::RouteSpecifier::RouteConfig(
+            RouteConfiguration {
+                name: name.to_owned(),
+                ..RouteConfiguration::default()
+            },
+        )),
+        ..manager::HttpConnectionManager::default()
+    };
+    let any = envoy_types::pb::google::protobuf::Any {
+        type_url: manager::HttpConnectionManager::type_url(),
+        value: manager.encode_to_vec(),
+    };
+    let filter = listener::Filter {
+        config_type: Some(listener::filter::ConfigType::TypedConfig(any)),
+        ..listener::Filter::default()
+    };
+    let chain = listener::FilterChain {
+        filters: vec![filter],
+        ..listener::FilterChain::default()
+    };
+    let listener = listener::Listener {
+        filter_chains: vec![chain.clone()],
+        default_filter_chain: Some(chain),
+        ..listener::Listener::default()
+    };
+    listener.encode_to_vec().into()
+}
+
+#[tokio::test]
+async fn routes_that_a_listener_brings_itself_are_dumped_as_static_ones() {
+    let asked = Asked::start();
+    let mut listener = Entry::clone(&entry(Kind::Listener, "l", Origin::Dynamic, State::Active));
+    listener.raw = Kept::from(Raw::new("l", "v1", with_inline_routes("own")));
+    asked.view.store(Arc::new(View {
+        resources: [(Kind::Listener, vec![Arc::new(listener)])].into(),
+        ..View::default()
+    }));
+    let dumped = async |path: &str, behind: &str| {
+        let text = asked.get(path).await.text();
+        text.split(behind)
+            .nth(1)
+            .map_or(0, |rest| rest.matches("\"own\"").count())
+    };
+    let list = "static_route_configs";
+    assert_eq!(dumped("/config_dump", list).await, 2);
+    assert_eq!(
+        dumped("/config_dump?resource=static_route_configs", "configs").await,
+        2
+    );
+    assert_eq!(dumped("/config_dump?name_regex=other", list).await, 0);
 }

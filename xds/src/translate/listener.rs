@@ -26,6 +26,7 @@ pub mod access_log;
 mod address;
 mod chain;
 mod connection_manager;
+pub mod inline;
 mod matching;
 mod network;
 mod sockets;

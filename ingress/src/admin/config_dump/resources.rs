@@ -1,10 +1,12 @@
 //! The messages of the dump: which resource stands where, and what is said about it?
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tidegate_xds::resource::Kind;
 use tidegate_xds::store::view::{Entry, Origin, State, View};
 use tidegate_xds::text::{Json, Schema, Secrets};
+use tidegate_xds::translate::listener::inline;
 
 use super::super::json::{map, text, timestamp};
 use super::super::{Admin, server_info};
@@ -188,7 +190,7 @@ impl Maker {
                         name: "envoy.admin.v3.RoutesConfigDump.StaticRouteConfig",
                         fields: &["route_config", "last_updated"],
                     },
-                    self.statics(Kind::Routes, "route_config", wanted),
+                    self.inline_routes(wanted),
                 ),
                 Field::new(
                     "dynamic_route_configs",
@@ -206,6 +208,29 @@ impl Maker {
                 ),
             ],
         }
+    }
+
+    /// The route configurations that listeners in force bring themselves, whoever brought those.
+    fn inline_routes(&self, wanted: &Wanted) -> Vec<Part> {
+        let listeners = self.view.resources.get(&Kind::Listener).into_iter().flatten();
+        let in_force = listeners.filter(|entry| IN_FORCE.contains(&entry.state));
+        let routes = in_force.flat_map(|entry| {
+            let all = inline::routes(&entry.raw.body()).into_iter();
+            all.map(|(name, body)| (name, body, entry.updated))
+        });
+        let part = |(_, body, updated): (String, Vec<u8>, SystemTime)| {
+            let schema = Arc::clone(&self.schema);
+            Part::new(move || {
+                map([
+                    ("route_config", Some(message(&schema, Kind::Routes, &body))),
+                    ("last_updated", Some(timestamp(updated))),
+                ])
+            })
+        };
+        routes
+            .filter(|(name, _, _)| wanted.wants(name))
+            .map(part)
+            .collect()
     }
 
     fn secrets(&self, wanted: &Wanted) -> Message {
