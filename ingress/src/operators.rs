@@ -21,6 +21,7 @@ use crate::flags::Flags;
 use crate::lifecycle::Stage;
 use crate::listeners::reason;
 use crate::serve::{Program, StartError, on_a_thread, reopen};
+use crate::start::apart;
 use crate::stats::{Discovery, Recorder, Registry, Rules};
 
 /// What the endpoints show beside the running program.
@@ -159,10 +160,7 @@ fn options(flags: &Flags, workers: usize) -> Json {
         ("base_id", number(flags.hot_restart.base_id.into())),
         ("concurrency", number(u64::try_from(workers).unwrap_or(u64::MAX))),
         ("config_path", text(&flags.config_name())),
-        (
-            "config_yaml",
-            Json::Text(without_keys(flags.config_yaml.as_deref().unwrap_or_default())),
-        ),
+        ("config_yaml", Json::Text(config_yaml(flags))),
         ("log_level", text(flags.log.level.name())),
         ("service_cluster", text(&flags.service_cluster)),
         ("service_node", text(&flags.service_node)),
@@ -183,6 +181,12 @@ fn options(flags: &Flags, workers: usize) -> Json {
             .map(|(name, value)| (name.into(), value))
             .collect(),
     )
+}
+
+/// What is shown of `--config-yaml`. Without it nothing is read: that takes the descriptors of all messages.
+fn config_yaml(flags: &Flags) -> String {
+    let yaml = flags.config_yaml.as_deref().filter(|yaml| !yaml.is_empty());
+    yaml.map_or_else(String::new, |yaml| apart(|| without_keys(yaml)))
 }
 
 /// `--config-yaml` as it was given, unless there are keys in it: then as JSON, which is YAML too, without them.

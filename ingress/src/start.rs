@@ -87,7 +87,7 @@ pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError>
 
 /// Does what needs much memory for a moment in a thread of its own: what it let go returns to the system when that ends, and does
 /// not stay with the main thread, which waits from then on.
-fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| match scope.spawn(work).join() {
         Ok(done) => done,
         Err(panicked) => std::panic::resume_unwind(panicked),

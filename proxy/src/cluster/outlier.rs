@@ -242,7 +242,7 @@ impl Detector {
         }
         let counts: Vec<(u32, u32)> = endpoints
             .iter()
-            .map(|endpoint| endpoint.state().record().take_counts())
+            .map(|endpoint| endpoint.state().recorded().map_or((0, 0), Record::take_counts))
             .collect();
         let mut reasons = Vec::new();
         for (index, reason, enforced_percent) in rates::outliers(&counts, &self.settings) {
@@ -257,7 +257,11 @@ impl Detector {
 
     /// Takes an endpoint back: at once, or if its time is over at `due`. Says whether it was ejected.
     pub(crate) fn forgive(&self, endpoint: &Endpoint, due: Option<Instant>) -> bool {
-        let mut ejection = endpoint.state().record().ejection();
+        // Who never had a request was never ejected.
+        let Some(record) = endpoint.state().recorded() else {
+            return false;
+        };
+        let mut ejection = record.ejection();
         match (ejection.until, due) {
             (None, _) => {
                 // Good behaviour makes the next ejection shorter.
@@ -267,7 +271,7 @@ impl Detector {
             (Some(until), Some(now)) if now < until => false,
             (Some(_), _) => {
                 ejection.until = None;
-                endpoint.state().record().start_over();
+                record.start_over();
                 endpoint.state().clear(Fault::Ejected)
             }
         }

@@ -181,3 +181,13 @@ fn rates_are_of_one_interval() {
     assert!(all[4].is_ejected());
     assert_eq!(detector.sweep(&all, now), (vec![], false));
 }
+
+#[test]
+fn nothing_is_kept_of_who_never_had_a_request() {
+    let (all, detector) = (endpoints(2), detector(OutlierSettings::default()));
+    detector.note(&all[0], Outcome::Success);
+    assert_eq!(detector.sweep(&all, Instant::now()), (vec![], false));
+    assert!(!detector.forgive(&all[1], None));
+    let kept = all.iter().map(|endpoint| endpoint.state().recorded().is_some());
+    assert_eq!(kept.collect::<Vec<_>>(), [true, false]);
+}
