@@ -217,3 +217,7 @@ pub const REVISION_TIMEOUT_SECONDS: u32 = 300;
 
 /// The largest number that a cluster may give of its revision: seconds, or requests at a time. Above it the cluster is rejected.
 pub const REVISION_NUMBER_MAX: u32 = i32::MAX as u32;
+
+/// Which part of what is kept in a tree by name an update may change one by one: one in so many. Above it the tree is made anew,
+/// as one by one, and in order, entries leave each of its nodes half empty.
+pub const CHANGED_ONE_BY_ONE: usize = 4;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidegate_proxy::process::give_way;
 
 use super::parse::Content;
+use crate::limits::CHANGED_ONE_BY_ONE;
 use crate::resource::{Gone, Kind, Raw, Update};
 
 /// One response, or several that nobody had time for one by one.
@@ -141,17 +142,13 @@ impl Batch {
         let resources = resources
             .inspect(|_| give_way())
             .map(|raw| (Arc::clone(&raw.name), Arc::clone(&raw.version)));
-        if self.update.resources.len() > known.len() / FULL_SHARE {
-            // One by one, and in order, they would leave each node of the tree half empty.
+        if self.update.resources.len() > known.len() / CHANGED_ONE_BY_ONE {
             known.append(&mut resources.collect());
         } else {
             known.extend(resources);
         }
     }
 }
-
-/// What brings more than one in so many of the resources that are there has the tree of them made anew.
-const FULL_SHARE: usize = 4;
 
 /// A response that there is nothing to judge in.
 #[derive(Clone, Debug)]

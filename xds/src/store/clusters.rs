@@ -47,9 +47,6 @@ pub(super) struct Clusters {
     alike: Alike,
 }
 
-/// What brings more than one in so many clusters has the tree of them made anew.
-const FULL_SHARE: usize = 4;
-
 /// Who uses the endpoints of a name.
 #[derive(Default)]
 struct Users {
@@ -93,7 +90,7 @@ impl Clusters {
                 Err(Reject::Resource(why)) => self.refuse(raw.clone().into(), why, &mut failed, tools),
             }
         }
-        let many = read.len() > self.slots.len() / FULL_SHARE;
+        let many = read.len() > self.slots.len() / limits::CHANGED_ONE_BY_ONE;
         for (raw, config) in read {
             give_way();
             if let Err(why) = self.install(raw.clone(), config, Origin::Dynamic, parts, tools) {
