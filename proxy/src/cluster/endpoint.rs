@@ -317,9 +317,14 @@ impl State {
         state
     }
 
-    /// What its responses were like.
+    /// What its responses were like, made now if there was none yet.
     pub(crate) fn record(&self) -> &Record {
         self.record.get_or_init(Box::default)
+    }
+
+    /// What its responses were like, if there was any.
+    pub(crate) fn recorded(&self) -> Option<&Record> {
+        self.record.get().map(|record| &**record)
     }
 
     pub(crate) fn counts(&self) -> &EndpointCounts {
