@@ -12,8 +12,8 @@
 //! # Ok::<(), std::net::AddrParseError>(())
 //! ```
 
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::Extensions;
@@ -96,14 +96,15 @@ pub(crate) enum Fault {
 pub(crate) struct State {
     in_flight: AtomicUsize,
     faults: AtomicU8,
-    /// When it last became available, in milliseconds after [`EPOCH`].
-    available_ms: AtomicU64,
+    /// When it last became available, in [`TICK`]s after it was made.
+    available: AtomicU32,
+    made: Instant,
     record: OnceLock<Box<Record>>,
     counts: OnceLock<Box<EndpointCounts>>,
 }
 
-/// What times are kept as distances from.
-static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// How exactly an endpoint knows since when it is available. Its 32 bits are enough for 13 years.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Counts one request on an endpoint until it is dropped.
 #[derive(Debug)]
@@ -306,15 +307,14 @@ impl Endpoint {
 
 impl State {
     fn new() -> Self {
-        let state = Self {
+        Self {
             in_flight: AtomicUsize::new(0),
             faults: AtomicU8::new(0),
-            available_ms: AtomicU64::new(0),
+            available: AtomicU32::new(0),
+            made: Instant::now(),
             record: OnceLock::new(),
             counts: OnceLock::new(),
-        };
-        state.became_available(Instant::now());
-        state
+        }
     }
 
     /// What its responses were like, made now if there was none yet.
@@ -347,15 +347,15 @@ impl State {
 
     /// From now on it is available: the time from which slow start counts.
     pub(crate) fn became_available(&self, now: Instant) {
-        let after = now.saturating_duration_since(*EPOCH).as_millis();
-        self.available_ms
-            .store(u64::try_from(after).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let ticks = now.saturating_duration_since(self.made).as_millis() / TICK.as_millis();
+        self.available
+            .store(u32::try_from(ticks).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// For how long it has been available.
     pub(crate) fn available_for(&self, now: Instant) -> Duration {
-        let available = Duration::from_millis(self.available_ms.load(Ordering::Relaxed));
-        now.saturating_duration_since(*EPOCH).saturating_sub(available)
+        let available = TICK * self.available.load(Ordering::Relaxed);
+        now.saturating_duration_since(self.made).saturating_sub(available)
     }
 }
 
