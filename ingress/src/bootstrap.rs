@@ -27,6 +27,17 @@ pub struct Loaded {
     pub places: Places,
     /// Unknown fields that were passed over (`--allow-unknown-static-fields`), each with its place.
     pub ignored: Vec<String>,
+    /// How many parts have fields that nobody knows: a text counts once, as Envoy looks no further than the first of its.
+    pub with_unknown_fields: u64,
+}
+
+/// What a running program needs of what was read: neither places nor, with them, the descriptors of all messages, which are
+/// megabytes.
+#[derive(Debug)]
+pub(crate) struct Gist {
+    message: Bytes,
+    ignored: Vec<String>,
+    with_unknown_fields: u64,
 }
 
 /// Where the parts of a configuration stand that was merged from a file and the command line.
@@ -53,10 +64,29 @@ pub struct Report {
     pub message: String,
 }
 
-impl Places {
-    /// Forgets all of them, and with them the descriptors of all messages: megabytes that nobody needs once the program runs.
-    pub(crate) fn forget(&mut self) {
-        self.parts = Vec::new();
+impl From<Loaded> for Gist {
+    fn from(loaded: Loaded) -> Self {
+        Self {
+            message: loaded.message,
+            ignored: loaded.ignored,
+            with_unknown_fields: loaded.with_unknown_fields,
+        }
+    }
+}
+
+impl Gist {
+    /// What was read, without places. It is translated anew, and the message copied: each piece that the thread has allocated that
+    /// read it would hold the page of memory that it is in.
+    pub(crate) fn loaded(self, flags: &Flags) -> Result<Loaded, Report> {
+        let message = Bytes::copy_from_slice(&self.message);
+        drop(self.message);
+        Ok(Loaded {
+            bootstrap: translated(flags, &message)?,
+            message,
+            places: Places { parts: Vec::new() },
+            ignored: self.ignored,
+            with_unknown_fields: self.with_unknown_fields,
+        })
     }
 }
 
@@ -135,14 +165,17 @@ pub fn load(flags: &Flags) -> Result<Loaded, Report> {
     }
     let message = merged.encode();
     let places = Places { parts };
-    let bootstrap = bootstrap(&message).map_err(|reject| Report::new(flags, None, reject.to_string()))?;
-    let ignored = places.ignored();
     Ok(Loaded {
-        bootstrap,
+        bootstrap: translated(flags, &message)?,
         message,
+        ignored: places.ignored(),
+        with_unknown_fields: places.with_unknown_fields(),
         places,
-        ignored,
     })
+}
+
+fn translated(flags: &Flags, message: &Bytes) -> Result<Bootstrap, Report> {
+    bootstrap(message).map_err(|reject| Report::new(flags, None, reject.to_string()))
 }
 
 fn part(flags: &Flags, name: String, content: &[u8], format: Format) -> Result<Part, Report> {
@@ -206,9 +239,7 @@ impl Places {
         None
     }
 
-    /// How many parts have fields that nobody knows: a text counts once, as Envoy looks no further than the first of its.
-    #[must_use]
-    pub fn with_unknown_fields(&self) -> u64 {
+    fn with_unknown_fields(&self) -> u64 {
         let unknown = self.parts.iter().filter(|part| {
             let mut ignored = part.parsed.ignored.iter();
             ignored.any(|problem| problem.message.starts_with("no such field"))

@@ -59,7 +59,7 @@ pub(crate) fn start(shown: Shown<'_>, program: &Program) -> Result<(), StartErro
         counts: Arc::clone(&program.counts),
         kinds: kinds.into_iter().flatten().collect(),
         control_plane: bootstrap.ads.is_some() || asks(&bootstrap.clusters) || asks(&bootstrap.listeners),
-        static_unknown_fields: shown.loaded.places.with_unknown_fields(),
+        static_unknown_fields: shown.loaded.with_unknown_fields,
     };
     let sinks = program.sinks.clone();
     let access_log = access_log(bootstrap.admin.as_ref(), &sinks)?;

@@ -12,7 +12,7 @@ use tidegate_xds::translate::bootstrap::{Bootstrap, LayerSource};
 
 use crate::activation;
 use crate::admin::Loggers;
-use crate::bootstrap::{Loaded, Report, context, load};
+use crate::bootstrap::{Gist, Loaded, Report, context, load};
 use crate::discovery::Plan;
 use crate::flags::{DrainStrategy, Flags, SnapshotSecrets};
 use crate::listeners::{Manners, Strategy};
@@ -45,8 +45,7 @@ pub enum ServeError {
 /// # Errors
 /// When it could not start.
 pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError> {
-    let mut loaded = apart(|| load(flags))?;
-    loaded.places.forget();
+    let loaded = apart(|| load(flags).map(Gist::from))?.loaded(flags)?;
     let recorder = Recorder::default();
     if metrics::set_global_recorder(recorder.clone()).is_err() {
         tracing::warn!("another recorder has the metrics: statistics lack them");

@@ -120,5 +120,18 @@ fn unknown_fields_can_be_allowed_and_are_listed() {
     flags.unknown.allow_static = true;
     let loaded = load(&flags).unwrap();
     assert_eq!(loaded.ignored, ["--config-yaml:1:1: no such field: 'bogus'"]);
-    assert_eq!(loaded.places.with_unknown_fields(), 1);
+    let running = Gist::from(loaded).loaded(&flags).unwrap();
+    assert_eq!((running.with_unknown_fields, running.ignored.len()), (1, 1));
+}
+
+#[test]
+fn what_runs_is_what_was_read_without_places() {
+    let loaded = loaded("a.yaml", CLUSTERS, &[]).unwrap();
+    let running = Gist::from(loaded.clone()).loaded(&flags(None, &[])).unwrap();
+    assert_eq!(running.message, loaded.message);
+    assert_eq!(
+        format!("{:?}", running.bootstrap),
+        format!("{:?}", loaded.bootstrap)
+    );
+    assert_eq!(running.places.of("node.id"), None);
 }
