@@ -11,9 +11,12 @@ use std::{
 };
 
 use tidegate_knative::stat::Stat;
-use tidegate_proxy::observe::instruments::{
-    Definition, Form, Group, Instruments, Scope, Series, Value,
-    http::{Asked, Exchange, HttpInstruments},
+use tidegate_proxy::observe::{
+    instruments::{
+        Definition, Form, Group, Instruments, Scope, Series, Value,
+        http::{Asked, Exchange, HttpInstruments},
+    },
+    told::Counter,
 };
 
 use crate::{
@@ -203,9 +206,10 @@ impl Counted {
         let own = revision.as_ref().map_or(&[][..], |all| all);
         self.measures.http.asked(&self.exchange, &asked, own);
     }
+}
 
-    /// The client has its response, or has left.
-    pub fn served(&self, status: u16, sent: u64) {
+impl Counter for Counted {
+    fn served(&self, status: u16, sent: u64) {
         let revision = self
             .revision
             .as_ref()

@@ -140,7 +140,7 @@ where
         let addressed = Addressed {
             entry,
             inner: inner.clone(),
-            passage: seen.as_ref().and_then(Seen::passage),
+            passage: seen.as_ref().and_then(|seen| seen.writer().passage()),
         };
         let answer = async move {
             let answer = async { visit.run(addressed, request).await.map_err(Error::from_boxed) };

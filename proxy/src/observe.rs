@@ -53,6 +53,7 @@ pub mod lines;
 pub mod metrics;
 pub(crate) mod record;
 pub mod request_id;
+pub mod told;
 pub mod trace;
 
 /// One accepted request, until the last byte of its response, the end of its tunnel, or whatever cuts it off.

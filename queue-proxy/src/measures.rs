@@ -14,6 +14,7 @@ use tidegate_proxy::observe::instruments::http::{Asked, Exchange, HttpInstrument
 use tidegate_proxy::observe::instruments::{
     DURATIONS, Definition, Form, Group, Instruments, Scope, Series, Value,
 };
+use tidegate_proxy::observe::told::Counter;
 
 use crate::limits::SERIES_MAX;
 use crate::route_tag::{self, RouteTag};
@@ -148,9 +149,10 @@ impl Counted {
         let tag = [(route_tag::ATTRIBUTE, Value::Text(self.tag.as_str()))];
         self.measures.http.asked(&self.exchange, &asked, &tag);
     }
+}
 
-    /// The client has its response, or has left.
-    pub fn served(&self, status: u16, sent: u64) {
+impl Counter for Counted {
+    fn served(&self, status: u16, sent: u64) {
         let tag = [(route_tag::ATTRIBUTE, Value::Text(self.tag.as_str()))];
         self.measures.http.served(&self.exchange, status, sent, &tag);
     }

@@ -129,7 +129,7 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
 {
     async fn serve_seen(self, seen: Seen, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-        match self.serve(request, seen.counted()).await {
+        match self.serve(request, seen.counter()).await {
             Ok(response) => Ok(seen.finish(response)),
             Err(error) => {
                 let failure = Error::from_boxed(error);

@@ -3,15 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use http::{Request, Response};
+use http::Request;
 use hyper::body::Body as _;
 use tidegate_knative::request_log::{Came, Described, Entry, RequestLog};
 use tidegate_proxy::{
     Body,
-    body::{Watcher, watched},
-    error::Error,
     observe::{
         instruments::http::Exchange,
+        told::{Told, Writer},
         trace::{InnerSpan, Telling},
     },
     upstream::Target,
@@ -31,14 +30,14 @@ pub struct Seeing {
     pub measures: Option<Arc<Measures>>,
 }
 
-/// A request that somebody is told of once it is over: when this is dropped.
-pub(super) struct Seen {
+/// A request that somebody is told of once it is over.
+pub(super) type Seen = Told<Written, Counted>;
+
+/// What is written of a request.
+pub(super) struct Written {
     entry: Option<Entry>,
-    counted: Option<Arc<Counted>>,
     /// Until its response has ended.
     passage: Option<Arc<Passage>>,
-    status: u16,
-    sent: u64,
 }
 
 /// The way of a request to a pod.
@@ -101,37 +100,13 @@ impl Seeing {
                 telling,
             })
         });
-        Some(Seen {
-            entry,
-            counted,
-            passage,
-            status: 200,
-            sent: 0,
-        })
+        Some(Told::new(Written { entry, passage }, counted))
     }
 }
 
-impl Seen {
+impl Written {
     pub(super) fn passage(&self) -> Option<Arc<Passage>> {
         self.passage.clone()
-    }
-
-    /// Tells how it ended, once its response has.
-    pub(super) fn finish(mut self, response: Response<Body>) -> Response<Body> {
-        self.answered(response.status().as_u16());
-        watched(response, self)
-    }
-
-    /// Tells that it failed, in words of somebody else.
-    pub(super) fn fail(mut self, failure: &Error) {
-        self.answered(failure.status().as_u16());
-    }
-
-    fn answered(&mut self, status: u16) {
-        self.status = status;
-        if let Some(entry) = &mut self.entry {
-            entry.answered(status);
-        }
     }
 }
 
@@ -170,9 +145,14 @@ impl Drop for Passage {
     }
 }
 
-impl Watcher for Seen {
+impl Writer for Written {
+    fn answered(&mut self, status: u16) {
+        if let Some(entry) = &mut self.entry {
+            entry.answered(status);
+        }
+    }
+
     fn passed(&mut self, bytes: u64) {
-        self.sent += bytes;
         if let Some(entry) = &mut self.entry {
             entry.passed(bytes);
         }
@@ -181,14 +161,6 @@ impl Watcher for Seen {
     fn broke(&mut self) {
         if let Some(entry) = &mut self.entry {
             entry.broke();
-        }
-    }
-}
-
-impl Drop for Seen {
-    fn drop(&mut self) {
-        if let Some(counted) = &self.counted {
-            counted.served(self.status, self.sent);
         }
     }
 }

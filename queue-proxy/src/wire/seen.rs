@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Request;
 use http_body::Body as _;
 use tidegate_knative::request_log::{Came, Described, Entry, RequestLog};
 use tidegate_proxy::Body;
-use tidegate_proxy::body::{Watcher, watched};
-use tidegate_proxy::error::Error;
+use tidegate_proxy::observe::told::{Told, Writer};
 use tidegate_proxy::upstream::Target;
 
 use super::health;
@@ -34,13 +33,11 @@ pub struct Log {
     pub about: Arc<Identity>,
 }
 
-/// A request that somebody is told of once it is over: when this is dropped.
-pub(super) struct Seen {
-    entry: Option<Entry>,
-    counted: Option<Arc<Counted>>,
-    status: u16,
-    sent: u64,
-}
+/// A request that somebody is told of once it is over.
+pub(super) type Seen = Told<Option<Line>, Counted>;
+
+/// A line of the log.
+pub(super) struct Line(Entry);
 
 impl Seeing {
     /// Begins, where anybody wants to know about this request.
@@ -57,15 +54,10 @@ impl Seeing {
         };
         let is_probe = health::is_probe(request.headers());
         let log = self.log.as_ref().filter(|log| log.takes_probes || !is_probe);
-        let entry = log.map(|log| log.log.begin(request, came, log.about()));
+        let line = log.map(|log| Line(log.log.begin(request, came, log.about())));
         let measures = self.measures.as_ref().filter(|_| !is_probe);
         let counted = measures.map(|measures| Arc::new(measures.begin(request, came.is_tls, came.at)));
-        (entry.is_some() || counted.is_some()).then_some(Seen {
-            entry,
-            counted,
-            status: 200,
-            sent: 0,
-        })
+        (line.is_some() || counted.is_some()).then(|| Told::new(line, counted))
     }
 }
 
@@ -75,50 +67,16 @@ impl Log {
     }
 }
 
-impl Seen {
-    /// Who counts what the application makes of it.
-    pub(super) fn counted(&self) -> Option<Arc<Counted>> {
-        self.counted.clone()
-    }
-
-    /// Tells how it ended, once its response has.
-    pub(super) fn finish(mut self, response: Response<Body>) -> Response<Body> {
-        self.answered(response.status().as_u16());
-        watched(response, self)
-    }
-
-    /// Tells that it failed, in words of somebody else.
-    pub(super) fn fail(mut self, failure: &Error) {
-        self.answered(failure.status().as_u16());
-    }
-
+impl Writer for Line {
     fn answered(&mut self, status: u16) {
-        self.status = status;
-        if let Some(entry) = &mut self.entry {
-            entry.answered(status);
-        }
+        self.0.answered(status);
     }
-}
 
-impl Watcher for Seen {
     fn passed(&mut self, bytes: u64) {
-        self.sent += bytes;
-        if let Some(entry) = &mut self.entry {
-            entry.passed(bytes);
-        }
+        self.0.passed(bytes);
     }
 
     fn broke(&mut self) {
-        if let Some(entry) = &mut self.entry {
-            entry.broke();
-        }
-    }
-}
-
-impl Drop for Seen {
-    fn drop(&mut self) {
-        if let Some(counted) = &self.counted {
-            counted.served(self.status, self.sent);
-        }
+        self.0.broke();
     }
 }
