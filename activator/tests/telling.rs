@@ -9,7 +9,6 @@ use std::{
 
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
-use prost::Message;
 use serde_json::{Value, json};
 use tidegate_testkit::{
     body, client,
@@ -17,6 +16,7 @@ use tidegate_testkit::{
         api::{Api, CONFIG_MAPS, ENDPOINTS, REVISIONS},
         autoscaler::Autoscaler,
     },
+    otlp,
     program::Program,
     upstream::{Upstream, answer},
     wait::eventually,
@@ -202,35 +202,6 @@ async fn ac_12_ac_40_requests_and_the_autoscalers_connection_are_counted() {
     .await;
 }
 
-/// What OTLP exports, as far as it is looked at here.
-#[derive(Clone, PartialEq, Message)]
-struct Export {
-    #[prost(message, repeated, tag = "1")]
-    resources: Vec<Resource>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Resource {
-    #[prost(message, repeated, tag = "2")]
-    scopes: Vec<Scope>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Scope {
-    #[prost(message, repeated, tag = "2")]
-    spans: Vec<Span>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Span {
-    #[prost(bytes = "vec", tag = "2")]
-    id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    parent: Vec<u8>,
-    #[prost(string, tag = "5")]
-    name: String,
-}
-
 #[tokio::test]
 async fn ac_10_a_request_leaves_spans_of_its_wait_and_its_way() {
     let exports = Arc::new(Mutex::new(Vec::new()));
@@ -239,7 +210,7 @@ async fn ac_10_a_request_leaves_spans_of_its_wait_and_its_way() {
         let exports = Arc::clone(&exports);
         async move {
             let message = request.into_body().collect().await.unwrap().to_bytes();
-            exports.lock().unwrap().push(Export::decode(message).unwrap());
+            exports.lock().unwrap().push(otlp::spans(&message));
             answer(StatusCode::OK, "")
         }
     })
@@ -252,12 +223,10 @@ async fn ac_10_a_request_leaves_spans_of_its_wait_and_its_way() {
     ])
     .await;
     stage.get("/path").await;
-    let export = eventually("the spans", async || kept.lock().unwrap().first().cloned()).await;
-    let scopes = export.resources.into_iter().flat_map(|one| one.scopes);
-    let spans: Vec<_> = scopes.flat_map(|scope| scope.spans).collect();
+    let spans = eventually("the spans", async || kept.lock().unwrap().first().cloned()).await;
     let parent = |name: &str| {
         let span = spans.iter().find(|span| span.name == name).unwrap();
-        let parent = spans.iter().find(|other| other.id == span.parent);
+        let parent = spans.iter().find(|other| other.span_id == span.parent);
         parent.map(|parent| &*parent.name)
     };
     assert_eq!(spans.len(), 4, "{spans:?}");

@@ -5,6 +5,8 @@
     reason = "a test fails by panicking, also in what it is made of"
 )]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -12,6 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{Method, Request, StatusCode};
+use support::one_listener;
 use tidegate_ingress::admin::{self, Admin, Bootstrap, Directives, Level, Settings};
 use tidegate_ingress::lifecycle::{Lifecycle, Stage};
 use tidegate_ingress::stats::{Recorder, Registry};
@@ -59,12 +62,8 @@ async fn both(what: &str) -> Option<Both> {
 }
 
 fn bootstrap(upstream: SocketAddr, nobody: SocketAddr) -> String {
-    let cluster = |name: &str, port: u16| {
-        format!(
-            r#"{{name: "{name}", type: STATIC, load_assignment: {{cluster_name: "{name}", endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}}}"#
-        )
-    };
-    let (one, two) = (cluster("ns/c1", upstream.port()), cluster("c2", nobody.port()));
+    let [one, two] =
+        [("ns/c1", upstream), ("c2", nobody)].map(|(name, at)| one_listener::cluster(name, at, ""));
     format!(
         r#"
 node: {{id: n1, cluster: c}}

@@ -5,7 +5,7 @@ mod support;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use support::{Gateway, free_ports};
+use support::{Gateway, free_ports, one_listener};
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Client, get, post_request};
 use tidegate_testkit::envoy::Envoy;
@@ -26,7 +26,12 @@ fn whoever_stops_reading_what_is_printed_is_no_failure() {
 }
 
 /// A listener, few statistics, and a line about each request of an operator.
-const BOOTSTRAP: &str = r#"
+fn bootstrap() -> String {
+    let hosts = "- {name: v, domains: ['*'], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}";
+    PROGRAM.to_owned() + &one_listener::resources(&[], "", hosts)
+}
+
+const PROGRAM: &str = r#"
 node: {id: one, cluster: two}
 admin:
   address: {socket_address: {address: 127.0.0.1, port_value: 0}}
@@ -42,21 +47,6 @@ stats_config:
       patterns:
       - {exact: server.live}
       - {safe_regex: {regex: 'http\.edge\.downstream_rq_[0-9]xx'}}
-static_resources:
-  listeners:
-  - name: l
-    address: {socket_address: {address: 127.0.0.1, port_value: 0}}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: edge
-          route_config:
-            virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, direct_response: {status: 200}}]}]
-          http_filters:
-          - name: router
-            typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
 "#;
 
 /// What operators see of statistics, and the lines about two of their requests.
@@ -87,11 +77,11 @@ async fn statistics_and_lines_about_operators_are_envoys() {
         return;
     };
     let flags = ["--stats-tag", "site:north"];
-    let mut envoy = Envoy::start_with(&program, BOOTSTRAP, &flags).await;
+    let mut envoy = Envoy::start_with(&program, &bootstrap(), &flags).await;
     let admin = envoy.admin();
     let envoy = envoy.program();
     let expected = see(admin, || envoy.output()).await;
-    let gateway = Gateway::of(Program::new(INGRESS), BOOTSTRAP, free_ports(), &flags);
+    let gateway = Gateway::of(Program::new(INGRESS), &bootstrap(), free_ports(), &flags);
     let seen = see(gateway.admin().await, || gateway.program.output()).await;
     assert_eq!(seen, expected);
 }
@@ -100,7 +90,7 @@ async fn statistics_and_lines_about_operators_are_envoys() {
 async fn a_filter_that_is_disabled_is_not_known() {
     let filter = "envoy.filters.http/envoy.filters.http.router";
     let start = Program::new(INGRESS);
-    let file = start.file("bootstrap.yaml", BOOTSTRAP);
+    let file = start.file("bootstrap.yaml", bootstrap());
     let start = start.arg("-c").arg(file).args(["--disable-extensions", filter]);
     let mut program = start.start();
     let expected = "Didn't find a registered implementation for 'router' with type URL: \

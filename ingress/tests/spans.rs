@@ -5,6 +5,8 @@
     reason = "a test fails by panicking, also in what it is made of"
 )]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use support::one_listener;
 use tidegate_testkit::body::{Body, fed};
 use tidegate_testkit::client::{Client, get_request};
 use tidegate_testkit::envoy::Envoy;
@@ -43,53 +46,32 @@ async fn take(sent: Sent, request: Request<Incoming>) -> Response<Body> {
 }
 
 fn bootstrap(upstream: SocketAddr, collector: SocketAddr, exporter: &str) -> String {
-    let cluster = |name: &str, port: u16, options: &str| {
-        format!(
-            "{{name: {name}, type: STATIC, {options} load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}}}"
-        )
-    };
     let http2 = if exporter.contains("grpc") {
         "http2_protocol_options: {},"
     } else {
         ""
     };
     let clusters = [
-        cluster("c1", upstream.port(), ""),
-        cluster("otel-collector", collector.port(), http2),
+        one_listener::cluster("c1", upstream, ""),
+        one_listener::cluster("otel-collector", collector, http2),
     ];
-    format!(
+    let manager = format!(
         r#"
-node: {{id: n1, cluster: c}}
-static_resources:
-  clusters: [{}]
-  listeners:
-  - name: l1
-    address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: ingress_http
-          tracing:
-            random_sampling: {{value: 100}}
-            custom_tags:
-            - {{tag: fixed, literal: {{value: always-this}}}}
-            - {{tag: asked, request_header: {{name: x-asked, default_value: nothing}}}}
-            provider:
-              name: envoy.tracers.opentelemetry
-              typed_config:
-                "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
-                service_name: gateway-of-test
-                {exporter}
-          route_config:
-            name: r1
-            virtual_hosts: [{{name: v, domains: ["*"], routes: [{{match: {{prefix: /}}, route: {{cluster: c1}}}}]}}]
-          http_filters:
-          - {{name: router, typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}
-"#,
-        clusters.join(", ")
-    )
+tracing:
+  random_sampling: {{value: 100}}
+  custom_tags:
+  - {{tag: fixed, literal: {{value: always-this}}}}
+  - {{tag: asked, request_header: {{name: x-asked, default_value: nothing}}}}
+  provider:
+    name: envoy.tracers.opentelemetry
+    typed_config:
+      "@type": type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig
+      service_name: gateway-of-test
+      {exporter}"#
+    );
+    let hosts = "- {name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: c1}}]}";
+    let resources = one_listener::resources(&clusters, &manager, hosts);
+    format!("node: {{id: n1, cluster: c}}\n{resources}")
 }
 
 /// The first export after one request, and what the upstream saw.
@@ -104,7 +86,7 @@ async fn exported(exporter: &str) -> (String, String) {
     let mut request = get_request(HOST, "/");
     let asked = http::HeaderValue::from_static("for-this");
     request.headers_mut().insert("x-asked", asked);
-    let mut client = Client::http1(program.listener("l1").await).await;
+    let mut client = Client::http1(program.listener("l").await).await;
     assert_eq!(client.call(request).await.status, StatusCode::OK);
     assert!(upstream.seen()[0].header("traceparent").is_some());
     eventually("an export", async || sent.lock().unwrap().first().cloned()).await

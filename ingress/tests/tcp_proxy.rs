@@ -10,7 +10,7 @@ mod support;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use support::{Gateway, free_ports};
+use support::{Gateway, free_ports, one_listener};
 use tidegate_testkit::certificates::Authority;
 use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::envoy::Envoy;
@@ -35,13 +35,6 @@ const LISTENERS: [(&str, &str); 5] = [
 
 /// A listener for each, whose log line begins with its name.
 fn bootstrap(upstream: SocketAddr, dead: SocketAddr) -> String {
-    let cluster = |name: &str, at: SocketAddr| {
-        format!(
-            "{{name: {name}, type: STATIC, load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: \
-             [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]}}}}",
-            at.port()
-        )
-    };
     let listener = |(name, to): (&str, &str)| {
         format!(
             "
@@ -71,8 +64,8 @@ static_resources:
   clusters: [{}, {}, {{name: empty, type: STATIC}}]
   listeners:{}
 ",
-        cluster("app", upstream),
-        cluster("dead", dead),
+        one_listener::cluster("app", upstream, ""),
+        one_listener::cluster("dead", dead, ""),
         LISTENERS.map(listener).concat()
     )
 }
@@ -160,9 +153,7 @@ fn passing(upstream: SocketAddr) -> String {
         "node: {{id: one, cluster: two}}
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
 static_resources:
-  clusters:
-  - {{name: app, type: STATIC, load_assignment: {{cluster_name: app, endpoints: [{{lb_endpoints: [{{endpoint: {{address: \
-         {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]}}}}
+  clusters: [{}]
   listeners:
   - name: there
     address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
@@ -184,7 +175,7 @@ static_resources:
               log_format: {{text_format_source: {{inline_string: \"{LINE} %REQUESTED_SERVER_NAME% %DOWNSTREAM_TLS_VERSION% \
               %RESPONSE_FLAGS% %UPSTREAM_CLUSTER%\\n\"}}}}
 ",
-        upstream.port()
+        one_listener::cluster("app", upstream, "")
     )
 }
 

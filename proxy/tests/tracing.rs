@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use prost::Message;
 use support::{Front, HOST};
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::drain::Drain;
@@ -24,79 +23,9 @@ use tidegate_proxy::observe::trace::{
 use tidegate_proxy::process;
 use tidegate_testkit::body::{fed, full};
 use tidegate_testkit::client::{Client, get, get_request};
+use tidegate_testkit::otlp;
 use tidegate_testkit::upstream::{Upstream, nobody};
 use tidegate_testkit::wait::{eventually, soon};
-
-/// What of OTLP's messages is looked at.
-mod otlp {
-    use prost::Message;
-
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Export {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) resources: Vec<Resource>,
-    }
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Resource {
-        #[prost(message, repeated, tag = "2")]
-        pub(super) scopes: Vec<Scope>,
-    }
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Scope {
-        #[prost(message, repeated, tag = "2")]
-        pub(super) spans: Vec<Span>,
-    }
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Span {
-        #[prost(bytes = "vec", tag = "1")]
-        pub(super) trace_id: Vec<u8>,
-        #[prost(bytes = "vec", tag = "2")]
-        pub(super) span_id: Vec<u8>,
-        #[prost(bytes = "vec", tag = "4")]
-        pub(super) parent: Vec<u8>,
-        #[prost(string, tag = "5")]
-        pub(super) name: String,
-        #[prost(int32, tag = "6")]
-        pub(super) kind: i32,
-        #[prost(fixed64, tag = "7")]
-        pub(super) start: u64,
-        #[prost(fixed64, tag = "8")]
-        pub(super) end: u64,
-        #[prost(message, repeated, tag = "9")]
-        pub(super) attributes: Vec<Attribute>,
-    }
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Attribute {
-        #[prost(string, tag = "1")]
-        pub(super) key: String,
-        #[prost(message, optional, tag = "2")]
-        pub(super) value: Option<Value>,
-    }
-    #[derive(Clone, PartialEq, Message)]
-    pub(super) struct Value {
-        #[prost(string, optional, tag = "1")]
-        pub(super) text: Option<String>,
-        #[prost(int64, optional, tag = "3")]
-        pub(super) number: Option<i64>,
-    }
-}
-
-impl otlp::Span {
-    fn says(&self, key: &str) -> String {
-        let found = self.attributes.iter().find(|attribute| attribute.key == key);
-        let value = found
-            .and_then(|attribute| attribute.value.clone())
-            .unwrap_or_default();
-        value
-            .text
-            .or_else(|| value.number.map(|number| number.to_string()))
-            .unwrap_or_default()
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
 
 /// The spans that a collector has got.
 #[derive(Clone, Default)]
@@ -104,10 +33,10 @@ struct Spans(Arc<Mutex<Vec<otlp::Span>>>);
 
 impl Spans {
     fn add(&self, message: &[u8]) {
-        let export = otlp::Export::decode(message).expect("an export");
-        let scopes = export.resources.into_iter().flat_map(|resource| resource.scopes);
-        let spans = scopes.flat_map(|scope| scope.spans);
-        self.0.lock().expect("no panic so far").extend(spans);
+        self.0
+            .lock()
+            .expect("no panic so far")
+            .extend(otlp::spans(message));
     }
 
     /// All of them, once there are `count`.
@@ -197,8 +126,8 @@ async fn a_request_is_a_part_of_its_clients_trace_and_its_try_a_part_of_it() {
     let spans = spans.become_many(2).await;
     let (server, client) = (&spans[0], &spans[1]);
     assert_eq!((server.kind, server.name.as_str(), client.kind), (2, "GET", 3));
-    assert_eq!(otlp::Span::hex(&server.trace_id), &PARENT[3..35]);
-    assert_eq!(otlp::Span::hex(&server.parent), &PARENT[36..52]);
+    assert_eq!(otlp::hex(&server.trace_id), &PARENT[3..35]);
+    assert_eq!(otlp::hex(&server.parent), &PARENT[36..52]);
     assert_eq!(
         (&client.trace_id, &client.parent),
         (&server.trace_id, &server.span_id)
@@ -208,7 +137,7 @@ async fn a_request_is_a_part_of_its_clients_trace_and_its_try_a_part_of_it() {
         "{spans:?}"
     );
     let seen = upstream.seen()[0].clone();
-    let told = format!("00-{}-{}-01", &PARENT[3..35], otlp::Span::hex(&client.span_id));
+    let told = format!("00-{}-{}-01", &PARENT[3..35], otlp::hex(&client.span_id));
     assert_eq!(seen.header("traceparent"), Some(&*told));
     assert_eq!(seen.header("tracestate"), Some("vendor=1"));
     assert_eq!(server.says("url.path"), "/path");

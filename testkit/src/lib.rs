@@ -22,6 +22,8 @@ pub mod gate;
 pub mod knative;
 #[cfg(feature = "xds")]
 pub mod kourier;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod peers;
 pub mod program;
 pub mod tls;

@@ -8,6 +8,25 @@ use tidegate_testkit::wait::eventually;
 /// The listener `l`, whose manager of connections counts as `edge`, says `manager` as well, and has the virtual hosts `hosts`. Both are
 /// YAML, written from the first column on; the cluster is `app`.
 pub(crate) fn bootstrap(upstream: SocketAddr, manager: &str, hosts: &str) -> String {
+    format!(
+        "node: {{id: one, cluster: two}}
+admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
+{}",
+        resources(&[cluster("app", upstream, "")], manager, hosts)
+    )
+}
+
+/// The cluster `name` of the one endpoint `at`, which says `more` as well: `key: value` and a comma, or nothing.
+pub(crate) fn cluster(name: &str, at: SocketAddr, more: &str) -> String {
+    format!(
+        "{{name: {name}, type: STATIC, {more} load_assignment: {{cluster_name: {name}, endpoints: [{{lb_endpoints: \
+         [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {}}}}}}}}}]}}]}}}}",
+        at.port()
+    )
+}
+
+/// What stands in such a bootstrap beside itself: these clusters, and the listener.
+pub(crate) fn resources(clusters: &[String], manager: &str, hosts: &str) -> String {
     let indented = |text: &str, by: usize| {
         let lines = text
             .trim()
@@ -16,14 +35,8 @@ pub(crate) fn bootstrap(upstream: SocketAddr, manager: &str, hosts: &str) -> Str
         lines.collect::<Vec<_>>().join("\n")
     };
     format!(
-        "node: {{id: one, cluster: two}}
-admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}}}
-static_resources:
-  clusters:
-  - name: app
-    type: STATIC
-    load_assignment: {{cluster_name: app, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: \
-         {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]}}
+        "static_resources:
+  clusters: [{clusters}]
   listeners:
   - name: l
     address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
@@ -41,7 +54,7 @@ static_resources:
           - name: router
             typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
 ",
-        port = upstream.port(),
+        clusters = clusters.join(", "),
         manager = indented(manager, 10),
         hosts = indented(hosts, 12),
     )

@@ -3,45 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use http_body_util::BodyExt;
-use prost::Message;
 use tidegate_testkit::certificates::Authority;
+use tidegate_testkit::otlp::{self, Span};
 use tidegate_testkit::upstream::{Upstream, answer};
 use tidegate_testkit::wait::eventually;
 
 use crate::rig::Sidecar;
-
-/// What OTLP exports, as far as the tests look at it.
-#[derive(Clone, PartialEq, Message)]
-struct Export {
-    #[prost(message, repeated, tag = "1")]
-    resources: Vec<Resource>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Resource {
-    #[prost(message, repeated, tag = "2")]
-    scopes: Vec<Scope>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Scope {
-    #[prost(message, repeated, tag = "2")]
-    spans: Vec<Span>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Span {
-    #[prost(bytes = "vec", tag = "1")]
-    trace_id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    span_id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    parent: Vec<u8>,
-    #[prost(string, tag = "5")]
-    name: String,
-    #[prost(int32, tag = "6")]
-    kind: i32,
-}
 
 /// The trace that the tests' client is in.
 const TRACE: [u8; 16] = [15; 16];
@@ -71,9 +38,7 @@ async fn spans(exports: &Mutex<Vec<Vec<u8>>>) -> Vec<Span> {
         export.windows(11).any(|bytes| bytes == b"hello-00001"),
         "whose spans they are"
     );
-    let resources = Export::decode(&*export).expect("an export").resources;
-    let scopes = resources.into_iter().flat_map(|one| one.scopes);
-    scopes.flat_map(|scope| scope.spans).collect()
+    otlp::spans(&export)
 }
 
 fn config(endpoint: &str) -> String {
