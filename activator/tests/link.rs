@@ -57,6 +57,15 @@ async fn ac_39_a_batch_is_one_binary_frame_and_none_waits_for_a_connection() {
         .frame("the second batch", |frame| *frame == batch(2.0))
         .await;
     assert_eq!(autoscaler.frames(), [batch(2.0)], "the first was dropped");
+    autoscaler.restart();
+    eventually("another connection", async || autoscaler.connections() == 2).await;
+    connected(&health, true).await;
+    // A frame that a lost connection took with it is missed by nobody.
+    eventually("a third batch", async || {
+        link.send(batch(3.0));
+        autoscaler.frames().contains(&batch(3.0))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -259,7 +259,10 @@ async fn detected(http1: u16, http2: u16) -> (Vec<Version>, bool) {
         async move { answer(StatusCode::from_u16(status).unwrap(), "") }
     })
     .await;
-    let probe = ready_probe(http("/")).detecting_http2();
+    let probe = ReadinessProbe {
+        attempt_timeout: LONG,
+        ..ready_probe(http("/")).detecting_http2()
+    };
     let outcome = probe.attempt(&Replica::at(app.address())).await;
     (
         app.seen().iter().map(|seen| seen.version).collect(),
@@ -404,6 +407,21 @@ async fn qp_37_a_standard_attempt_takes_the_time_it_was_given() {
     };
     let (result, ()) = tokio::join!(slow.attempt(&replica), open);
     result.unwrap();
+    assert_eq!(upstream.seen().len(), 1, "one attempt");
+}
+
+#[tokio::test]
+async fn qp_37_a_standard_attempt_takes_no_longer_than_it_was_given() {
+    let upstream = Upstream::held(&Gate::closed()).await;
+    let short = Probe {
+        period_seconds: 10,
+        timeout_seconds: 1,
+        ..probe(http("/"))
+    };
+    let short = ReadinessProbe::new(&short, DECLARED_PORT).unwrap();
+    let failure = short.attempt(&Replica::at(upstream.address())).await.unwrap_err();
+    assert_eq!(failure.to_string(), "no answer within 1s");
+    assert_eq!(upstream.seen().len(), 1, "one attempt");
 }
 
 #[tokio::test]

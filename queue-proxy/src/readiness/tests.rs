@@ -4,6 +4,7 @@ use http::StatusCode;
 use tidegate_proxy::drain::Drain;
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::upstream::{self, Upstream, answer};
+use tidegate_testkit::wait::soon;
 
 use super::*;
 
@@ -87,8 +88,14 @@ async fn qp_41_an_aggressive_probe_that_fails_says_one_line() {
     let log = Log::silent();
     let nobody = upstream::nobody().await;
     let text = r#"{"tcpSocket":{"port":0}}"#;
-    assert!(!readiness(nobody, text, &log).ask().await);
+    let readiness = readiness(nobody, text, &log);
+    assert!(!readiness.ask().await);
     assert_eq!(log.lines(), 1);
+    let line = readiness.probes[0].execute(nobody).await.unwrap_err();
+    let said = line.strip_prefix("aggressive probe error (failed ");
+    let (times, last) = said.and_then(|said| said.split_once(" times): ")).unwrap();
+    assert!(times.parse::<u32>().unwrap() > 1, "{line}");
+    assert!(last.contains("refused"), "{line}");
 }
 
 /// Listens and accepts once, then is gone.
@@ -114,6 +121,8 @@ async fn qp_40_an_aggressive_tcp_probe_wants_successes_in_a_row_too() {
             drop(listener.accept().await);
         }
     };
-    let (is_ready, ()) = tokio::join!(readiness.ask(), intermittent);
+    // Who counted on after the refusal would ask once less, and be waited for.
+    let both = async { tokio::join!(readiness.ask(), intermittent) };
+    let (is_ready, ()) = soon("three successes in a row", both).await;
     assert!(is_ready);
 }

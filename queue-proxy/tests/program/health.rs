@@ -1,5 +1,7 @@
 //! What are kubelet, activator, autoscaler and ingress told?
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tidegate_testkit::certificates::Authority;
 use tidegate_testkit::client::Client;
 use tidegate_testkit::upstream::{self, Upstream};
@@ -62,19 +64,22 @@ async fn qp_30_qp_43_an_application_that_is_not_ready_is_an_empty_503() {
 }
 
 #[tokio::test]
-async fn qp_38_an_application_is_polled_until_it_listens() {
-    let listener = upstream::bind().await;
-    let address = listener.local_addr().expect("it is bound");
-    drop(listener);
-    let probe = r#"{"tcpSocket":{"port":0},"successThreshold":1}"#;
-    let sidecar = Sidecar::start(address, &[("SERVING_READINESS_PROBE", probe)]).await;
-    let (answer, _app) = tokio::join!(sidecar.probe(), async {
-        let listener = tokio::net::TcpListener::bind(address)
-            .await
-            .expect("the port is free");
-        Upstream::start_on(listener, async |_| upstream::answer(http::StatusCode::OK, ""))
-    });
-    assert_eq!(answer, (200, "queue".to_owned()));
+async fn qp_38_an_application_is_polled_until_it_answers_well() {
+    let asked = AtomicUsize::new(0);
+    let app = Upstream::start(move |_| {
+        let status = match asked.fetch_add(1, Ordering::Relaxed) {
+            0..3 => http::StatusCode::SERVICE_UNAVAILABLE,
+            _ => http::StatusCode::OK,
+        };
+        async move { upstream::answer(status, "") }
+    })
+    .await;
+    let probe = r#"{"httpGet":{"port":0,"path":"/up"},"successThreshold":1}"#;
+    let sidecar = Sidecar::start(app.address(), &[("SERVING_READINESS_PROBE", probe)]).await;
+    assert_eq!(sidecar.probe().await, (200, "queue".to_owned()));
+    let seen = app.seen();
+    assert!(seen.len() >= 4, "{seen:?}");
+    assert!(seen.iter().all(|seen| seen.uri.path() == "/up"), "{seen:?}");
 }
 
 #[tokio::test]

@@ -35,7 +35,9 @@ async fn qp_51_one_that_waits_for_its_turn_is_a_504_too() {
     let app = Upstream::held(&Gate::closed()).await;
     let sidecar = Sidecar::start(app.address(), &[REQUEST, ("CONTAINER_CONCURRENCY", "1")]).await;
     let (first, second) = tokio::join!(get(sidecar.main, HOST, "/"), get(sidecar.main, HOST, "/"));
-    assert_eq!([first.status, second.status], [504, 504]);
+    let expected = (504, "request timeout".to_owned(), false);
+    assert_eq!([told(&first), told(&second)], [expected.clone(), expected]);
+    assert_eq!(app.seen().len(), 1, "the second had no turn");
 }
 
 /// The text of a response that says `foo` and then nothing, over a connection of `client`.
