@@ -40,11 +40,12 @@ async fn qp_60_the_usual_template_says_who_asked_for_what_and_what_became_of_it(
 
 #[tokio::test]
 async fn qp_60_probes_are_logged_only_where_that_is_wanted() {
-    let template = r#","requestLogTemplate":"status {{.Response.Code}} of {{.Revision.Name}}""#;
+    let template = r#","requestLogTemplate":"status {{.Response.Code}} of {{.Revision.Name}}"#;
     let probe = [("user-agent", PROBER), ("k-network-probe", "queue")];
     for (wanted, expected) in [
-        ("", "status 502"),
-        (r#","enableProbeRequestLog":true"#, "status 200"),
+        (r#"""#, "status 502"),
+        // A line end that the template has is the one of its lines.
+        (r#"\n","enableProbeRequestLog":true"#, "status 200"),
     ] {
         let config = format!("{template}{wanted}");
         let mut sidecar = logging(upstream::nobody().await, &config).await;
@@ -52,6 +53,9 @@ async fn qp_60_probes_are_logged_only_where_that_is_wanted() {
         sidecar.get(&[]).await;
         let line = sidecar.program.line_with("status ").await;
         assert_eq!(line, format!("{expected} of hello-00001"));
+        sidecar.get(&[]).await;
+        sidecar.program.line_with("status 502").await;
+        assert!(!sidecar.program.output().iter().any(String::is_empty));
     }
 }
 

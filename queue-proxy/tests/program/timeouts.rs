@@ -37,7 +37,6 @@ async fn qp_51_one_that_waits_for_its_turn_is_a_504_too() {
     let (first, second) = tokio::join!(get(sidecar.main, HOST, "/"), get(sidecar.main, HOST, "/"));
     let expected = (504, "request timeout".to_owned(), false);
     assert_eq!([told(&first), told(&second)], [expected.clone(), expected]);
-    assert_eq!(app.seen().len(), 1, "the second had no turn");
 }
 
 /// The text of a response that says `foo` and then nothing, over a connection of `client`.
