@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Instant};
 
+use futures_util::TryFutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tidegate_knative::headers;
 use tidegate_proxy::{
@@ -93,7 +94,7 @@ where
             return Box::pin(async move { inner.oneshot(request).await.map_err(Into::into) });
         };
         edit(request.headers_mut());
-        Box::pin(visit.run(inner, request))
+        Box::pin(visit.run(inner, request).map_err(|failure| failure.error.into()))
     }
 }
 
@@ -154,7 +155,7 @@ impl Visit {
         self,
         mut inner: S,
         mut request: Request<Body>,
-    ) -> impl Future<Output = Result<Response<Body>, BoxError>>
+    ) -> impl Future<Output = Result<Response<Body>, Failure<S>>>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error: Into<BoxError>>,
     {
@@ -165,14 +166,15 @@ impl Visit {
                 Some(lease) => (lease, false),
                 None => match self.wait(head_bytes(&request)).await {
                     Ok(lease) => (lease, true),
-                    Err(unserved) => return Err(unserved.of(request).into()),
+                    Err(unserved) => return Err(unserved.of(request, inner)),
                 },
             };
             let mut retries = 0;
             loop {
                 let sent = Instant::now();
                 request.extensions_mut().insert(self.target_of(&lease, waited));
-                let ready = inner.ready().await.map_err(Into::into)?;
+                let ready = inner.ready().await;
+                let ready = ready.map_err(|error| Error::from_boxed(error.into()))?;
                 let error = match ready.call(request).await {
                     Ok(mut response) => {
                         if waited {
@@ -186,7 +188,7 @@ impl Visit {
                 request = self.unsent(error, retries, &lease)?;
                 lease = match self.another(lease, retries, head_bytes(&request)).await {
                     Ok(lease) => lease,
-                    Err(unserved) => return Err(unserved.of(request).into()),
+                    Err(unserved) => return Err(unserved.of(request, inner)),
                 };
                 (retries, waited) = (retries + 1, true);
             }
@@ -237,7 +239,7 @@ impl Visit {
         let policy = self.target.route.policy.as_deref();
         let priority = policy.map(|policy| policy.priority).unwrap_or_default();
         // Boxed: all that wait have room for this future, and few are ever let go.
-        match timeout_at(self.deadline.into(), Box::pin(release.turn(priority))).await {
+        match Box::pin(timeout_at(self.deadline.into(), release.turn(priority))).await {
             Ok(Ok(onward)) => Unserved::Released(onward),
             Ok(Err(Full)) => Error::new(Kind::QueueFull).into(),
             Err(_elapsed) => late(),
@@ -326,14 +328,30 @@ enum Unserved {
 impl Unserved {
     /// What becomes of the request. Only one that is sent on is kept, in a box of its own: none of those that are refused in a
     /// flood, or that wait in vain.
-    fn of(self, mut request: Request<Body>) -> Error {
+    fn of<S>(self, mut request: Request<Body>, inner: S) -> Failure<S> {
         match self {
-            Self::Failed(error) => error,
+            Self::Failed(error) => error.into(),
             Self::Released(onward) => {
                 request.extensions_mut().insert(onward);
-                Error::new(Kind::CapacityRefused).with_unsent(request)
+                Failure {
+                    error: Error::new(Kind::CapacityRefused).with_unsent(request),
+                    inner: Some(inner.into()),
+                }
             }
         }
+    }
+}
+
+/// Why a request has no answer.
+pub(crate) struct Failure<S> {
+    pub(crate) error: Error,
+    /// What would have sent it to a replica, where its revision does not hold it any more: the error has the request then.
+    pub(crate) inner: Option<Box<S>>,
+}
+
+impl<S> From<Error> for Failure<S> {
+    fn from(error: Error) -> Self {
+        Self { error, inner: None }
     }
 }
 

@@ -143,7 +143,12 @@ where
             passage: seen.as_ref().and_then(|seen| seen.writer().passage()),
         };
         let answer = async move {
-            let answer = async { visit.run(addressed, request).await.map_err(Error::from_boxed) };
+            let answer = async {
+                visit
+                    .run(addressed, request)
+                    .await
+                    .map_err(|failure| failure.error)
+            };
             match timers.until_start(answer).await {
                 Ok(response) => Ok(timers.finish(response)),
                 Err(error) => words::of(error),

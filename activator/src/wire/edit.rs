@@ -17,10 +17,18 @@ const SERVING_NAMESPACE: HeaderName = HeaderName::from_static(headers::SERVING_N
 #[derive(Debug, Default)]
 pub(super) struct Replaced {
     host: Option<HeaderValue>,
-    original_host: Option<Option<HeaderValue>>,
-    proxy_request: Option<HeaderValue>,
+    /// Whether there was no name here, or an empty one.
+    original_host: Option<Blank>,
+    /// In a box, as hardly anybody sends it: each request that is under way has room for this.
+    proxy_request: Option<Box<HeaderValue>>,
     serving_revision: Option<HeaderValue>,
     serving_namespace: Option<HeaderValue>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Blank {
+    Missing,
+    Empty,
 }
 
 /// All of it but the name of the pod, which is not known yet.
@@ -33,12 +41,13 @@ pub(super) fn request(
     // A DomainMapping that led here has said it already.
     let is_direct = head.get(ORIGINAL_HOST).is_none_or(HeaderValue::is_empty);
     if is_direct && let Some(host) = head.get(HOST).cloned() {
-        replaced.original_host = Some(head.insert(ORIGINAL_HOST, host));
+        replaced.original_host = Some(match head.insert(ORIGINAL_HOST, host) {
+            None => Blank::Missing,
+            Some(_) => Blank::Empty,
+        });
     }
-    replaced.proxy_request = head.insert(
-        PROXY_REQUEST,
-        HeaderValue::from_static(headers::PROXY_REQUEST_ACTIVATOR),
-    );
+    let own = HeaderValue::from_static(headers::PROXY_REQUEST_ACTIVATOR);
+    replaced.proxy_request = head.insert(PROXY_REQUEST, own).map(Box::new);
     if let Some(host) = passthrough_host {
         replaced.host = head.insert(HOST, host.clone());
         head.append(PASSTHROUGH_LB, HeaderValue::from_static(headers::TRUE));
@@ -65,9 +74,11 @@ impl Replaced {
 
     /// Makes the head what it was before a [`request`] without a client's address or a mesh, and before it was given a name.
     pub(super) fn restore(self, head: &mut HeaderMap) {
-        put(head, PROXY_REQUEST, self.proxy_request);
-        if let Some(before) = self.original_host {
-            put(head, ORIGINAL_HOST, before);
+        put(head, PROXY_REQUEST, self.proxy_request.map(|value| *value));
+        match self.original_host {
+            Some(Blank::Missing) => put(head, ORIGINAL_HOST, None),
+            Some(Blank::Empty) => put(head, ORIGINAL_HOST, Some(HeaderValue::from_static(""))),
+            None => {}
         }
         for (name, before) in [
             (HOST, self.host),

@@ -31,7 +31,7 @@ use crate::{
     middleware::{Middleware, MiddlewareService, ResponseFuture},
     observe::Observer,
     reporter::Reporter,
-    request::{Shared, Visit},
+    request::{Failure, Shared, Visit},
     throttle::Onward,
 };
 
@@ -116,25 +116,22 @@ where
     // For pods that have no cluster of their own.
     target.cluster = Arc::clone(&entry.cluster);
     let visit = Visit::of(&parts.shared, Arc::clone(&entry.revision), target).until(ends.first());
-    let mut sending = Sending {
+    let sending = Sending {
         inner,
         replaced: None,
     };
     // Boxed by itself: what hands it on by value would each have room for all of it, and thousands of requests wait in this.
-    let visiting = Box::pin(async move {
-        let answer = visit.run(&mut sending, request).await;
-        answer.map_err(|error| Box::new((Error::from_boxed(error), sending)))
-    });
+    let visiting = Box::pin(visit.run(sending, request));
     async move {
-        let (error, sending) = match timers.until_start(visiting.map(Ok)).await {
+        let Failure { error, inner } = match timers.until_start(visiting.map(Ok)).await {
             Ok(Ok(response)) => return Ok(timers.finish(response)),
-            Ok(Err(failed)) => *failed,
+            Ok(Err(failure)) => failure,
             // The revision's own time is over.
             Err(late) => return worded(late),
         };
-        if error.kind() != Kind::CapacityRefused {
+        let Some(sending) = inner else {
             return told(error, &ends, &route);
-        }
+        };
         match error.into_unsent() {
             Some(request) => sending.elsewhere(request).await,
             None => told(Error::new(Kind::CapacityRefused), &ends, &route),

@@ -160,7 +160,7 @@ fn upstream(
 
 #[tokio::test(start_paused = true)]
 async fn who_is_back_in_line_after_a_refused_connection_is_sent_on_as_it_came() {
-    for original_host in [None, Some("mapped.example")] {
+    for original_host in [None, Some(""), Some("mapped.example")] {
         let mut rig = Rig::new();
         let (sender, mut sent) = mpsc::unbounded_channel();
         let mut request = request("rev");
@@ -386,4 +386,21 @@ async fn while_all_go_over_to_tls_and_back_each_request_finds_port_and_cluster_o
         let expected = if cluster == "Tls" { 8112 } else { 8012 };
         assert_eq!(port, expected, "{cluster}");
     }
+}
+
+#[tokio::test]
+async fn what_a_request_in_the_ingress_takes_stays_small() {
+    let rig = Rig::new();
+    let request = request("rev");
+    let target = request.extensions().get::<Target>().unwrap().clone();
+    let visit = Visit::of(&rig.layer.parts.shared, rig.revision(), target);
+    let inner = service_fn(|_: Request<Body>| -> ResponseFuture {
+        Box::pin(async { Err("it is not polled".into()) })
+    });
+    let sending = Sending {
+        inner,
+        replaced: None,
+    };
+    let bytes = size_of_val(&visit.run(sending, request));
+    assert!(bytes <= 1200, "{bytes} bytes");
 }
