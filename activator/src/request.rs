@@ -8,7 +8,6 @@ use tidegate_knative::headers;
 use tidegate_proxy::{
     Body, Error,
     error::{BoxError, Kind},
-    limit::Full,
     overload::{Budget, Overload},
     upstream::{Target, Timing},
 };
@@ -24,7 +23,7 @@ use crate::{
     receipt::Receipt,
     registry::Registry,
     reporter::{Arrival, Reporter},
-    throttle::{Dismissal, Lease, NoPlace, Onward, Refusal, Revision},
+    throttle::{Dismissal, Lease, NoPlace, NoTurn, Onward, Refusal, Release, Revision},
 };
 
 /// Puts the activator in front of a route's upstream: each request is given a replica of its revision, at once or
@@ -205,44 +204,66 @@ impl Visit {
         let _place = parked
             .transpose()
             .inspect_err(|error| self.revision.metrics().refused(error.kind()))?;
-        let waiter = match self.revision.park() {
-            Ok(waiter) => waiter,
-            Err(NoPlace::Full) => return Err(self.refused(Kind::QueueFull).into()),
-            Err(NoPlace::Dismissed(dismissal)) => {
-                if let Dismissal::Refused(_) = &*dismissal {
-                    self.revision.metrics().refused(Kind::CapacityRefused);
+        // One wait from the first place to the end, however often it is let go and held again.
+        let mut wait = None;
+        let begin = || Wait::begin(&self.revision, &*self.shared.observer);
+        let answer = loop {
+            let place = match wait {
+                None => self.revision.park(),
+                Some(_) => self.revision.park_again(),
+            };
+            let dismissal = match place {
+                Ok(waiter) => {
+                    wait.get_or_insert_with(begin);
+                    match timeout_at(self.deadline.into(), waiter).await {
+                        Ok(Ok(lease)) => break Ok(lease),
+                        Ok(Err(dismissal)) => dismissal,
+                        Err(_elapsed) => break Err(late()),
+                    }
                 }
-                return Err(self.dismissed(&dismissal).await);
+                Err(NoPlace::Full) => break Err(Error::new(Kind::QueueFull).into()),
+                Err(NoPlace::Dismissed(dismissal)) => dismissal,
+            };
+            let release = match &*dismissal {
+                Dismissal::Refused(refusal) => break Err(pointless(refusal).into()),
+                Dismissal::Released(release) => release,
+            };
+            wait.get_or_insert_with(begin);
+            if let Some(unserved) = self.released(release).await {
+                break Err(unserved);
             }
         };
-        let wait = Wait::begin(&self.revision, &*self.shared.observer);
-        let answer = match timeout_at(self.deadline.into(), waiter).await {
-            Ok(Ok(lease)) => Ok(lease),
-            Ok(Err(dismissal)) => Err(self.dismissed(&dismissal).await),
-            Err(_elapsed) => Err(late()),
-        };
-        wait.end(match &answer {
-            Ok(_) => Unparked::Leased,
-            Err(Unserved::Released(_)) => Unparked::Released,
-            Err(Unserved::Failed(error)) if error.kind() == Kind::CapacityTimeout => Unparked::TimedOut,
-            Err(Unserved::Failed(_)) => Unparked::Refused,
-        });
+        self.account(wait, &answer);
         answer
     }
 
-    /// What becomes of it without a lease. Who is let go waits for a turn, in the same place and no longer than for a lease.
-    async fn dismissed(&self, dismissal: &Dismissal) -> Unserved {
-        let release = match dismissal {
-            Dismissal::Refused(refusal) => return pointless(refusal).into(),
-            Dismissal::Released(release) => release,
+    /// Counts how a wait ended, or that there was none.
+    fn account(&self, wait: Option<Wait<'_>>, answer: &Result<Lease, Unserved>) {
+        let outcome = match answer {
+            Ok(_) => Unparked::Leased,
+            Err(Unserved::Released(_)) => Unparked::Released,
+            Err(Unserved::Failed(error)) if error.kind() == Kind::CapacityTimeout => Unparked::TimedOut,
+            Err(Unserved::Failed(error)) if wait.is_none() => {
+                return self.revision.metrics().refused(error.kind());
+            }
+            Err(Unserved::Failed(_)) => Unparked::Refused,
         };
+        if let Some(wait) = wait {
+            wait.end(outcome);
+        }
+    }
+
+    /// Who is let go waits for a turn, in the same place and no longer than for a lease. Nothing where it is to be held again, or
+    /// the revision is gone.
+    async fn released(&self, release: &Release) -> Option<Unserved> {
         let policy = self.target.route.policy.as_deref();
         let priority = policy.map(|policy| policy.priority).unwrap_or_default();
         // Boxed: all that wait have room for this future, and few are ever let go.
         match Box::pin(timeout_at(self.deadline.into(), release.turn(priority))).await {
-            Ok(Ok(onward)) => Unserved::Released(onward),
-            Ok(Err(Full)) => Error::new(Kind::QueueFull).into(),
-            Err(_elapsed) => late(),
+            Ok(Ok(onward)) => Some(Unserved::Released(onward)),
+            Ok(Err(NoTurn::Full)) => Some(Error::new(Kind::QueueFull).into()),
+            Ok(Err(NoTurn::Revoked)) => None,
+            Err(_elapsed) => Some(late()),
         }
     }
 

@@ -16,7 +16,7 @@ use std::{
     fmt,
     hash::Hash,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{Ordering::SeqCst, fence},
     },
     time::Duration,
@@ -30,7 +30,8 @@ use tidegate_proxy::{
 
 pub(crate) use pod::Place;
 pub use pod::{Pod, Timeline};
-pub(crate) use release::{Onward, Release};
+use release::Turns;
+pub(crate) use release::{NoTurn, Onward, Release};
 
 use crate::{limits, observe::RevisionMetrics, reporter::load::Load, throttle::policy::Balancer};
 
@@ -63,6 +64,8 @@ pub struct Revision {
     queue: WaitQueue<Lease, Dismissal>,
     /// What whoever would have to wait is told instead.
     dismissal: ArcSwapOption<Dismissal>,
+    /// How those go on who are let go, once somebody was.
+    turns: OnceLock<Turns>,
     load: Load,
     metrics: RevisionMetrics,
 }
@@ -118,6 +121,7 @@ impl Revision {
             changes: Mutex::new(()),
             queue: WaitQueue::new(parked_max),
             dismissal: ArcSwapOption::empty(),
+            turns: OnceLock::new(),
             load: Load::new(),
             metrics: RevisionMetrics::new(&settings.namespace, &settings.name),
             settings,
@@ -156,7 +160,7 @@ impl Revision {
         let before = self.pods.load_full();
         pods.iter().for_each(|pod| pod.enlist());
         if missing(&pods, &before, Arc::as_ptr).next().is_some() {
-            self.unless_released(None);
+            self.disprove();
         }
         let pods = Arc::new(pods);
         self.pods.store(Arc::clone(&pods));
@@ -194,23 +198,28 @@ impl Revision {
         self.metrics.refused_total()
     }
 
-    /// Refuses all that wait, and whoever would have to wait, for one reason: nothing is coming up. Ends with
-    /// [`accept`](Self::accept), or when a new pod is ready. Returns how many were refused.
+    /// Refuses all that wait, those included that were let go and wait for their turn, and whoever would have to wait, for one
+    /// reason: nothing is coming up. Ends with [`accept`](Self::accept), or when a new pod is ready. Returns how many were
+    /// refused.
     pub fn refuse(&self, refusal: Refusal) -> usize {
         let dismissal = Arc::new(Dismissal::Refused(refusal.into()));
         // Stored before the queue is emptied: who parks in between looks after it has parked.
-        self.unless_released(Some(Arc::clone(&dismissal)));
-        self.queue.fail_all(&dismissal)
+        let revoked = self.dismiss(Some(Arc::clone(&dismissal)));
+        revoked + self.queue.fail_all(&dismissal)
     }
 
     /// Sends all that wait, and whoever would have to wait, on to this cluster; those whose turn is still to come too, where it is
-    /// another than it was before. Ends with [`accept`](Self::accept) alone.
+    /// another than it was before. Ends with [`accept`](Self::accept), which has those wait for a pod again whose turn is still to
+    /// come, and with [`refuse`](Self::refuse); not with a new pod.
     pub(crate) fn release(&self, to: &Arc<Cluster>) {
         if let Some(Dismissal::Released(release)) = self.dismissal.load().as_deref() {
             return release.move_to(to);
         }
-        let dismissal = Arc::new(Dismissal::Released(Release::to(to)));
-        self.dismissal.store(Some(Arc::clone(&dismissal)));
+        let dismissal = Arc::new(Dismissal::Released(Release::to(
+            to,
+            self.turns.get_or_init(Turns::new),
+        )));
+        self.dismiss(Some(Arc::clone(&dismissal)));
         self.queue.fail_all(&dismissal);
     }
 
@@ -220,9 +229,9 @@ impl Revision {
         matches!(self.dismissal.load().as_deref(), Some(Dismissal::Released(_)))
     }
 
-    /// Lets requests wait again.
+    /// Lets requests wait again; who was let go and has had no turn yet does.
     pub fn accept(&self) {
-        self.dismissal.store(None);
+        self.dismiss(None);
     }
 
     /// Refuses all that wait now; those who come later wait as usual. Returns how many were refused.
@@ -239,11 +248,21 @@ impl Revision {
         }
     }
 
-    /// Who has been released stays so: a request that found the revision just before is still to be sent on.
-    fn unless_released(&self, dismissal: Option<Arc<Dismissal>>) {
+    /// Says what whoever would have to wait is told from now on; who still waits for a turn by what was said before looks again.
+    /// Returns how many those are.
+    fn dismiss(&self, dismissal: Option<Arc<Dismissal>>) -> usize {
+        let before = self.dismissal.swap(dismissal);
+        match before.as_deref() {
+            Some(Dismissal::Released(release)) => release.revoke(),
+            Some(Dismissal::Refused(_)) | None => 0,
+        }
+    }
+
+    /// Ends a refusal. Who has been released stays so: a request that found the revision just before is still to be sent on.
+    fn disprove(&self) {
         self.dismissal.rcu(|now| match now.as_deref() {
             Some(Dismissal::Released(_)) => now.clone(),
-            Some(Dismissal::Refused(_)) | None => dismissal.clone(),
+            Some(Dismissal::Refused(_)) | None => None,
         });
     }
 
@@ -268,7 +287,20 @@ impl Revision {
 
     /// A place in the queue, with a lease in it already if a pod has become free.
     pub(crate) fn park(self: &Arc<Self>) -> Result<Waiter<Lease, Dismissal>, NoPlace> {
-        let waiter = self.queue.park().map_err(|QueueFull| NoPlace::Full)?;
+        self.placed(self.queue.park())
+    }
+
+    /// As [`park`](Self::park), for one that was let go and has had no turn: it counts against the bounds of the process all the
+    /// while, and is not turned away for those who came after it.
+    pub(crate) fn park_again(self: &Arc<Self>) -> Result<Waiter<Lease, Dismissal>, NoPlace> {
+        self.placed(self.queue.park_within(usize::MAX))
+    }
+
+    fn placed(
+        self: &Arc<Self>,
+        waiter: Result<Waiter<Lease, Dismissal>, QueueFull>,
+    ) -> Result<Waiter<Lease, Dismissal>, NoPlace> {
+        let waiter = waiter.map_err(|QueueFull| NoPlace::Full)?;
         // Either `refuse` finds this waiter in the queue, or it is seen here.
         if let Some(dismissal) = self.dismissal.load_full() {
             return Err(NoPlace::Dismissed(dismissal));

@@ -277,6 +277,20 @@ async fn who_waits_for_a_revision_that_is_gone_is_told() {
 }
 
 #[tokio::test]
+async fn a_revision_that_was_let_go_and_is_gone_sends_nobody_on_any_more() {
+    let mut rig = Rig::new(1);
+    let revision = rig.revision();
+    let own = Cluster::new(ClusterSettings::new("ns/rev"));
+    rig.fleet.release(&[(key(), Arc::clone(&own))]);
+    assert!(revision.is_released());
+    rig.fleet.forget(&[key()]);
+    assert!(!revision.is_released());
+    assert!(matches!(revision.park(), Err(NoPlace::Dismissed(dismissal))
+        if matches!(&*dismissal, Dismissal::Refused(_))));
+    assert_eq!(Arc::strong_count(&own), 1, "its cluster is not kept");
+}
+
+#[tokio::test]
 async fn ingresses_that_share_a_revision_have_pods_of_their_own() {
     let mut rig = Rig::new(1);
     let all = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"];

@@ -4,7 +4,13 @@
 //! answered 503, though waiting is what they were there for. They go in turn instead, as requests do that Envoy keeps in line for
 //! an upstream that is busy. Half of the breaker's bound is theirs at most; the other half is for who comes now.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
 
 use arc_swap::ArcSwap;
 use tidegate_proxy::{
@@ -12,14 +18,25 @@ use tidegate_proxy::{
         Cluster,
         breaker::{RequestPriority, Usage},
     },
-    limit::{Full, Limit, Permit},
+    limit::{Limit, Permit},
 };
+use tokio::sync::Notify;
 
 use crate::limits::RELEASED_AT_ONCE_MAX;
 
-/// Where those go on who waited, and how many are under way at once.
+/// Where those go on who waited, until they are held again or the revision is gone.
 pub(crate) struct Release {
     cluster: ArcSwap<Cluster>,
+    turns: Turns,
+    is_revoked: AtomicBool,
+    /// Wakes those in line once it is.
+    revoked: Notify,
+}
+
+/// How many are under way at once. Of the revision, not of one release: who goes on is at the cluster all the same when the next
+/// one begins.
+#[derive(Clone)]
+pub(crate) struct Turns {
     default: Arc<Limit>,
     high: Arc<Limit>,
 }
@@ -31,41 +48,84 @@ pub(crate) struct Onward {
     pub(crate) turn: Arc<Permit>,
 }
 
+/// Why there is no turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoTurn {
+    /// More stand in line than may.
+    Full,
+    /// Nobody goes on any more: the revision says what becomes of who waits.
+    Revoked,
+}
+
 impl Release {
-    pub(crate) fn to(cluster: &Arc<Cluster>) -> Self {
-        let turns = |priority| {
-            let at_once = at_once(cluster.breakers().usage(priority));
-            // Who stands in line has been parked, and is bounded as such.
-            Limit::new(at_once, usize::MAX - at_once)
-        };
+    pub(crate) fn to(cluster: &Arc<Cluster>, turns: &Turns) -> Self {
+        turns.bound_by(cluster);
         Self {
             cluster: ArcSwap::new(Arc::clone(cluster)),
-            default: turns(RequestPriority::Default),
-            high: turns(RequestPriority::High),
+            turns: turns.clone(),
+            is_revoked: AtomicBool::new(false),
+            revoked: Notify::new(),
         }
     }
 
-    /// Says that the cluster is this one now: those whose turn is still to come go there.
+    /// Says that the cluster is this one now: those whose turn is still to come go there, as many at once as its bounds say.
     pub(crate) fn move_to(&self, cluster: &Arc<Cluster>) {
         self.cluster.store(Arc::clone(cluster));
+        self.turns.bound_by(cluster);
     }
 
     /// A turn, first come, first served. Cancel-safe; the caller sets the deadline.
-    pub(crate) async fn turn(&self, priority: RequestPriority) -> Result<Onward, Full> {
-        let turns = match priority {
-            RequestPriority::Default => &self.default,
-            RequestPriority::High => &self.high,
+    pub(crate) async fn turn(&self, priority: RequestPriority) -> Result<Onward, NoTurn> {
+        // Hears of what comes from here on, so that it is heard of in the one way or in the other.
+        let revoked = self.revoked.notified();
+        if self.is_revoked.load(SeqCst) {
+            return Err(NoTurn::Revoked);
+        }
+        let turn = tokio::select! {
+            biased;
+            () = revoked => return Err(NoTurn::Revoked),
+            turn = self.turns.of(priority).acquire() => turn.map_err(|_full| NoTurn::Full)?,
         };
-        let turn = turns.acquire().await?;
         Ok(Onward {
             cluster: self.cluster.load_full(),
             turn: turn.into(),
         })
     }
 
+    /// Lets nobody go on any more, those in line included. Returns how many those were.
+    pub(crate) fn revoke(&self) -> usize {
+        let waiting = self.waiting();
+        self.is_revoked.store(true, SeqCst);
+        self.revoked.notify_waiters();
+        waiting
+    }
+
     /// How many stand in line.
     pub(crate) fn waiting(&self) -> usize {
-        self.default.waiting() + self.high.waiting()
+        self.turns.default.waiting() + self.turns.high.waiting()
+    }
+}
+
+impl Turns {
+    /// None yet, until a cluster says how many there are.
+    pub(crate) fn new() -> Self {
+        // Who stands in line has been parked, and is bounded as such.
+        let [default, high] = [(); 2].map(|()| Limit::new(0, usize::MAX));
+        Self { default, high }
+    }
+
+    fn of(&self, priority: RequestPriority) -> &Arc<Limit> {
+        match priority {
+            RequestPriority::Default => &self.default,
+            RequestPriority::High => &self.high,
+        }
+    }
+
+    fn bound_by(&self, cluster: &Cluster) {
+        for priority in [RequestPriority::Default, RequestPriority::High] {
+            let usage = cluster.breakers().usage(priority);
+            self.of(priority).set_permits(at_once(usage));
+        }
     }
 }
 
@@ -86,28 +146,4 @@ impl fmt::Debug for Release {
 }
 
 #[cfg(test)]
-mod tests {
-    use tidegate_proxy::cluster::breaker::Used;
-
-    use super::*;
-
-    fn check(requests: Option<usize>, pending: Option<usize>, expected: usize) {
-        let used = |bound: Option<usize>| bound.map(|max| Used { now: 0, max });
-        let usage = Usage {
-            requests: used(requests),
-            pending: used(pending),
-            ..Usage::default()
-        };
-        assert_eq!(at_once(usage), expected, "{usage:?}");
-    }
-
-    #[test]
-    fn half_of_the_tightest_bound_may_go_at_once_and_one_always() {
-        check(Some(1024), Some(1024), 512);
-        check(Some(1024), Some(10), 5);
-        check(Some(6), None, 3);
-        check(None, Some(1), 1);
-        check(Some(0), Some(0), 1);
-        check(None, None, RELEASED_AT_ONCE_MAX);
-    }
-}
+mod tests;

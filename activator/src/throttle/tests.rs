@@ -12,7 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_proxy::{cluster::Endpoint, limit::Waiter};
+use tidegate_proxy::{
+    cluster::{
+        Cluster, ClusterSettings, Endpoint,
+        breaker::{BreakerSettings, Thresholds},
+    },
+    limit::Waiter,
+};
 
 use super::{Dismissal, Lease, NoPlace, Pod, Refusal, Revision, RevisionSettings, Timeline, missing};
 
@@ -37,6 +43,22 @@ pub(crate) fn pod(port: u16, container_concurrency: u32) -> Arc<Pod> {
         ready: now,
     };
     Pod::new(Endpoint::new(address).into(), container_concurrency, timeline)
+}
+
+/// A cluster whose circuit breaker opens above these.
+pub(crate) fn bounded(default: usize, high: usize) -> Arc<Cluster> {
+    let thresholds = |requests| Thresholds {
+        requests: Some(requests),
+        ..Thresholds::default()
+    };
+    Cluster::new(ClusterSettings {
+        breakers: BreakerSettings {
+            default: thresholds(default),
+            high: thresholds(high),
+        }
+        .into(),
+        ..ClusterSettings::new("ns/rev")
+    })
 }
 
 fn revision(container_concurrency: u32, ports: &[u16]) -> Arc<Revision> {
