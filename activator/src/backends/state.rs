@@ -74,7 +74,8 @@ pub enum Step {
     Rest,
     /// The answers of these pods: [`State::pods_answered`].
     AskPods(Vec<SocketAddr>),
-    /// The address of the pods' service: [`State::service_found`].
+    /// The address of the pods' service: [`State::service_found`]. Until that is said, and what answers there, neither is asked for
+    /// again.
     FindService,
     /// The answer at that address: [`State::service_answered`].
     AskService(SocketAddr),
@@ -94,6 +95,7 @@ pub struct State {
     pods_addressable: bool,
     service_healthy: bool,
     service: Option<SocketAddr>,
+    inquiry: Inquiry,
     has_published: bool,
     news: Option<Destinations>,
 }
@@ -115,6 +117,18 @@ struct Round {
     is_no_mesh: bool,
 }
 
+/// How far it has come with asking for the service.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Inquiry {
+    /// It is not asked for.
+    #[default]
+    Closed,
+    /// It is asked for.
+    Open,
+    /// It is, but the answer is worth nothing: since then there was no pod, or one answered as no mesh does.
+    Overtaken,
+}
+
 impl State {
     /// Nothing is known yet.
     #[must_use]
@@ -128,6 +142,7 @@ impl State {
             pods_addressable: true,
             service_healthy: false,
             service: None,
+            inquiry: Inquiry::default(),
             has_published: false,
             news: None,
         }
@@ -166,6 +181,7 @@ impl State {
 
     fn check(&mut self, turned_unready: &[SocketAddr]) -> Step {
         if self.now.is_empty() {
+            self.overtake_inquiry();
             self.service_healthy = false;
             self.healthy.clear();
             self.doubted.clear();
@@ -211,6 +227,10 @@ impl State {
 
     /// What these pods answered, of those that were asked.
     pub fn pods_answered(&mut self, answers: &[(SocketAddr, Asked)]) -> Step {
+        // The service stands for them by now, for good.
+        if !self.pods_addressable {
+            return Step::Rest;
+        }
         let mut has_changed = false;
         let mut again = Vec::new();
         for (pod, asked) in answers {
@@ -220,7 +240,10 @@ impl State {
             }
             self.round.asking.remove(pod);
             self.round.answered.insert(*pod);
-            self.round.is_no_mesh |= matches!(asked, Asked::Ready | Asked::NotReady);
+            if matches!(asked, Asked::Ready | Asked::NotReady) {
+                self.round.is_no_mesh = true;
+                self.overtake_inquiry();
+            }
             let is_said_ready = self.now.ready.contains(pod);
             if !is_said_ready && !self.now.not_ready.contains(pod) {
                 continue;
@@ -271,20 +294,35 @@ impl State {
         self.fall_back()
     }
 
-    fn fall_back(&self) -> Step {
-        if self.rules.passthrough || self.rules.mesh == Mesh::Disabled {
+    fn fall_back(&mut self) -> Step {
+        let is_asked_for = self.inquiry != Inquiry::Closed;
+        if self.rules.passthrough || self.rules.mesh == Mesh::Disabled || is_asked_for {
             return Step::Rest;
         }
+        self.inquiry = Inquiry::Open;
         Step::FindService
+    }
+
+    fn overtake_inquiry(&mut self) {
+        if self.inquiry == Inquiry::Open {
+            self.inquiry = Inquiry::Overtaken;
+        }
+    }
+
+    /// Ends asking for the service; whether what came of it counts.
+    fn close_inquiry(&mut self) -> bool {
+        mem::take(&mut self.inquiry) == Inquiry::Open
     }
 
     /// Where the pods' service is; it may have been deleted, or have a new address.
     pub fn service_found(&mut self, address: Option<SocketAddr>) -> Step {
-        let Some(address) = address else {
+        let counts = self.close_inquiry();
+        let Some(address) = address.filter(|_| counts) else {
             return Step::Rest;
         };
         self.service = Some(address);
         if !self.service_healthy {
+            self.inquiry = Inquiry::Open;
             return Step::AskService(address);
         }
         self.publish_service(address)
@@ -292,7 +330,8 @@ impl State {
 
     /// What answered at that address.
     pub fn service_answered(&mut self, asked: Asked) -> Step {
-        let Some(address) = self.service.filter(|_| asked == Asked::Ready) else {
+        let counts = self.close_inquiry();
+        let Some(address) = self.service.filter(|_| counts && asked == Asked::Ready) else {
             return Step::Rest;
         };
         self.pods_addressable = false;

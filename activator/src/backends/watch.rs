@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, OptionFuture},
+    stream::FuturesUnordered,
+};
 use http::HeaderValue;
 use tidegate_proxy::{drain::Watch, process};
 use tokio::{
@@ -39,6 +43,14 @@ pub(crate) struct Watcher {
     pub(crate) passthrough_host: Option<HeaderValue>,
 }
 
+/// What came of a question about the service.
+enum OfService {
+    /// Where it is.
+    Found(Option<SocketAddr>),
+    /// What answers there.
+    Answered(Asked),
+}
+
 impl Watcher {
     /// [Runs](Self::run) as a task that ends with `watch`, too.
     pub(crate) fn start(self, state: State, sets: watch::Receiver<Option<Sets>>, watch: &Watch) {
@@ -56,8 +68,10 @@ impl Watcher {
         let mut ticks = interval(self.pace.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut questions = FuturesUnordered::new();
+        let mut of_service: OptionFuture<BoxFuture<'_, OfService>> = None.into();
+        // Nothing else is awaited: whoever is not polled may have been given a turn, which nobody would get back.
         loop {
-            let mut step = tokio::select! {
+            let step = tokio::select! {
                 changed = sets.changed() => {
                     if changed.is_err() {
                         return;
@@ -75,20 +89,28 @@ impl Watcher {
                     }
                     state.pods_answered(&answers)
                 }
+                Some(answer) = &mut of_service => {
+                    of_service = None.into();
+                    match answer {
+                        OfService::Found(address) => state.service_found(address),
+                        OfService::Answered(asked) => state.service_answered(asked),
+                    }
+                }
                 _ = ticks.tick(), if !state.is_settled() => state.tick(),
             };
-            loop {
-                if let Some(to) = state.take_news() {
-                    self.publish(&to, &sets);
+            if let Some(to) = state.take_news() {
+                self.publish(&to, &sets);
+            }
+            match step {
+                Step::Rest => {}
+                Step::AskPods(pods) => questions.extend(pods.into_iter().map(|pod| self.ask(pod))),
+                Step::FindService => {
+                    let answer = self.find_service().map(OfService::Found);
+                    of_service = Some(answer.boxed()).into();
                 }
-                step = match step {
-                    Step::Rest => break,
-                    Step::AskPods(pods) => {
-                        questions.extend(pods.into_iter().map(|pod| self.ask(pod)));
-                        break;
-                    }
-                    Step::FindService => state.service_found(self.find_service().await),
-                    Step::AskService(address) => state.service_answered(self.ask(address).await.1),
+                Step::AskService(address) => {
+                    let answer = self.ask(address).map(|(_, asked)| OfService::Answered(asked));
+                    of_service = Some(answer.boxed()).into();
                 }
             }
         }
@@ -116,10 +138,14 @@ impl Watcher {
 
     async fn find_service(&self) -> Option<SocketAddr> {
         let namespace = &self.tracker.revision().settings().namespace;
-        let service = self.world.service(namespace, &self.service).await?;
+        let service = self.world.service(namespace, &self.service);
+        let service = timeout(self.pace.timeout, service).await.ok()??;
         let address = service_address(&service, self.port_name);
         address
             .inspect_err(|reason| tracing::error!(reason, "the pods of a revision cannot be reached"))
             .ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

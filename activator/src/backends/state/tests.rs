@@ -365,6 +365,7 @@ fn who_never_answers_keeps_nobody_from_being_asked_again_nor_a_mesh_from_being_f
     let mut pods = Slow::new(Mesh::Auto);
     assert_eq!(pods.endpoints(&[1], &[]), so(&[1], "rest"));
     assert_eq!(pods.answers(1, Asked::Failed), so(&[SERVICE], "rest"));
+    assert_eq!(pods.0.service_found(None), Step::Rest);
     assert_eq!(pods.0.tick(), Step::AskPods(vec![address(1)]));
     assert_eq!(pods.endpoints(&[1], &[2]), so(&[2], "rest"));
     assert_eq!(pods.answers(1, Asked::Failed), so(&[], "rest"));
@@ -397,4 +398,54 @@ fn what_a_pod_answered_before_it_turned_unready_is_asked_again() {
         "it was ready then"
     );
     assert_eq!(pods.answers(1, Asked::NotReady), so(&[], "pods []"));
+}
+
+/// A watcher that asks at the service of its one pod, which has not answered.
+fn asking_at_service() -> Slow {
+    let mut pods = Slow::new(Mesh::Auto);
+    pods.endpoints(&[1], &[]);
+    assert_eq!(pods.answers(1, Asked::Failed), so(&[SERVICE], "rest"));
+    let service = address(SERVICE);
+    assert_eq!(pods.0.service_found(Some(service)), Step::AskService(service));
+    assert_eq!(pods.0.tick(), Step::AskPods(vec![address(1)]));
+    pods
+}
+
+#[test]
+fn the_service_is_asked_one_thing_at_a_time() {
+    let mut pods = asking_at_service();
+    assert_eq!(pods.answers(1, Asked::Failed), so(&[], "rest"));
+    let step = pods.0.service_answered(Asked::Failed);
+    assert_eq!(pods.outcome(step), so(&[], "rest"));
+    pods.0.tick();
+    assert_eq!(pods.answers(1, Asked::Failed), so(&[SERVICE], "rest"));
+}
+
+#[test]
+fn what_answers_first_pod_or_service_is_believed() {
+    for (answer, expected) in [(Asked::Ready, "pods [1]"), (Asked::NotReady, "rest")] {
+        let mut pods = asking_at_service();
+        assert_eq!(pods.answers(1, answer), so(&[], expected));
+        let step = pods.0.service_answered(Asked::Ready);
+        assert_eq!(
+            pods.outcome(step),
+            so(&[], "rest"),
+            "a pod has shown that there is no mesh"
+        );
+        let mut pods = asking_at_service();
+        let step = pods.0.service_answered(Asked::Ready);
+        assert_eq!(pods.outcome(step), so(&[], "service 1"));
+        assert_eq!(pods.answers(1, answer), so(&[], "rest"));
+    }
+}
+
+#[test]
+fn what_the_service_answered_to_a_question_from_before_there_was_no_pod_is_worth_nothing() {
+    for now in [&[][..], &[1]] {
+        let mut pods = asking_at_service();
+        pods.endpoints(&[], &[]);
+        pods.endpoints(now, &[]);
+        let step = pods.0.service_answered(Asked::Ready);
+        assert_eq!(pods.outcome(step), so(&[], "rest"));
+    }
 }
