@@ -367,6 +367,7 @@ async fn while_all_go_over_to_tls_and_back_each_request_finds_port_and_cluster_o
     rig.fleet.know(view(&rig, &names, Ports::Same));
     let is_over = Arc::new(AtomicBool::new(false));
     let (ends, asked, layer) = (Arc::clone(&is_over), names.clone(), rig.layer.clone());
+    let (tell, mut passes) = mpsc::unbounded_channel();
     let mut requests = JoinSet::new();
     requests.spawn(async move {
         let mut found = BTreeSet::new();
@@ -374,18 +375,25 @@ async fn while_all_go_over_to_tls_and_back_each_request_finds_port_and_cluster_o
             for name in &asked {
                 found.insert(sent_to(&layer, name).await);
             }
+            _ = tell.send(());
         }
         found
     });
+    soon("a first pass", passes.recv()).await.unwrap();
     for _ in 0..10 {
         rig.fleet.know(view(&rig, &names, Ports::Tls));
         rig.fleet.know(view(&rig, &names, Ports::Same));
     }
-    is_over.store(true, SeqCst);
-    for (cluster, port) in requests.join_next().await.unwrap().unwrap() {
-        let expected = if cluster == "Tls" { 8112 } else { 8012 };
-        assert_eq!(port, expected, "{cluster}");
+    // A pass that begins when all have gone over finds every one of them there.
+    rig.fleet.know(view(&rig, &names, Ports::Tls));
+    while passes.try_recv().is_ok() {}
+    for _ in 0..2 {
+        soon("another pass", passes.recv()).await.unwrap();
     }
+    is_over.store(true, SeqCst);
+    let found = soon("the requests", requests.join_next()).await.unwrap().unwrap();
+    let expected = [("Same", 8012), ("Tls", 8112)].map(|(cluster, port)| (cluster.to_owned(), port));
+    assert_eq!(found, BTreeSet::from(expected));
 }
 
 #[tokio::test]
