@@ -117,13 +117,17 @@ impl Revisions {
     }
 
     fn say(&mut self, name: &Arc<str>, activation: &Arc<Activation>) {
-        self.silent.remove(name);
+        let is_released = self.silent.remove(name);
         let users = self.users.entry(Arc::clone(&activation.pods)).or_default();
         if !users.contains(name) {
             users.push(Arc::clone(name));
         }
         let Some(said) = self.said.get_mut(name) else {
-            let said = Said::new(activation);
+            let said = Said {
+                // Where its pods are not there to be used yet, it stays so.
+                is_released,
+                ..Said::new(activation)
+            };
             self.said.insert(Arc::clone(name), said);
             return;
         };

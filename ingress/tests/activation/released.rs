@@ -81,3 +81,21 @@ async fn who_waits_for_a_revision_that_is_not_held_any_more_goes_where_its_clust
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_revision_that_was_said_again_without_its_pods_is_gone_with_its_cluster() {
+    let mut rig = Rig::start().await;
+    let counted = format!("tidegate_activator.{NAME}.parked_requests_total");
+    rig.said = rig.forget().await;
+    rig.push();
+    eventually("it is said again", async || {
+        rig.lines("active").await == ["false"]
+    })
+    .await;
+    assert!(rig.gateway.asks("/stats").await.text().contains(&counted));
+    rig.control_plane.set(&[]);
+    eventually("nothing is told of it any more", async || {
+        !rig.gateway.asks("/stats").await.text().contains(&counted)
+    })
+    .await;
+}
