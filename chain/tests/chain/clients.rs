@@ -74,6 +74,9 @@ pub(crate) enum Habit {
     Multiplexes,
 }
 
+/// Those of the clients of each revision, one client of each.
+pub(crate) const HABITS: [Habit; 3] = [Habit::Keeps, Habit::ComesAndGoes, Habit::Multiplexes];
+
 /// What became of a request.
 enum Outcome {
     Answered {
@@ -87,7 +90,7 @@ enum Outcome {
 impl Caller {
     /// Clients of all habits.
     pub(crate) fn start(&self, clients: &mut JoinSet<()>) {
-        for habit in [Habit::Keeps, Habit::ComesAndGoes, Habit::Multiplexes] {
+        for habit in HABITS {
             clients.spawn(self.clone().run(habit));
         }
     }

@@ -11,13 +11,14 @@ use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{self as structure, Any};
 use prost::{Message, Name};
 use serde_json::{Value, json};
-use tidegate_testkit::control_plane::model::Item;
+use tidegate_testkit::control_plane::model::{Item, LISTENER};
 use tidegate_testkit::knative::api::{Api, CONFIG_MAPS, ENDPOINTS, REVISIONS, SECRETS};
 use tidegate_testkit::knative::autoscaler::Autoscaler;
 use tidegate_testkit::kourier::{self, Ports, Service};
 use tidegate_testkit::tls;
 use tidegate_testkit::wait::eventually;
 
+use crate::access_log;
 use crate::app::Visits;
 use crate::certificates::{self, Certificates};
 use crate::pods::{Pod, TLS_PORT};
@@ -199,6 +200,7 @@ impl Cluster {
                 .iter()
                 .find(|revision| revision.is_cluster(&resource.name));
             let body = match revision {
+                None if type_url == LISTENER => access_log::noted(&value),
                 None => value,
                 Some(revision) => {
                     let mut cluster = self.connected(revision, &value);

@@ -1,19 +1,43 @@
 //! What does a SIGKILL cost? What the process had under way, and nothing else.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_testkit::wait::{eventually, eventually_within};
 
+use crate::app::Visits;
+use crate::clients::HABITS;
 use crate::cluster::Path;
+use crate::ledger::Cut;
 use crate::pods::Pod;
-use crate::stage::{LONG, Stage};
+use crate::stage::{LONG, STREAMS, Stage};
 
 /// How many requests of each revision are under way when a process is killed, beside the load.
 const HELD: usize = 8;
 
+/// How many of the load on one revision a process may have at most: two programs send to it, and a client whose request was cut
+/// may come by the other one before that knows.
+const LOAD: usize = 2 * (HABITS.len() + STREAMS);
+
+/// What is answered for a request whose connection has broken.
+const BROKEN: &str = "connection termination";
+
+/// What is answered for a request for which there was none.
+const REFUSED: &str = "remote connection failure";
+
+/// A sidecar that was killed.
+struct Loss {
+    app: SocketAddr,
+    /// The address of the pod, which has it alone.
+    pod: String,
+    host: String,
+    /// What its application held.
+    held: Vec<String>,
+}
+
 impl Stage {
     /// Kills the sidecar of a pod, which is used again once its sidecar is back.
-    async fn kill_sidecar(&mut self, revision: usize) {
+    async fn kill_sidecar(&mut self, revision: usize) -> Loss {
         let held = self.hold(HELD).await;
         let visits = Arc::clone(&self.cluster.visits);
         let pods = &mut self.cluster.revisions[revision].pods;
@@ -22,10 +46,12 @@ impl Stage {
             .iter()
             .position(|pod| held.iter().any(|number| is_at(pod, number)));
         let pod = &mut pods[busy.expect("something is held by its pods")];
-        let (app, mut lost) = (pod.app(), held);
+        let (app, address, mut lost) = (pod.app(), pod.address().ip(), held);
         lost.retain(|number| is_at(pod, number));
         self.killed.push(app);
-        self.ledger.killing(pod.kill_sidecar()).await;
+        self.ledger
+            .killing(pod.kill_sidecar(), std::future::ready(()))
+            .await;
         self.are_cut(&lost).await;
         visits.open_gate();
         // It is still listed as ready.
@@ -37,6 +63,13 @@ impl Stage {
         let before = visits.at(app);
         eventually_within("requests at the pod", LONG, async || visits.at(app) > before + 10).await;
         self.goes_on().await;
+        let host = self.cluster.revisions[revision].host();
+        Loss {
+            app,
+            pod: address.to_string(),
+            host,
+            held: lost,
+        }
     }
 
     /// Waits until these have failed.
@@ -54,22 +87,20 @@ impl Stage {
         .await;
     }
 
-    /// Kills an activator, and starts another in its place.
-    async fn replace_killed_activator(&mut self, successor: u8) {
+    /// Kills an activator, and starts another in its place. Says where the killed one was.
+    async fn replace_killed_activator(&mut self, successor: u8) -> Vec<SocketAddr> {
         self.hold(HELD).await;
         let killed = self.cluster.activators.remove(0);
         let ledger = Arc::clone(&self.ledger);
         // Until they are told ingresses go on sending to it, and are refused: as any Envoy that has no policy for retries.
-        let told = async {
-            killed.kill().await;
-            self.tell_all().await;
-        };
-        ledger.killing(told).await;
+        let doors = killed.addresses.clone();
+        ledger.killing(killed.kill(), self.tell_all()).await;
         self.cluster.visits.open_gate();
         self.goes_on().await;
         self.cluster.start_activator(successor).await;
         self.tell_all().await;
         self.goes_on().await;
+        doors
     }
 }
 
@@ -79,20 +110,40 @@ async fn sidecars_are_killed(mut stage: Stage) {
     for revision in [0, 0, 1, 1] {
         stage.cluster.start_pod(revision).await;
     }
+    let mut losses = Vec::new();
     for path in [Path::Activators, Path::Ingresses] {
         stage.lead(path).await;
         for revision in 0..stage.cluster.revisions.len() {
-            stage.kill_sidecar(revision).await;
+            losses.push(stage.kill_sidecar(revision).await);
         }
     }
     let (ledger, visits) = (Arc::clone(&stage.ledger), Arc::clone(&stage.cluster.visits));
-    let killed = stage.killed.clone();
     stage.end().await;
-    for cut in ledger.cut() {
+    let cut = ledger.cut();
+    for (number, loss) in losses.iter().enumerate() {
+        let cut: Vec<_> = cut.iter().filter(|cut| cut.kill == number).collect();
+        cut.iter().for_each(|cut| loss.accounts_for(cut, &visits));
+        let held = loss.held.len();
+        assert!((held..=held + LOAD).contains(&cut.len()), "{held} and {cut:?}");
+    }
+}
+
+impl Loss {
+    /// It was for this revision, and came to this pod and to no other; or it came nowhere, and that is why it failed.
+    fn accounts_for(&self, cut: &Cut, visits: &Visits) {
         let came = visits.of(&cut.number);
+        let is_for_it = cut.what.contains(&format!(" of {}: ", self.host));
+        let is_from_it = match came.as_slice() {
+            // An activator's reasons name the pod, but for a connection that has just ended.
+            [] => [BROKEN, "502 Bad Gateway EOF", &self.pod]
+                .iter()
+                .any(|reason| cut.what.contains(reason)),
+            apps => apps == [self.app],
+        };
         assert!(
-            came.iter().all(|app| killed.contains(app)),
-            "{cut:?} was elsewhere"
+            cut.was_under_way && is_for_it && is_from_it,
+            "{cut:?} came to {came:?}, and {} was killed",
+            self.app
         );
     }
 }
@@ -111,16 +162,27 @@ async fn over_tls_a_sidecar_that_is_killed_takes_what_it_had_and_nothing_else() 
 async fn an_activator_that_is_killed_takes_what_it_had_and_nothing_else() {
     let mut stage = Stage::start().await;
     stage.goes_on().await;
-    stage.replace_killed_activator(3).await;
-    stage.replace_killed_activator(4).await;
-    let ledger = Arc::clone(&stage.ledger);
-    stage.end().await;
-    let cut = ledger.cut();
-    assert!(cut.len() >= HELD, "something was under way: {cut:?}");
-    for cut in cut.iter().filter(|cut| !cut.is_stream()) {
-        let is_gone = ["connection termination", "remote connection failure"]
-            .iter()
-            .any(|reason| cut.what.ends_with(reason));
-        assert!(is_gone, "{cut:?}");
+    let killed = [
+        stage.replace_killed_activator(3).await,
+        stage.replace_killed_activator(4).await,
+    ];
+    let (ledger, visits) = (Arc::clone(&stage.ledger), Arc::clone(&stage.cluster.visits));
+    let sent = stage.end().await;
+    for (kill, doors) in killed.iter().enumerate() {
+        let all = ledger.cut().into_iter().filter(|cut| cut.kill == kill);
+        let (had, refused): (Vec<_>, Vec<_>) = all.partition(|cut| !visits.of(&cut.number).is_empty());
+        for cut in had.iter().chain(&refused) {
+            let to = sent.get(&cut.number);
+            assert!(
+                to.is_some_and(|to| doors.contains(to)),
+                "{cut:?} was sent to {to:?}"
+            );
+            let is_for_that = [BROKEN, REFUSED].iter().any(|reason| cut.what.ends_with(reason));
+            assert!(cut.is_stream() || is_for_that, "{cut:?}");
+        }
+        for cut in &had {
+            assert!(cut.was_under_way, "{cut:?} began later");
+        }
+        assert!((1..=2 * (HELD + LOAD)).contains(&had.len()), "{had:?}");
     }
 }

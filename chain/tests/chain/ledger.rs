@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tidegate_testkit::wait::DEADLINE;
+
 /// How the numbers of streams begin.
 pub(crate) const OF_STREAMS: char = 's';
 
@@ -20,7 +22,7 @@ pub(crate) struct Ledger {
     /// Streams that the other side ended in order.
     asked_to_end: AtomicUsize,
     failures: Mutex<Vec<String>>,
-    killing: Mutex<Killing>,
+    kills: Mutex<Vec<Kill>>,
     cut: Mutex<Vec<Cut>>,
 }
 
@@ -35,6 +37,7 @@ struct Account {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) number: String,
+    /// What carries it was alive after that.
     since: Instant,
 }
 
@@ -43,15 +46,29 @@ pub(crate) struct Ticket {
 pub(crate) struct Cut {
     pub(crate) number: String,
     pub(crate) what: String,
+    /// By which kill, counted from 0.
+    pub(crate) kill: usize,
+    /// Whether the process may have had it, or else it was sent there before the senders were told.
+    pub(crate) was_under_way: bool,
 }
 
-/// Whether a process is killed now, or when the last one was gone.
+/// A SIGKILL.
 #[derive(Default)]
-enum Killing {
-    #[default]
-    Never,
-    Now,
-    Until(Instant),
+struct Kill {
+    /// When the process was gone.
+    gone: Option<Instant>,
+    /// When all that send to it had been told.
+    told: Option<Instant>,
+}
+
+impl Kill {
+    /// Whether this may have been on the process, or else sent to it in vain.
+    fn may_have_had(&self, ticket: &Ticket) -> Option<bool> {
+        let is_before =
+            |end: Option<Instant>| end.is_none_or(|end| ticket.since <= end && end.elapsed() <= DEADLINE);
+        let was_under_way = is_before(self.gone);
+        (was_under_way || is_before(self.told)).then_some(was_under_way)
+    }
 }
 
 impl Ledger {
@@ -78,11 +95,14 @@ impl Ledger {
         }
     }
 
-    /// Kills a process, which is gone then: only what was begun before may have been on it.
-    pub(crate) async fn killing(&self, kill: impl Future<Output = ()>) {
-        *lock(&self.killing) = Killing::Now;
+    /// Kills a process, and tells those who send to it: only what was begun before may have been on it, or on its way there.
+    pub(crate) async fn killing(&self, kill: impl Future<Output = ()>, tell: impl Future<Output = ()>) {
+        lock(&self.kills).push(Kill::default());
+        let last = |change: &dyn Fn(&mut Kill)| lock(&self.kills).last_mut().into_iter().for_each(change);
         kill.await;
-        *lock(&self.killing) = Killing::Until(Instant::now());
+        last(&|kill| kill.gone = Some(Instant::now()));
+        tell.await;
+        last(&|kill| kill.told = Some(Instant::now()));
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -103,7 +123,9 @@ impl Ledger {
         self.requests.ended.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn said_back(&self) {
+    /// What was said then on a stream has come back: what carries it was not gone before.
+    pub(crate) fn said_back(&self, ticket: &mut Ticket, then: Instant) {
+        ticket.since = then;
         self.messages.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -117,16 +139,23 @@ impl Ledger {
     }
 
     pub(crate) fn failed(&self, ticket: Ticket, what: String) {
-        let may_be_cut = match *lock(&self.killing) {
-            Killing::Never => false,
-            Killing::Now => true,
-            Killing::Until(gone) => ticket.since <= gone,
-        };
-        if may_be_cut {
-            let Ticket { number, .. } = ticket;
-            lock(&self.cut).push(Cut { number, what });
-        } else {
-            lock(&self.failures).push(format!("{}: {what}", ticket.number));
+        let by = lock(&self.kills)
+            .iter()
+            .enumerate()
+            .next_back()
+            .and_then(|(number, kill)| {
+                let was_under_way = kill.may_have_had(&ticket)?;
+                Some((number, was_under_way))
+            });
+        let Ticket { number, .. } = ticket;
+        match by {
+            Some((kill, was_under_way)) => lock(&self.cut).push(Cut {
+                number,
+                what,
+                kill,
+                was_under_way,
+            }),
+            None => lock(&self.failures).push(format!("{number}: {what}")),
         }
     }
 

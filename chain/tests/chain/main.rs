@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, also in what it is made of"
 )]
 
+mod access_log;
 mod alone;
 mod app;
 mod certificates;

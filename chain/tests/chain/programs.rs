@@ -164,10 +164,11 @@ impl Ingress {
         self.program.signal(Signal::TERM);
     }
 
-    /// Waits for its end, once it was told.
-    pub(crate) async fn ends(mut self) {
+    /// Waits for its end, once it was told; all that it has written.
+    pub(crate) async fn ends(mut self) -> Vec<String> {
         let status = self.program.exit().await;
         assert!(status.success(), "an ingress ended with {status}");
+        self.program.output()
     }
 }
 

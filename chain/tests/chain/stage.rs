@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use tidegate_testkit::wait::{eventually, eventually_within};
 use tokio::task::JoinSet;
 
+use crate::access_log::{self, Sent};
 use crate::clients::{Caller, Doors, may_be_repeated};
 use crate::cluster::{Cluster, Path, Protocol};
 use crate::ledger::Ledger;
@@ -67,7 +68,7 @@ impl Stage {
         {
             let caller = this.caller(revision.host());
             caller.start(&mut this.clients);
-            caller.start_streams(stream, 3, &mut this.clients);
+            caller.start_streams(stream, STREAMS, &mut this.clients);
         }
         for revision in [0, 0, 1, 1] {
             this.cluster.start_pod(revision).await;
@@ -192,8 +193,8 @@ impl Stage {
         }
     }
 
-    /// Ends the load, and then all programs; nothing was lost.
-    pub(crate) async fn end(mut self) {
+    /// Ends the load, and then all programs; nothing was lost. Says whom the ingresses sent each request and stream to.
+    pub(crate) async fn end(mut self) -> Sent {
         self.ledger.end();
         while let Some(client) = self.clients.join_next().await {
             client.expect("a client that comes to an end");
@@ -207,13 +208,8 @@ impl Stage {
         for activator in &self.cluster.activators {
             activator.terminate().await;
         }
-        join_all(
-            self.ingresses
-                .into_iter()
-                .chain(self.cluster.ingresses)
-                .map(Ingress::ends),
-        )
-        .await;
+        let ingresses = self.ingresses.into_iter().chain(self.cluster.ingresses);
+        let noted = join_all(ingresses.map(Ingress::ends)).await;
         join_all(
             self.activators
                 .into_iter()
@@ -221,6 +217,7 @@ impl Stage {
                 .map(Activator::ends),
         )
         .await;
+        access_log::read(&noted.concat())
     }
 
     /// Every request came to one application and only once, but for what was cut, or sent again because of that.
@@ -269,6 +266,9 @@ impl Stage {
         }
     }
 }
+
+/// How many streams are open to each revision.
+pub(crate) const STREAMS: usize = 3;
 
 /// Long enough for a machine that builds meanwhile.
 pub(crate) const LONG: Duration = Duration::from_secs(60);

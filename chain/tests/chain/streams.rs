@@ -1,6 +1,6 @@
 //! Who holds streams open all the time, and what becomes of them?
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::{ClientRequestBuilder, Message};
 
 use crate::app::ID;
 use crate::clients::{Caller, value};
+use crate::ledger::Ticket;
 
 /// The pace of one stream.
 const PACE: Duration = Duration::from_millis(50);
@@ -49,10 +50,10 @@ impl Caller {
     /// Opens a stream, and another whenever one ends.
     async fn keep_open(self, stream: Stream) {
         while !self.ledger.is_over() {
-            let ticket = self.ledger.stream();
+            let mut ticket = self.ledger.stream();
             let ended = match stream {
-                Stream::WebSocket => self.websocket(&ticket.number).await,
-                Stream::Call => self.call(&ticket.number).await,
+                Stream::WebSocket => self.websocket(&mut ticket).await,
+                Stream::Call => self.call(&mut ticket).await,
             };
             match ended {
                 Ok(End::Ours) => self.ledger.closed(),
@@ -64,21 +65,21 @@ impl Caller {
         }
     }
 
-    async fn websocket(&self, number: &str) -> Result<End, String> {
+    async fn websocket(&self, ticket: &mut Ticket) -> Result<End, String> {
         let stream = self.doors.enter().await;
         let request = ClientRequestBuilder::new(format!("ws://{}/", self.host).parse().expect("a URL"));
-        let request = request.with_header(ID, number);
+        let request = request.with_header(ID, &*ticket.number);
         let opened = soon("the upgrade", tokio_tungstenite::client_async(request, stream)).await;
         let (mut socket, _) = opened.map_err(|error| format!("the upgrade: {error}"))?;
         let mut pace = interval(PACE);
         while !self.ledger.is_over() {
-            let said = Message::text(self.ledger.number());
+            let (said, then) = (Message::text(self.ledger.number()), Instant::now());
             if socket.send(said.clone()).await.is_err() {
                 // What it heard before says whether it was asked to close.
                 return last_words(socket).await;
             }
             match soon("the echo", socket.next()).await {
-                Some(Ok(heard)) if heard == said => self.ledger.said_back(),
+                Some(Ok(heard)) if heard == said => self.ledger.said_back(ticket, then),
                 Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) == 1001 => {
                     return last_words(socket).await;
                 }
@@ -93,7 +94,7 @@ impl Caller {
         last_words(socket).await.map(|_| End::Ours)
     }
 
-    async fn call(&self, number: &str) -> Result<End, String> {
+    async fn call(&self, ticket: &mut Ticket) -> Result<End, String> {
         let mut client = Client::http2_over(self.doors.enter().await).await;
         let (feed, body) = body::fed();
         let mut request = post_request(&self.host, "/echo.Echo/Converse", body);
@@ -101,7 +102,7 @@ impl Caller {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, kind);
         headers.insert("te", HeaderValue::from_static("trailers"));
-        headers.insert(ID, value(number));
+        headers.insert(ID, value(&ticket.number));
         let mut response = match client.send(request).await {
             Ok(response) if response.status() == 200 => response,
             Ok(response) => return Err(format!("{response:?}")),
@@ -111,7 +112,7 @@ impl Caller {
         };
         let mut pace = interval(PACE);
         while !self.ledger.is_over() {
-            if let Some(end) = self.exchange(&feed, &mut response).await? {
+            if let Some(end) = self.exchange(ticket, &feed, &mut response).await? {
                 return Ok(end);
             }
             pace.tick().await;
@@ -124,8 +125,13 @@ impl Caller {
     }
 
     /// One message and its echo; or the end, if the application ends the call.
-    async fn exchange(&self, feed: &Feed, response: &mut Response<Incoming>) -> Result<Option<End>, String> {
-        let said = message(&self.ledger.number());
+    async fn exchange(
+        &self,
+        ticket: &mut Ticket,
+        feed: &Feed,
+        response: &mut Response<Incoming>,
+    ) -> Result<Option<End>, String> {
+        let (said, then) = (message(&self.ledger.number()), Instant::now());
         // Nobody reads it any more where the call has ended, which is then heard.
         feed.data(said.clone()).await;
         let mut heard = Vec::new();
@@ -150,7 +156,7 @@ impl Caller {
         if heard != said {
             return Err(format!("said {said:?}, heard {heard:?}"));
         }
-        self.ledger.said_back();
+        self.ledger.said_back(ticket, then);
         Ok(None)
     }
 }
