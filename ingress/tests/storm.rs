@@ -26,6 +26,8 @@ use tidegate_testkit::wait::eventually_within;
 
 const SERVICES: usize = 700;
 const SNAPSHOTS: usize = 300;
+/// More requests than this are not answered before any of a snapshot is asked for.
+const REQUESTS_MAX: usize = 100_000;
 
 /// The same numbers in each run.
 struct Chance(u64);
@@ -118,8 +120,16 @@ async fn a_storm_of_updates_fails_no_request_and_asks_no_more_than_it_is_answere
     let mut load = Load::start(gateway.external(), &hosts);
     let mut version = String::new();
     for _ in 0..SNAPSHOTS {
+        let told = control_plane.responses_sent();
         version = control_plane.set(&snapshot(&mut chance, &services, &upstreams, ports));
-        load.goes_on(1 + chance.below(4)).await;
+        // The next comes once something of this one was sent, whether the rest was or not.
+        let mut requests = 0;
+        while control_plane.responses_sent() == told {
+            let more = 1 + chance.below(4);
+            load.goes_on(more).await;
+            requests += more;
+            assert!(requests < REQUESTS_MAX, "snapshot {version} is not asked for");
+        }
     }
     for kind in [CLUSTER, ROUTES, LISTENER] {
         control_plane.accepted(kind, &version).await;
