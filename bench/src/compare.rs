@@ -125,11 +125,11 @@ async fn compare(
     let mut subjects = ground.subjects(&options.subjects, missing).await?;
     subjects.retain(|subject| subject.doors.at(class.door()).is_some());
     if class.is_half() {
-        ground.per_second = Some(half_load(&ground, &subjects, count, other_core).await?);
+        ground.per_second = Some(half_load(&mut ground, &subjects, count).await?);
     }
     for _ in 0..repeats {
         for subject in &mut subjects {
-            let sample = Sample::take(&ground, subject, class, count, other_core).await;
+            let sample = Sample::take(&mut ground, subject, class, count).await;
             let sample = sample.with_context(|| subject.name)?;
             subject.samples.push(sample);
         }
@@ -141,19 +141,14 @@ async fn compare(
 }
 
 /// Half of the requests a second that ours carries when each connection sends one after the other.
-async fn half_load(
-    ground: &Ground,
-    subjects: &[Subject],
-    count: Duration,
-    core: usize,
-) -> anyhow::Result<u32> {
+async fn half_load(ground: &mut Ground, subjects: &[Subject], count: Duration) -> anyhow::Result<u32> {
     let ours = subjects
         .iter()
         .find(|subject| subject.name == Peer::Tidegate.name());
     let ours = ours.context("half of what ours carries cannot be known without it")?;
     let mut carried = Vec::new();
     for _ in 0..HALF_LOAD_REPEATS {
-        let sample = Sample::take(ground, ours, Class::H1, count, core).await?;
+        let sample = Sample::take(ground, ours, Class::H1, count).await?;
         carried.push(sample.per_second());
     }
     Ok((median(carried) / 2.0) as u32)

@@ -3,6 +3,7 @@
 //! The programs measure processes by `/proc` and pin them to cores: they exist on Linux alone.
 
 pub mod backend;
+pub mod ends;
 pub mod fixture;
 
 pub mod serve;

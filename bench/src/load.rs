@@ -1,4 +1,4 @@
-//! Who sends the requests: a load generator that is a process of its own, and what it reports.
+//! Who sends the requests, and what it reports.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -32,25 +32,19 @@ pub const MEASURING: &str = "measuring";
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
 /// How long and from whom.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
     /// The kind of load.
-    #[arg(long, value_enum)]
     pub class: Class,
     /// Where to send it.
-    #[arg(long)]
     pub target: SocketAddr,
     /// The authority that the target's certificate is signed by, PEM.
-    #[arg(long)]
     pub authority: Option<PathBuf>,
     /// How many requests a second, for a class whose rate is measured first.
-    #[arg(long)]
     pub per_second: Option<u32>,
     /// How long to send before counting, in milliseconds.
-    #[arg(long)]
     pub warm_up_ms: u64,
     /// How long to count, in milliseconds.
-    #[arg(long)]
     pub count_ms: u64,
 }
 
@@ -65,7 +59,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
     )?;
     let dial = match (plan.class.door(), &plan.authority) {
         (Door::Tls, Some(authority)) => Dial::tls(plan.target, authority)?,
-        (Door::Tls, None) => anyhow::bail!("a class over TLS needs --authority"),
+        (Door::Tls, None) => anyhow::bail!("a class over TLS needs an authority"),
         _ => Dial::plain(plan.target),
     };
     let mut senders = JoinSet::new();
@@ -75,10 +69,7 @@ pub async fn run(plan: Plan) -> anyhow::Result<()> {
     while let Some(ended) = senders.join_next().await {
         ended?.context("the load generator failed")?;
     }
-    writeln!(io::stdout(), "{}", counted.report())?;
-    // What this process used is looked at before it ends.
-    io::stdin().read_line(&mut String::new())?;
-    Ok(())
+    Ok(writeln!(io::stdout(), "{}", counted.report())?)
 }
 
 async fn start(
@@ -92,9 +83,7 @@ async fn start(
     let per_second = match shape.pace {
         Pace::Answers => None,
         Pace::PerSecond(fixed) => Some(fixed),
-        Pace::Measured => {
-            Some(measured.ok_or_else(|| io::Error::other(format!("{class} needs --per-second")))?)
-        }
+        Pace::Measured => Some(measured.ok_or_else(|| io::Error::other(format!("{class} needs a rate")))?),
     };
     if let Some(per_second) = per_second {
         return pace::start(senders, dial, &shape, per_second, counted).await;

@@ -2,13 +2,11 @@
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::io::Write;
-    use std::net::{Ipv4Addr, SocketAddr};
+    use std::net::SocketAddr;
     use std::path::PathBuf;
 
     use clap::{Parser, Subcommand};
-    use tidegate_bench::{abandon, backend, child, compare, idle, load, park, relay, scale, serve, slices};
-    use tokio::net::TcpListener;
+    use tidegate_bench::{abandon, compare, ends, idle, park, relay, scale, serve, slices};
     use tokio::runtime::{Builder, Runtime};
 
     /// As in the product's own programs.
@@ -56,9 +54,9 @@ mod linux {
             #[arg(long, requires = "certificate")]
             key: Option<PathBuf>,
         },
-        /// The backend of `compare`.
+        /// The load generator and the backend of `compare`.
         #[command(hide = true)]
-        Backend,
+        Ends,
         /// The relay of `compare`.
         #[command(hide = true)]
         Relay {
@@ -69,9 +67,6 @@ mod linux {
             #[arg(long)]
             grpc_backend: SocketAddr,
         },
-        /// The load generator of `compare`.
-        #[command(hide = true)]
-        Load(load::Plan),
         /// The clients of `abandon`.
         #[command(hide = true)]
         AbandonClient(abandon::ClientOptions),
@@ -106,12 +101,11 @@ mod linux {
             Command::AbandonClient(told) => runtime()?.block_on(abandon::client(told)),
             Command::Slices(options) => runtime()?.block_on(slices::run(options)),
             Command::ParkClient { target } => runtime()?.block_on(park::client::run(target)),
-            Command::Backend => runtime()?.block_on(serve_backend()),
+            Command::Ends => runtime()?.block_on(ends::run()),
             Command::Relay {
                 backend,
                 grpc_backend,
             } => runtime()?.block_on(serve_relay(backend, grpc_backend)),
-            Command::Load(plan) => runtime()?.block_on(load::run(plan)),
         }
     }
 
@@ -119,28 +113,10 @@ mod linux {
         Builder::new_current_thread().enable_all().build()
     }
 
-    async fn serve_backend() -> anyhow::Result<()> {
-        let (h1, grpc) = (listen().await?, listen().await?);
-        tokio::try_join!(backend::serve(h1), backend::echo::serve(grpc))?;
-        Ok(())
-    }
-
     async fn serve_relay(backend: SocketAddr, grpc_backend: SocketAddr) -> anyhow::Result<()> {
-        let (h1, grpc) = (listen().await?, listen().await?);
+        let (h1, grpc) = (ends::listen().await?, ends::listen().await?);
         tokio::try_join!(relay::serve(h1, backend), relay::serve(grpc, grpc_backend))?;
         Ok(())
-    }
-
-    /// A port of its own, which it tells to whoever started this.
-    async fn listen() -> anyhow::Result<TcpListener> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        writeln!(
-            std::io::stdout(),
-            "{}{}",
-            child::LISTENING,
-            listener.local_addr()?
-        )?;
-        Ok(listener)
     }
 }
 

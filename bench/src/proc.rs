@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, setpriority_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 /// What threads that carry traffic are called, before their number.
 const WORKER: &str = "worker-";
@@ -92,12 +96,14 @@ pub fn worker_cpu_times(pid: u32) -> io::Result<Vec<Duration>> {
     Ok(times.into_iter().map(|(_, time)| time).collect())
 }
 
-/// Has this thread step back for the others.
+/// Has this thread run only when no other wants its core, which any of them gets at once (`SCHED_IDLE`, sched(7)).
 ///
 /// # Errors
 /// When the system refuses.
-pub fn step_back(niceness: i32) -> io::Result<()> {
-    Ok(setpriority_process(Some(rustix::thread::gettid()), niceness)?)
+pub fn run_when_idle() -> anyhow::Result<()> {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let set = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    set.map_err(|error| anyhow::anyhow!("the system refuses SCHED_IDLE: {error:?}"))
 }
 
 fn duration(ticks: u64) -> Duration {

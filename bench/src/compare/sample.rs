@@ -6,8 +6,7 @@ use anyhow::Context;
 
 use super::WARM_UP;
 use super::subject::{Ground, Subject};
-use crate::child::Process;
-use crate::load::{Class, MEASURING, Report};
+use crate::load::{Class, Plan, Report};
 use crate::proc;
 
 /// More of a core than this, used by others, disturbs a measurement.
@@ -26,36 +25,27 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Sends the load of `class` to a subject from `core`.
+    /// Sends the load of `class` to a subject.
     pub(super) async fn take(
-        ground: &Ground,
+        ground: &mut Ground,
         subject: &Subject,
         class: Class,
         count: Duration,
-        core: usize,
     ) -> anyhow::Result<Self> {
         let target = subject.doors.at(class.door()).context("a port for it")?;
-        let arguments = [
-            "load".to_owned(),
-            format!("--class={class}"),
-            format!("--target={target}"),
-            format!("--authority={}", ground.authority.display()),
-            format!("--warm-up-ms={}", WARM_UP.as_millis()),
-            format!("--count-ms={}", count.as_millis()),
-        ];
-        let rate = ground.per_second.map(|rate| format!("--per-second={rate}"));
-        let mut generator = Process::own(arguments.into_iter().chain(rate), Some(core))?;
-        let line = generator.line().await?;
-        anyhow::ensure!(line == MEASURING, "the load generator says '{line}'");
-        let known = [
-            Some(generator.id()?),
-            Some(ground.backend.id()?),
-            Some(std::process::id()),
-        ];
+        let plan = Plan {
+            class,
+            target,
+            authority: Some(ground.authority.clone()),
+            per_second: ground.per_second,
+            warm_up_ms: milliseconds(WARM_UP),
+            count_ms: milliseconds(count),
+        };
+        let known = [Some(ground.ends.id()?), Some(std::process::id())];
+        ground.ends.begin(&plan).await?;
         let before = Look::at(subject, &known)?;
-        let report = generator.line().await?.parse()?;
+        let report = ground.ends.report().await?;
         let after = Look::at(subject, &known)?;
-        generator.tell("done").await?;
         Ok(Self {
             report,
             cpu: after
@@ -85,6 +75,10 @@ impl Sample {
     pub(super) fn per_second(&self) -> f64 {
         self.report.requests as f64 / (self.report.elapsed_us.max(1) as f64 / 1_000_000.0)
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The clocks at one moment.

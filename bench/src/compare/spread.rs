@@ -49,7 +49,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut busier = Vec::new();
     for _ in 0..options.repeats {
         let before = proc::worker_cpu_times(id)?;
-        let sample = Sample::take(&ground, &subject, Class::H2Few, count, OTHER_CORE).await?;
+        let sample = Sample::take(&mut ground, &subject, Class::H2Few, count).await?;
         anyhow::ensure!(
             sample.report.errors == 0,
             "{} requests failed",

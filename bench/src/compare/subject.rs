@@ -13,6 +13,7 @@ use tidegate_testkit::certificates::Authority;
 use super::sample::Sample;
 use super::{PROXY_CORE, activator, sidecar};
 use crate::child::Process;
+use crate::ends::Ends;
 use crate::fixture;
 use crate::load::Doors;
 use crate::peers::{Peer, Running, Site};
@@ -37,9 +38,9 @@ pub(super) struct Subject {
     pub(super) cluster: Option<activator::Cluster>,
 }
 
-/// The backend, and certificates for whoever stands before it.
+/// Who sends and who answers, and certificates for whoever stands before it.
 pub(super) struct Ground {
-    pub(super) backend: Process,
+    pub(super) ends: Ends,
     pub(super) site: Site,
     pub(super) authority: PathBuf,
     /// How many requests a second are sent, for a class whose rate is measured first.
@@ -63,10 +64,10 @@ impl Ground {
         let key = file("key.pem", &identity.key_pem)?;
         let both = format!("{}{}", identity.certificate_pem, identity.key_pem);
         let pair = file("pair.pem", &both)?;
-        let mut backend = Process::own(["backend"], Some(core))?;
+        let ends = Ends::start(core).await?;
         let site = Site {
-            backend: backend.address().await?,
-            grpc_backend: backend.address().await?,
+            backend: ends.backend,
+            grpc_backend: ends.grpc_backend,
             host_count,
             workers: 1,
             certificate,
@@ -74,7 +75,7 @@ impl Ground {
             pair,
         };
         Ok(Self {
-            backend,
+            ends,
             site,
             authority,
             per_second: None,

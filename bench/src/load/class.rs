@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::backend;
 
 /// A kind of load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 pub enum Class {
     /// HTTP/1.1, small answers, 64 connections, each with one request after the other.
     H1,

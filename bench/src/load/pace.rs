@@ -1,13 +1,16 @@
 //! Requests at a given rate, whatever the answers take: an open loop.
 //!
-//! A thread of its own gives the beat, since the runtime's timers tick once a millisecond. The latency of a request
-//! counts from its beat, also when its connection was still busy then.
+//! The beat comes from a timer of the kernel that is exact to the microsecond, since the runtime's tick once a millisecond.
+//! The latency of a request counts from its beat, also when its connection was still busy then.
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use rustix::thread::{NanosleepRelativeResult, nanosleep};
-use rustix::time::Timespec;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -36,16 +39,15 @@ pub(super) async fn start(
         queues.push(queue);
     }
     let counted = counted.clone();
-    senders.spawn_blocking(move || conduct(Duration::from_secs(1) / per_second, &queues, &counted));
+    senders.spawn(async move { conduct(Duration::from_secs(1) / per_second, &queues, &counted).await });
     Ok(())
 }
 
 /// Hands out the beats, to one connection after the other, until the time is over.
-fn conduct(interval: Duration, queues: &[mpsc::Sender<Instant>], counted: &Counted) -> io::Result<()> {
-    let mut next = Instant::now();
+async fn conduct(interval: Duration, queues: &[mpsc::Sender<Instant>], counted: &Counted) -> io::Result<()> {
+    let mut beat = Beat::every(interval)?;
     for queue in queues.iter().cycle() {
-        next += interval;
-        let now = wait_until(next)?;
+        let now = beat.next().await?;
         if counted.is_over(now) {
             break;
         }
@@ -56,17 +58,38 @@ fn conduct(interval: Duration, queues: &[mpsc::Sender<Instant>], counted: &Count
     Ok(())
 }
 
-fn wait_until(next: Instant) -> io::Result<Instant> {
-    loop {
-        let now = Instant::now();
-        let left = next.saturating_duration_since(now);
-        if left.is_zero() {
-            return Ok(now);
+/// A timer that goes off again and again.
+struct Beat {
+    /// Read as a pipe is: each time how often it has gone off meanwhile (timerfd_create(2)).
+    timer: pipe::Receiver,
+    /// How often it has gone off and nobody asked.
+    due: u64,
+}
+
+impl Beat {
+    fn every(interval: Duration) -> io::Result<Self> {
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
+        let interval = Timespec::try_from(interval).map_err(io::Error::other)?;
+        let times = Itimerspec {
+            it_interval: interval,
+            it_value: interval,
+        };
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &times)?;
+        Ok(Self {
+            timer: pipe::Receiver::from_owned_fd_unchecked(timer)?,
+            due: 0,
+        })
+    }
+
+    /// The moment at which the next beat is noticed: its own, or later when this thread had other work.
+    async fn next(&mut self) -> io::Result<Instant> {
+        while self.due == 0 {
+            let mut count = [0; size_of::<u64>()];
+            self.timer.read_exact(&mut count).await?;
+            self.due = u64::from_ne_bytes(count);
         }
-        let left = Timespec::try_from(left).map_err(io::Error::other)?;
-        if let NanosleepRelativeResult::Err(error) = nanosleep(&left) {
-            return Err(error.into());
-        }
+        self.due -= 1;
+        Ok(Instant::now())
     }
 }
 

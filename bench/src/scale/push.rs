@@ -1,8 +1,8 @@
 //! Do requests feel that configuration comes? The same load with changes that are pushed all the time and without, in turn.
 //!
 //! The ingress knows many services, and one change of one of them comes each tenth of a second, over ADS. Its worker and its
-//! control threads share a core, the load, the backend and the control plane the other, each with the second of them stepping
-//! back for the first: what is asked for is what the ingress does to requests, not the control plane to the load. Rounds
+//! control threads share a core, the latter with less of it. The load and the backend have the other; the control plane has
+//! what they leave of it: what is asked for is what the ingress does to requests, not the control plane to the load. Rounds
 //! alternate, so that what else the machine does hits both kinds alike.
 
 use std::io::Write;
@@ -18,9 +18,10 @@ use tokio::sync::watch;
 
 use super::subject::{Program, Subject, Transport};
 use super::{DEADLINE, Plane, client};
-use crate::child::{Process, free_address};
+use crate::child::free_address;
+use crate::ends::Ends;
 use crate::fixture;
-use crate::load::{Class, MEASURING, Report};
+use crate::load::{Class, Plan, Report};
 use crate::proc;
 use crate::statistics::{Estimate, estimate};
 
@@ -92,9 +93,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn measure(options: &Options, path: PathBuf, transport: Transport) -> anyhow::Result<(Rounds, Rounds)> {
-    let mut backend = Process::own(["backend"], Some(OTHER_CORE))?;
+    let mut ends = Ends::start(OTHER_CORE).await?;
     // The second port stands for another pod of a service that nobody asks.
-    let backends = [backend.address().await?, backend.address().await?];
+    let backends = [ends.backend, ends.grpc_backend];
     let ports = Ports {
         external: free_address()?.port(),
         internal: free_address()?.port(),
@@ -124,8 +125,8 @@ async fn measure(options: &Options, path: PathBuf, transport: Transport) -> anyh
 
     let (mut quiet, mut pushed) = (Rounds::default(), Rounds::default());
     for _ in 0..options.repeats {
-        quiet.add(round(options, target, None).await?)?;
-        pushed.add(round(options, target, Some(&control)).await?)?;
+        quiet.add(round(options, &mut ends, target, None).await?)?;
+        pushed.add(round(options, &mut ends, target, Some(&control)).await?)?;
     }
     let clients = server.clients();
     let clusters = clients
@@ -163,28 +164,26 @@ fn services(count: usize, pod: SocketAddr) -> anyhow::Result<Vec<Service>> {
 /// What one round of load saw, and how many changes came meanwhile.
 async fn round(
     options: &Options,
+    ends: &mut Ends,
     target: SocketAddr,
     control: Option<&Control>,
 ) -> anyhow::Result<(Report, usize)> {
-    let arguments = [
-        "load".to_owned(),
-        format!("--class={}", options.class),
-        format!("--target={target}"),
-        format!("--warm-up-ms={WARM_UP_MS}"),
-        format!("--count-ms={}", options.milliseconds),
-    ];
-    let mut generator = Process::own(arguments, Some(OTHER_CORE))?;
-    let line = generator.line().await?;
-    anyhow::ensure!(line == MEASURING, "the load generator says '{line}'");
+    let plan = Plan {
+        class: options.class,
+        target,
+        authority: None,
+        per_second: None,
+        warm_up_ms: WARM_UP_MS,
+        count_ms: options.milliseconds,
+    };
+    ends.begin(&plan).await?;
     let before = control.map(Control::change_from_now_on);
-    let line = generator.line().await;
+    let report = ends.report().await;
     let changes = match control.zip(before) {
         Some((control, before)) => control.leave()? - before,
         None => 0,
     };
-    let report = line?.parse()?;
-    generator.tell("done").await?;
-    Ok((report, changes))
+    Ok((report?, changes))
 }
 
 impl Rounds {

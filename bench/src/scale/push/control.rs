@@ -40,10 +40,10 @@ impl Control {
     ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
         let changing = Arc::clone(&shared);
-        let (niceness, every) = (options.nice, Duration::from_millis(options.every_ms));
+        let every = Duration::from_millis(options.every_ms);
         let work = async move |changing: &Shared| -> anyhow::Result<()> {
             proc::pin_to(OTHER_CORE)?;
-            proc::step_back(niceness)?;
+            proc::run_when_idle()?;
             let (_drain, watching) = Drain::new();
             let listener = tokio::net::TcpListener::from_std(listener)?;
             tokio::select! {
