@@ -5,7 +5,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use tidegate_ingress::snapshot_file::format::{Saved, encode, parse, sealed};
+use tidegate_ingress::snapshot_file::format::{Saved, parse, sealed, write};
 use tidegate_xds::resource::Update;
 use tidegate_xds::store::view::Accepted;
 
@@ -26,7 +26,9 @@ pub fn run(data: &[u8]) {
     } = &saved;
     assert!(*written >= SystemTime::UNIX_EPOCH);
     let accepted: Vec<Accepted> = updates.iter().cloned().map(accepted).collect();
-    let again = parse(&encode(owner, *written, &accepted).into());
+    let mut bytes = Vec::new();
+    write(&mut bytes, owner, *written, &accepted).expect("memory takes it");
+    let again = parse(&bytes.into());
     assert_eq!(again.as_ref(), Ok(&saved));
 }
 

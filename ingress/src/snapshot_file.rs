@@ -109,14 +109,13 @@ pub async fn keep(
     while changes.changed().await.is_ok() {
         tokio::time::sleep(SNAPSHOT_DELAY).await;
         changes.mark_unchanged();
-        let bytes = {
-            let mut accepted = view.load().accepted();
-            settings.secrets.leave_out(&mut accepted);
-            format::encode(&settings.owner, SystemTime::now(), &accepted)
-        };
+        let mut accepted = view.load().accepted();
+        settings.secrets.leave_out(&mut accepted);
         // The thread is this task's own: nobody else waits for the disk.
-        match directory.write(&bytes) {
-            Ok(()) => tracing::debug!(bytes = bytes.len(), "the configuration is on disk"),
+        let written =
+            directory.replace(|file| format::write(file, &settings.owner, SystemTime::now(), &accepted));
+        match written {
+            Ok(bytes) => tracing::debug!(bytes, "the configuration is on disk"),
             Err(error) => tracing::warn!(%error, "the configuration could not be written to disk"),
         }
     }

@@ -149,6 +149,9 @@ pub const PACKING_DELAY: Duration = Duration::from_millis(200);
 /// How hard they are packed, as Zstandard counts it: as fast as it goes, since most of them repeat themselves anyway.
 pub const PACKING_LEVEL: i32 = 1;
 
+/// How much is packed at once, in bytes, before others may have the core.
+pub const PACKING_PIECE_BYTES: usize = 8 * 1024;
+
 /// How many requests a stream may have that its connection has not taken yet. Above it the next ones wait in the session, which
 /// needs no more than one for each kind.
 pub const REQUESTS_QUEUED_MAX: usize = 16;

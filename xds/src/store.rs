@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tidegate_proxy::config::{Handle, Snapshot};
+use tidegate_proxy::process::give_way;
 
 use crate::client::Wanted;
 use crate::limits;
@@ -342,7 +343,12 @@ impl<O: Outside> Store<O> {
             ..View::clone(&before)
         };
         for kind in changed {
-            let entries: Vec<_> = self.entries(kind).into_iter().cloned().collect();
+            let entries: Vec<_> = self
+                .entries(kind)
+                .into_iter()
+                .inspect(|_| give_way())
+                .cloned()
+                .collect();
             view.resources.insert(kind, entries);
         }
         if view.bodies().any(Kept::is_packable) {

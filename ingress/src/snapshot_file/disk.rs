@@ -1,7 +1,7 @@
 //! The directory of the snapshot: ours alone, replaced whole, never half written.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -101,37 +101,46 @@ impl Directory {
         };
         let mut bytes = Vec::new();
         file.take(SNAPSHOT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        within(bytes.len())?;
+        within(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
         Ok(Some(bytes.into()))
     }
 
-    /// Replaces what is there; after a crash either the old or the new is.
+    /// Replaces what is there by what `write` writes, and says how long that is; after a crash either the old or the new is
+    /// there.
     ///
     /// # Errors
-    /// When the disk does not take it; then the old is there.
-    pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        within(bytes.len())?;
+    /// When the disk does not take it, or it is too large; then the old is there.
+    pub fn replace(&self, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<u64> {
         let (new, name) = (self.path.join(NEW), self.path.join(NAME));
         // What a crash has left, with whatever permissions.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, &name)?;
-        File::open(&self.path)?.sync_all()
+        let written = write(&file).and_then(|()| {
+            let length = within(file.metadata()?.len())?;
+            file.sync_all()?;
+            fs::rename(&new, &name)?;
+            Ok(length)
+        });
+        if written.is_err() {
+            // It takes room and is of no use; what keeps it from going is told by the error before.
+            _ = fs::remove_file(&new);
+        }
+        let length = written?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(length)
     }
 }
 
-fn within(length: usize) -> io::Result<()> {
-    if u64::try_from(length).is_ok_and(|length| length <= SNAPSHOT_BYTES_MAX) {
-        return Ok(());
+fn within(length: u64) -> io::Result<u64> {
+    if length <= SNAPSHOT_BYTES_MAX {
+        return Ok(length);
     }
     Err(io::Error::new(
         io::ErrorKind::FileTooLarge,

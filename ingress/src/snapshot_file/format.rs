@@ -1,13 +1,15 @@
 //! How the last good configuration is written: magic, version, owner, time, resources, checksum. All numbers are little-endian.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, BufMut, Bytes};
+use tidegate_proxy::process::give_way;
 use tidegate_xds::limits::RESPONSE_BYTES_MAX;
 use tidegate_xds::resource::{Gone, Kind, Raw, Stored, Update};
 use tidegate_xds::store::view::Accepted;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Whose configuration it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,32 +48,33 @@ pub enum Corrupt {
     Garbled,
 }
 
-/// Writes it: what is large as it is in memory, packed.
-#[must_use]
-pub fn encode(owner: &Owner, written: SystemTime, accepted: &[Accepted]) -> Vec<u8> {
-    let mut to = Vec::new();
-    to.put_slice(MAGIC);
-    to.put_u32_le(FORMAT);
+/// Writes it to `to`, piece by piece, so that who carries traffic can go first: what is large as it is in memory, packed.
+///
+/// # Errors
+/// When `to` does not take it.
+pub fn write(to: impl Write, owner: &Owner, written: SystemTime, accepted: &[Accepted]) -> io::Result<()> {
+    let mut to = Sealing::new(to);
+    to.put(MAGIC)?;
+    to.put(&FORMAT.to_le_bytes())?;
     let since = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    to.put_u64_le(since.as_secs());
-    put(&mut to, owner.node.as_bytes());
-    put(&mut to, owner.cluster.as_bytes());
+    to.put(&since.as_secs().to_le_bytes())?;
+    to.put_sized(owner.node.as_bytes())?;
+    to.put_sized(owner.cluster.as_bytes())?;
     for accepted in accepted {
-        to.put_u8(number(accepted.kind));
-        put(&mut to, accepted.version.as_bytes());
-        to.put_u32_le(u32::try_from(accepted.resources.len()).unwrap_or(u32::MAX));
+        to.put(&[number(accepted.kind)])?;
+        to.put_sized(accepted.version.as_bytes())?;
+        to.put_length(accepted.resources.len())?;
         for kept in &accepted.resources {
             kept.pack();
             let Stored { bytes, unpacked } = kept.stored();
-            put(&mut to, kept.name.as_bytes());
-            put(&mut to, kept.version.as_bytes());
+            to.put_sized(kept.name.as_bytes())?;
+            to.put_sized(kept.version.as_bytes())?;
             // No body that is packed is empty.
-            let unpacked = unpacked.unwrap_or(0);
-            to.put_u32_le(u32::try_from(unpacked).unwrap_or(u32::MAX));
-            put(&mut to, &bytes);
+            to.put_length(unpacked.unwrap_or(0))?;
+            to.put_sized(&bytes)?;
         }
     }
-    sealed(to)
+    to.seal()
 }
 
 /// The bytes with their checksum.
@@ -82,10 +85,62 @@ pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// Counts what is written into the checksum that stands at its end.
+struct Sealing<W> {
+    to: W,
+    checksum: Xxh3,
+    piece: Vec<u8>,
+}
+
+impl<W: Write> Sealing<W> {
+    fn new(to: W) -> Self {
+        Self {
+            to,
+            checksum: Xxh3::new(),
+            piece: Vec::with_capacity(PIECE_BYTES),
+        }
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        loop {
+            let room = PIECE_BYTES - self.piece.len();
+            let Some((here, later)) = bytes.split_at_checked(room) else {
+                self.piece.extend_from_slice(bytes);
+                return Ok(());
+            };
+            self.piece.extend_from_slice(here);
+            self.flush()?;
+            bytes = later;
+        }
+    }
+
+    fn put_length(&mut self, length: usize) -> io::Result<()> {
+        self.put(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())
+    }
+
+    fn put_sized(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put_length(bytes.len())?;
+        self.put(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.checksum.update(&self.piece);
+        self.to.write_all(&self.piece)?;
+        self.piece.clear();
+        give_way();
+        Ok(())
+    }
+
+    fn seal(mut self) -> io::Result<()> {
+        self.flush()?;
+        self.to.write_all(&self.checksum.digest128().to_le_bytes())
+    }
+}
+
 /// Reads it.
 ///
 /// # Errors
-/// When it is not what [`encode`] has written.
+/// When it is not what [`write`] has written.
 pub fn parse(bytes: &Bytes) -> Result<Saved, Corrupt> {
     if !bytes.starts_with(MAGIC) {
         return Err(Corrupt::Magic);
@@ -136,11 +191,6 @@ fn body(mut rest: Bytes) -> Option<Saved> {
     })
 }
 
-fn put(to: &mut Vec<u8>, bytes: &[u8]) {
-    to.put_u32_le(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-    to.put_slice(bytes);
-}
-
 fn take(rest: &mut Bytes) -> Option<Bytes> {
     let length = usize::try_from(rest.try_get_u32_le().ok()?).ok()?;
     (length <= rest.len()).then(|| rest.split_to(length))
@@ -180,3 +230,5 @@ fn kind(number: u8) -> Option<Kind> {
 const MAGIC: &[u8] = b"TIDEGATE";
 const FORMAT: u32 = 2;
 const CHECKSUM_BYTES: usize = 16;
+/// How much is written at once: it takes some microseconds.
+const PIECE_BYTES: usize = 8 * 1024;

@@ -42,6 +42,12 @@ fn some() -> Vec<Accepted> {
     ]
 }
 
+fn encoded(owner: &Owner, written: SystemTime, accepted: &[Accepted]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    format::write(&mut bytes, owner, written, accepted).unwrap();
+    bytes
+}
+
 #[test]
 fn what_was_written_is_read_again_by_its_owner_alone() {
     let place = tempfile::tempdir().unwrap();
@@ -50,10 +56,10 @@ fn what_was_written_is_read_again_by_its_owner_alone() {
     let now = SystemTime::now();
     assert!(load(&directory, &settings, now).unwrap().is_none());
     directory
-        .write(&format::encode(&settings.owner, now, &some()))
+        .replace(|file| format::write(file, &settings.owner, now, &some()))
         .unwrap();
     directory
-        .write(&format::encode(&settings.owner, now, &some()))
+        .replace(|file| format::write(file, &settings.owner, now, &some()))
         .unwrap();
     let written: Vec<_> = some().iter().map(Accepted::update).collect();
     assert_eq!(load(&directory, &settings, now).unwrap().unwrap(), written);
@@ -68,13 +74,31 @@ fn what_was_written_is_read_again_by_its_owner_alone() {
 }
 
 #[test]
+fn what_cannot_be_written_whole_leaves_the_old_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = Directory::open(&place.path().join("snapshots")).unwrap();
+    let whole = |file: &fs::File| format::write(file, &owner("n"), SystemTime::now(), &some());
+    let length = directory.replace(whole).unwrap();
+    let before = directory.read().unwrap().unwrap();
+    assert_eq!(u64::try_from(before.len()).unwrap(), length);
+    let broken_off = directory.replace(|file| {
+        whole(file)?;
+        Err(std::io::ErrorKind::StorageFull.into())
+    });
+    assert_eq!(broken_off.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    assert_eq!(directory.read().unwrap().unwrap(), before);
+    let names = fs::read_dir(place.path().join("snapshots")).unwrap();
+    assert_eq!(names.count(), 1, "half a file is not left");
+}
+
+#[test]
 fn what_is_too_old_or_of_a_time_to_come_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let directory = Directory::open(&place.path().join("snapshots")).unwrap();
     let settings = settings(place.path());
     let now = SystemTime::now();
     directory
-        .write(&format::encode(&settings.owner, now, &some()))
+        .replace(|file| format::write(file, &settings.owner, now, &some()))
         .unwrap();
     let read = |at| load(&directory, &settings, at);
     assert!(matches!(
@@ -108,7 +132,7 @@ fn a_directory_that_others_can_read_is_refused() {
 #[test]
 fn what_cannot_be_unpacked_refuses_the_whole_file() {
     let all = some();
-    let bytes = format::encode(&owner("n"), SystemTime::now(), &all);
+    let bytes = encoded(&owner("n"), SystemTime::now(), &all);
     let packed = all[2].resources[0].stored();
     let at = bytes
         .windows(packed.bytes.len())
@@ -140,7 +164,7 @@ fn omitted_secrets_take_inline_keys_with_them() {
 proptest! {
     #[test]
     fn a_changed_byte_or_a_cut_is_noticed(at in any::<prop::sample::Index>(), bit in 0_u32..8, cut: bool) {
-        let mut bytes = format::encode(&owner("n"), SystemTime::now(), &some());
+        let mut bytes = encoded(&owner("n"), SystemTime::now(), &some());
         let at = at.index(bytes.len());
         if cut {
             bytes.truncate(at);
@@ -152,7 +176,7 @@ proptest! {
 
     #[test]
     fn anything_is_read_without_a_panic(mut bytes: Vec<u8>) {
-        let start = format::encode(&owner("n"), SystemTime::now(), &[]);
+        let start = encoded(&owner("n"), SystemTime::now(), &[]);
         let mut whole = start[..start.len() - 16].to_vec();
         whole.append(&mut bytes);
         let checksum = xxhash_rust::xxh3::xxh3_128(&whole);

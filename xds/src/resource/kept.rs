@@ -11,9 +11,11 @@
 //! ```
 
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tidegate_proxy::process::give_way;
 
 use super::Raw;
 use crate::limits;
@@ -134,13 +136,24 @@ impl Stored {
         if self.unpacked.is_some() {
             return None;
         }
-        let mut packed = zstd::bulk::compress(&self.bytes, limits::PACKING_LEVEL).ok()?;
+        let mut packed = pack(&self.bytes).ok()?;
         packed.shrink_to_fit();
         Some(Self {
             unpacked: Some(self.bytes.len()),
             bytes: packed.into(),
         })
     }
+}
+
+/// Piece by piece, so that who carries traffic can go first.
+fn pack(body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packing = zstd::Encoder::new(Vec::new(), limits::PACKING_LEVEL)?;
+    packing.set_pledged_src_size(u64::try_from(body.len()).ok())?;
+    for piece in body.chunks(limits::PACKING_PIECE_BYTES) {
+        packing.write_all(piece)?;
+        give_way();
+    }
+    packing.finish()
 }
 
 /// Without its bytes: there may be keys in them.

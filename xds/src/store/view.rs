@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tidegate_proxy::process::give_way;
+
 use crate::resource::{Gone, Kept, Kind, Raw, Update};
 use crate::translate::Note;
 
@@ -59,6 +61,7 @@ impl View {
         let accepted = |kind: Kind| {
             let mut newest: BTreeMap<&Arc<str>, &Kept> = BTreeMap::new();
             for entry in self.resources.get(&kind).into_iter().flatten() {
+                give_way();
                 let counts = matches!(entry.state, State::Active | State::Warming);
                 if counts && entry.origin == Origin::Dynamic {
                     // What warms comes after what is in force.
@@ -68,7 +71,7 @@ impl View {
             Accepted {
                 kind,
                 version: self.versions.get(&kind).cloned().unwrap_or_default(),
-                resources: newest.into_values().cloned().collect(),
+                resources: newest.into_values().inspect(|_| give_way()).cloned().collect(),
             }
         };
         kinds.into_iter().map(accepted).collect()
