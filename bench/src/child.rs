@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
+use tidegate_testkit::ports;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -156,12 +157,11 @@ impl Process {
     }
 }
 
-/// A loopback address whose port was free a moment ago, for programs that cannot choose one by themselves.
-///
-/// # Errors
-/// When there is none.
-pub fn free_address() -> std::io::Result<SocketAddr> {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+/// A loopback address that is free, for programs that cannot choose one by themselves.
+#[must_use]
+pub fn free_address() -> SocketAddr {
+    let [port] = ports::free();
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// Asks a process to end, and waits until it has or is late.

@@ -153,10 +153,10 @@ impl Peer {
     pub async fn start(self, program: &Path, site: &Site, core: Option<usize>) -> anyhow::Result<Running> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let places = Places {
-            h1: child::free_address()?,
-            h2: child::free_address()?,
-            grpc: child::free_address()?,
-            tls: child::free_address()?,
+            h1: child::free_address(),
+            h2: child::free_address(),
+            grpc: child::free_address(),
+            tls: child::free_address(),
         };
         let arguments = self.configure(site, &places, folder.path())?;
         let doors = Doors {

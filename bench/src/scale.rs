@@ -19,7 +19,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::child::free_address;
 use crate::peers::Peer;
 use crate::proc;
 
@@ -136,11 +135,7 @@ async fn measure(
 ) -> anyhow::Result<Report> {
     let mut tasks = JoinSet::new();
     let backends = backends(&mut tasks).await?;
-    let ports = Ports {
-        external: free_address()?.port(),
-        internal: free_address()?.port(),
-        probe: free_address()?.port(),
-    };
+    let ports = Ports::free();
     let (publish, resources) = watch::channel(Arc::new(Resources::default()));
     let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let (_drain, watching) = Drain::new();

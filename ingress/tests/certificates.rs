@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use support::secrets::{secret, with_tls};
-use support::{Gateway, free_ports, items};
+use support::{Gateway, Ports, items};
 use tidegate_testkit::certificates::Authority;
 use tidegate_testkit::client::Client;
 use tidegate_testkit::control_plane::ControlPlane;
@@ -28,7 +28,7 @@ async fn client(address: SocketAddr, name: &str, authority: &Authority) -> Optio
 
 #[tokio::test]
 async fn a_rotated_certificate_is_shown_and_connections_of_other_chains_go_on() {
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let [one, two] = [Authority::new("one"), Authority::new("two")];
     let mut all = items(&[], ports);
     with_tls(&mut all, &[STAYS, CHANGES]);

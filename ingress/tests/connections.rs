@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use envoy_types::pb::envoy::config::core::v3::address::Address;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
-use support::{Gateway, edit, free_ports, items};
+use support::{Gateway, Ports, edit, items};
 use tidegate_testkit::client::get;
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::{Item, LISTENER};
@@ -49,7 +49,7 @@ async fn asks_anew(address: SocketAddr, over: &AtomicBool) {
 
 #[tokio::test]
 async fn a_listener_moves_to_an_address_that_contains_its_own_and_back_without_a_refusal() {
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let mut items = items(&[], ports);
     control_plane.set(&items);
     let gateway = Gateway::start(&control_plane, ports);
@@ -149,7 +149,7 @@ async fn see(admin: SocketAddr) -> ([Vec<bool>; 2], u64) {
 
 async fn ours(bound: &str) -> ([Vec<bool>; 2], u64) {
     let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
-    let gateway = Gateway::of(start, &bootstrap(bound), free_ports(), &[]);
+    let gateway = Gateway::of(start, &bootstrap(bound), Ports::free(), &[]);
     see(gateway.admin().await).await
 }
 
@@ -218,7 +218,7 @@ async fn see_limited(admin: SocketAddr) -> (Vec<bool>, Vec<String>) {
 #[tokio::test]
 async fn a_chain_holds_as_many_connections_as_envoys_does() {
     let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
-    let gateway = Gateway::of(start, LIMITED, free_ports(), &[]);
+    let gateway = Gateway::of(start, LIMITED, Ports::free(), &[]);
     let seen = see_limited(gateway.admin().await).await;
     assert_eq!(seen.0, [true, true, false, false]);
     let Some(program) = peers::envoy("the comparison of a chain's bound on connections") else {

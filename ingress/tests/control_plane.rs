@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use http::StatusCode;
-use support::{Gateway, free_ports, items, load};
+use support::{Gateway, Ports, items, load};
 use tidegate_testkit::client::Client;
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::{CLUSTER, Gate, Item, LISTENER, ROUTES};
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 #[tokio::test]
 async fn what_kourier_pushes_is_served_and_accepted() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     let version = control_plane.set(&items(std::slice::from_ref(&service), ports));
     let gateway = Gateway::start(&control_plane, ports);
@@ -33,7 +33,7 @@ async fn what_kourier_pushes_is_served_and_accepted() {
 #[tokio::test]
 async fn a_control_plane_that_dies_costs_no_request_and_is_found_again() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let [one, two] = [1, 2].map(|number| Service::numbered(number, vec![upstream.address()]));
     control_plane.set(&items(std::slice::from_ref(&one), ports));
     let gateway = Gateway::start(&control_plane, ports);
@@ -55,7 +55,7 @@ async fn a_control_plane_that_dies_costs_no_request_and_is_found_again() {
 #[tokio::test]
 async fn endpoints_alone_change_without_a_new_connection_to_those_that_stay() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let mut service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let gateway = Gateway::start_with(control_plane.address(), ports, &[]);
@@ -74,7 +74,7 @@ async fn endpoints_alone_change_without_a_new_connection_to_those_that_stay() {
 #[tokio::test]
 async fn routes_without_their_cluster_are_refused_as_kourier_expects_and_change_nothing() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let [one, two] = [1, 2].map(|number| Service::numbered(number, vec![upstream.address()]));
     control_plane.set(&items(std::slice::from_ref(&one), ports));
     let gateway = Gateway::start(&control_plane, ports);
@@ -98,7 +98,7 @@ async fn routes_without_their_cluster_are_refused_as_kourier_expects_and_change_
 #[tokio::test]
 async fn garbage_is_refused_whole_and_the_last_good_stays_in_force() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     let good = items(std::slice::from_ref(&service), ports);
     control_plane.set(&good);
@@ -127,7 +127,7 @@ async fn garbage_is_refused_whole_and_the_last_good_stays_in_force() {
 #[tokio::test]
 async fn an_empty_set_deletes_listeners_and_closes_their_ports() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start_with(Gate::Absent).await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start_with(Gate::Absent).await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let gateway = Gateway::start(&control_plane, ports);
@@ -145,7 +145,7 @@ async fn an_empty_set_deletes_listeners_and_closes_their_ports() {
 #[tokio::test]
 async fn after_a_restart_it_serves_from_disk_without_a_control_plane() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let place = tempfile::tempdir().unwrap();

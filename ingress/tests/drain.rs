@@ -3,7 +3,7 @@
 mod support;
 
 use support::load::Load;
-use support::{Gateway, free_ports, items};
+use support::{Gateway, Ports, items};
 use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::gate::Gate;
@@ -17,7 +17,7 @@ const NOBODY: &str = "nobody.example.com";
 
 /// A gateway that serves, and what it serves by.
 async fn gateway(flags: &[&str]) -> (Gateway, ControlPlane) {
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     control_plane.set(&items(&[], ports));
     let gateway = Gateway::start_with(control_plane.address(), ports, flags);
     gateway.answers(NOBODY, 404).await;
@@ -89,7 +89,7 @@ async fn a_failed_health_check_says_draining_and_ends_every_connection_until_it_
 async fn sigterm_after_a_drain_ends_at_once_whatever_it_was_told_before() {
     let gate = Gate::closed();
     let upstream = Upstream::held(&gate).await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let flags = ["--drain-on-sigterm", "600", "--drain-time-s", "600"];
@@ -125,7 +125,7 @@ async fn a_gradual_drain_asks_more_and_more_clients_to_close() {
 #[tokio::test]
 async fn an_immediate_drain_fails_no_request_while_it_accepts() {
     let upstream = Upstream::fixed(http::StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let gateway = Gateway::start(&control_plane, ports);
@@ -145,7 +145,7 @@ async fn an_immediate_drain_fails_no_request_while_it_accepts() {
 async fn what_a_client_still_sends_does_not_turn_the_end_after_a_drain_into_a_reset() {
     let gate = Gate::closed();
     let upstream = Upstream::held(&gate).await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let mut gateway = Gateway::start_with(control_plane.address(), ports, &["--drain-on-sigterm", "600"]);

@@ -6,7 +6,7 @@ mod support;
 
 use std::net::SocketAddr;
 
-use support::{Gateway, free_ports, items};
+use support::{Gateway, Ports, items};
 use tidegate_knative::headers::passes_the_edge;
 use tidegate_testkit::client::{Client, get_request};
 use tidegate_testkit::control_plane::ControlPlane;
@@ -43,7 +43,7 @@ async fn sent_through(address: SocketAddr, host: &str, upstream: &Upstream) -> S
 #[tokio::test]
 async fn outside_it_is_removed_and_inside_it_stays() {
     let upstream = Upstream::echo().await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let gateway = Gateway::start(&control_plane, ports);

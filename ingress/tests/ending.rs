@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Gateway, free_ports, items};
+use support::{Gateway, Ports, items};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::gate::Gate;
 use tidegate_testkit::kourier::Service;
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 async fn sigterm_drains_where_it_is_told_to() {
     let gate = Gate::closed();
     let upstream = Upstream::held(&gate).await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let flags = ["--drain-on-sigterm", "30"];
@@ -39,7 +39,7 @@ async fn sigterm_drains_where_it_is_told_to() {
 
 #[tokio::test]
 async fn a_request_that_comes_on_a_standing_connection_after_sigterm_is_answered() {
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     control_plane.set(&items(&[], ports));
     let flags = ["--drain-on-sigterm", "30"];
     let mut gateway = Gateway::start_with(control_plane.address(), ports, &flags);
@@ -67,7 +67,7 @@ async fn a_request_that_comes_on_a_standing_connection_after_sigterm_is_answered
 async fn sigterm_without_a_drain_ends_at_once_and_clients_see_the_end() {
     let gate = Gate::closed();
     let upstream = Upstream::held(&gate).await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let flags = ["--drain-on-sigterm", "0"];

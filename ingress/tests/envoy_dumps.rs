@@ -8,7 +8,7 @@
 mod support;
 
 use http::StatusCode;
-use support::{Gateway, bootstrap, free_ports, items};
+use support::{Gateway, bootstrap, items};
 use tidegate_ingress::diff::diff;
 use tidegate_ingress::explain::{Answer, Configuration, Question, explain};
 use tidegate_ingress::resources::Resources;
@@ -35,7 +35,7 @@ impl World {
         let program = peers::envoy(what)?;
         let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
         let planes = [ControlPlane::start().await, ControlPlane::start().await];
-        let ports = [free_ports(), free_ports()];
+        let ports = [Ports::free(), Ports::free()];
         let service = Service::numbered(1, vec![upstream.address()]);
         for (plane, ports) in planes.iter().zip(ports) {
             plane.set(&items(std::slice::from_ref(&service), ports));

@@ -14,7 +14,7 @@ use envoy_types::pb::google::protobuf::Any;
 use http::StatusCode;
 use support::load::Load;
 use support::managers::edit_manager;
-use support::{Gateway, edit, free_ports, items};
+use support::{Gateway, edit, items};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::{CLUSTER, Gate, Item, LISTENER, ROUTES};
 use tidegate_testkit::kourier::{Ports, Service};
@@ -34,7 +34,7 @@ struct Scene {
 impl Scene {
     async fn start(flags: &[&str]) -> Self {
         let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-        let (control_plane, ports) = (ControlPlane::start_with(Gate::Absent).await, free_ports());
+        let (control_plane, ports) = (ControlPlane::start_with(Gate::Absent).await, Ports::free());
         let services: Vec<_> = [1, 2]
             .map(|number| Service::numbered(number, vec![upstream.address()]))
             .into();

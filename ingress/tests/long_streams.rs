@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use support::{Gateway, free_ports, one_listener};
+use support::{Gateway, Ports, one_listener};
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Client, get, post_request};
 use tidegate_testkit::envoy::Envoy;
@@ -74,7 +74,7 @@ async fn a_stream_outlives_the_time_of_its_connection_as_in_envoy() {
     let upstream = Upstream::echo().await;
     let bootstrap = bootstrap(upstream.address());
     let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
-    let gateway = Gateway::of(start, &bootstrap, free_ports(), &[]);
+    let gateway = Gateway::of(start, &bootstrap, Ports::free(), &[]);
     let envoys = async {
         let program = peers::envoy("the comparison of what a connection's time ends")?;
         let envoy = Envoy::start(&program, &bootstrap).await;

@@ -5,7 +5,7 @@ mod support;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use support::{Gateway, free_ports, one_listener};
+use support::{Gateway, Ports, one_listener};
 use tidegate_testkit::body;
 use tidegate_testkit::client::{Client, get, post_request};
 use tidegate_testkit::envoy::Envoy;
@@ -81,7 +81,7 @@ async fn statistics_and_lines_about_operators_are_envoys() {
     let admin = envoy.admin();
     let envoy = envoy.program();
     let expected = see(admin, || envoy.output()).await;
-    let gateway = Gateway::of(Program::new(INGRESS), &bootstrap(), free_ports(), &flags);
+    let gateway = Gateway::of(Program::new(INGRESS), &bootstrap(), Ports::free(), &flags);
     let seen = see(gateway.admin().await, || gateway.program.output()).await;
     assert_eq!(seen, expected);
 }

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use support::managers::edit_manager;
 use support::secrets::packed;
-use support::{Gateway, free_ports, items};
+use support::{Gateway, Ports, items};
 use tidegate_testkit::client::get;
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::wait::eventually;
@@ -38,7 +38,7 @@ async fn written(gateway: &Gateway, path: &str, file: &Path) {
 
 #[tokio::test]
 async fn a_renamed_access_log_is_followed_by_a_new_one_when_the_program_is_told() {
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let place = tempfile::tempdir().expect("a directory");
     let [file, first, second] = ["log", "log.1", "log.2"].map(|name| place.path().join(name));
     let mut all = items(&[], ports);

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use http::StatusCode;
 use support::load::Load;
-use support::{Gateway, free_ports, items};
+use support::{Gateway, Ports, items};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::Gate;
 use tidegate_testkit::kourier::Service;
@@ -34,7 +34,7 @@ struct Kept {
 impl Kept {
     async fn new() -> Self {
         let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-        let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+        let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
         let service = Service::numbered(1, vec![upstream.address()]);
         control_plane.set(&items(std::slice::from_ref(&service), ports));
         let place = tempfile::tempdir().expect("a directory");
@@ -97,12 +97,7 @@ impl Kept {
     }
 }
 
-fn start(
-    control_plane: SocketAddr,
-    ports: tidegate_testkit::kourier::Ports,
-    flags: &[String],
-    more: &[&str],
-) -> Gateway {
+fn start(control_plane: SocketAddr, ports: Ports, flags: &[String], more: &[&str]) -> Gateway {
     let flags = flags.iter().map(String::as_str).chain(more.iter().copied());
     Gateway::start_with(control_plane, ports, &flags.collect::<Vec<_>>())
 }

@@ -15,7 +15,7 @@ use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use http::StatusCode;
 use support::load::Load;
 use support::secrets::{secret_of, with_tls};
-use support::{Gateway, bootstrap, edit, free_ports, items};
+use support::{Gateway, bootstrap, edit, items};
 use tidegate_testkit::certificates::{Authority, Wanted};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::{CLUSTER, Gate, Item, LISTENER, ROUTES, SECRET};
@@ -105,7 +105,7 @@ async fn a_storm_of_updates_fails_no_request_and_asks_no_more_than_it_is_answere
         Upstream::fixed(StatusCode::OK, "two").await,
         Upstream::fixed(StatusCode::OK, "three").await,
     ];
-    let (control_plane, ports) = (ControlPlane::start_with(Gate::Absent).await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start_with(Gate::Absent).await, Ports::free());
     let services = [1, 2].map(|number| Service::numbered(number, Vec::new()));
     let mut chance = Chance(7);
     control_plane.set(&snapshot(&mut chance, &services, &upstreams, ports));
@@ -156,7 +156,7 @@ fn pad(table: &mut RouteConfiguration) {
 #[tokio::test]
 async fn forty_megabytes_are_taken_while_requests_go_on() {
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start_with(Gate::Absent).await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start_with(Gate::Absent).await, Ports::free());
     let mut services = vec![Service::numbered(0, vec![upstream.address()])];
     control_plane.set(&items(&services, ports));
     let gateway = Gateway::start(&control_plane, ports);
@@ -190,7 +190,7 @@ async fn forty_megabytes_are_taken_while_requests_go_on() {
 #[tokio::test]
 async fn an_expired_certificate_is_taken_and_shown_and_operators_see_it() {
     const NAME: &str = "old.example.com";
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let authority = Authority::new("authority");
     let old = authority.issue(&Wanted {
         expired: true,

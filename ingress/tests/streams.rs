@@ -9,7 +9,7 @@ mod support;
 
 use std::net::SocketAddr;
 
-use support::{Gateway, free_ports, one_listener};
+use support::{Gateway, Ports, one_listener};
 use tidegate_testkit::client::get;
 use tidegate_testkit::envoy::Envoy;
 use tidegate_testkit::peers;
@@ -109,7 +109,7 @@ async fn streams_end_as_envoys_do() {
     let envoy = envoy.program();
     let expected = see(admin, || envoy.output()).await;
     let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
-    let gateway = Gateway::of(start, &bootstrap, free_ports(), &[]);
+    let gateway = Gateway::of(start, &bootstrap, Ports::free(), &[]);
     let seen = see(gateway.admin().await, || gateway.program.output()).await;
     assert_eq!(seen, expected);
 }

@@ -10,7 +10,7 @@ mod support;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use support::{Gateway, free_ports, one_listener};
+use support::{Gateway, Ports, one_listener};
 use tidegate_testkit::certificates::Authority;
 use tidegate_testkit::client::{Client, get};
 use tidegate_testkit::envoy::Envoy;
@@ -141,7 +141,7 @@ async fn clients_logs_and_statistics_are_envoys() {
     let envoy = envoy.program();
     let expected = see(admin, || envoy.output()).await;
     let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
-    let gateway = Gateway::of(start, &bootstrap, free_ports(), &[]);
+    let gateway = Gateway::of(start, &bootstrap, Ports::free(), &[]);
     let seen = see(gateway.admin().await, || gateway.program.output()).await;
     assert_eq!(seen, expected);
     assert_eq!(seen.clients[0], "you said hello");
@@ -213,7 +213,7 @@ async fn tls_is_passed_on_by_its_server_name_as_envoy_does() {
     let envoy = envoy.program();
     let expected = pass(&authority, admin, || envoy.output()).await;
     let start = Program::new(env!("CARGO_BIN_EXE_tidegate-ingress"));
-    let gateway = Gateway::of(start, &bootstrap, free_ports(), &[]);
+    let gateway = Gateway::of(start, &bootstrap, Ports::free(), &[]);
     let seen = pass(&authority, gateway.admin().await, || gateway.program.output()).await;
     assert_eq!(seen, expected);
     assert_eq!((&*seen[0], &*seen[1]), ("200 OK", "false"));

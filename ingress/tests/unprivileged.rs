@@ -7,7 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use http::StatusCode;
-use support::{Gateway, bootstrap, free_ports, items};
+use support::{Gateway, Ports, bootstrap, items};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::kourier::Service;
 use tidegate_testkit::program::Program;
@@ -24,7 +24,7 @@ async fn it_serves_as_nobody_by_the_name_of_envoy_where_it_may_write_nothing() {
         return drop(said);
     }
     let upstream = Upstream::fixed(StatusCode::OK, "hello").await;
-    let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+    let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
     let service = Service::numbered(1, vec![upstream.address()]);
     control_plane.set(&items(std::slice::from_ref(&service), ports));
     let start = Program::new("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups"]);

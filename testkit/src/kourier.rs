@@ -59,6 +59,19 @@ pub struct Ports {
     pub probe: u16,
 }
 
+impl Ports {
+    /// Ports that are free.
+    #[must_use]
+    pub fn free() -> Self {
+        let [external, internal, probe] = crate::ports::free();
+        Self {
+            external,
+            internal,
+            probe,
+        }
+    }
+}
+
 impl Default for Ports {
     fn default() -> Self {
         Self {

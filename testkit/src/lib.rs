@@ -25,6 +25,7 @@ pub mod kourier;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod peers;
+pub mod ports;
 pub mod program;
 pub mod tls;
 pub mod upstream;

@@ -49,9 +49,9 @@ pub(super) async fn start(
     let kubeconfig = folder.path().join("kubeconfig");
     std::fs::write(&kubeconfig, api.kubeconfig())?;
     let ports = [
-        child::free_address()?,
-        child::free_address()?,
-        child::free_address()?,
+        child::free_address(),
+        child::free_address(),
+        child::free_address(),
     ];
     let numbers = ports.map(|address| address.port().to_string()).join(",");
     let arguments = [

@@ -23,7 +23,7 @@ pub(super) fn find() -> Option<PathBuf> {
 /// # Errors
 /// When it does not come up.
 pub(super) async fn start(program: &Path, backend: SocketAddr, core: usize) -> anyhow::Result<Running> {
-    let port = child::free_address()?.port();
+    let port = child::free_address().port();
     let variables = [
         ("QUEUE_SERVING_PORT", port.to_string()),
         ("USER_PORT", backend.port().to_string()),

@@ -18,7 +18,6 @@ use tokio::sync::watch;
 
 use super::subject::{Program, Subject, Transport};
 use super::{DEADLINE, Plane, client};
-use crate::child::free_address;
 use crate::ends::Ends;
 use crate::fixture;
 use crate::load::{Class, Plan, Report};
@@ -96,11 +95,7 @@ async fn measure(options: &Options, path: PathBuf, transport: Transport) -> anyh
     let mut ends = Ends::start(OTHER_CORE).await?;
     // The second port stands for another pod of a service that nobody asks.
     let backends = [ends.backend, ends.grpc_backend];
-    let ports = Ports {
-        external: free_address()?.port(),
-        internal: free_address()?.port(),
-        probe: free_address()?.port(),
-    };
+    let ports = Ports::free();
     let (publish, resources) = watch::channel(Arc::new(Resources::default()));
     let control = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     control.set_nonblocking(true)?;

@@ -106,10 +106,7 @@ pub(crate) struct Ingress {
 impl Ingress {
     pub(crate) async fn start() -> Self {
         let control_plane = ControlPlane::start().await;
-        let listeners: [std::net::TcpListener; 3] =
-            std::array::from_fn(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let [external, internal, probe] =
-            listeners.map(|listener| listener.local_addr().expect("it is bound").port());
+        let ports = Ports::free();
         let start = Program::new(env!("CARGO_BIN_EXE_chain-ingress"));
         let config = start.file("bootstrap.yaml", bootstrap(control_plane.address()));
         let program = start
@@ -120,11 +117,7 @@ impl Ingress {
             .start();
         Self {
             program,
-            ports: Ports {
-                external,
-                internal,
-                probe,
-            },
+            ports,
             control_plane,
         }
     }

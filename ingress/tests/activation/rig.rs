@@ -25,7 +25,7 @@ use tidegate_testkit::upstream::{Upstream, answer};
 use tidegate_testkit::wait::eventually;
 use tokio::task::JoinSet;
 
-use crate::support::{Gateway, bootstrap, edit, free_ports, items};
+use crate::support::{Gateway, Ports, bootstrap, edit, items};
 
 /// The revision's cluster, and that of its pods.
 pub(crate) const NAME: &str = "default/service-00001-00001";
@@ -63,7 +63,7 @@ impl Rig {
 
     pub(crate) async fn start_with(change: impl FnOnce(Start) -> Start, flags: &[&str]) -> Self {
         let standalone = Upstream::fixed(StatusCode::OK, "standalone").await;
-        let (control_plane, ports) = (ControlPlane::start().await, free_ports());
+        let (control_plane, ports) = (ControlPlane::start().await, Ports::free());
         let start = change(Program::new(env!("CARGO_BIN_EXE_tidegate-ingress")));
         let gateway = Gateway::of(start, &bootstrap(control_plane.address()), ports, flags);
         let (namespace, revision) = NAME.split_once('/').expect("it has both");

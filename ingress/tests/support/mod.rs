@@ -14,7 +14,8 @@ use tidegate_testkit::body;
 use tidegate_testkit::client::{Answer, Client, get, get_request, post_request};
 use tidegate_testkit::control_plane::ControlPlane;
 use tidegate_testkit::control_plane::model::Item;
-use tidegate_testkit::kourier::{self, Ports, Push, Service};
+pub(crate) use tidegate_testkit::kourier::Ports;
+use tidegate_testkit::kourier::{self, Push, Service};
 use tidegate_testkit::program::{Program, Start};
 use tidegate_testkit::wait::eventually;
 use tokio::net::TcpStream;
@@ -29,19 +30,6 @@ pub(crate) struct Gateway {
     pub(crate) program: Program,
     admin_file: std::path::PathBuf,
     pub(crate) ports: Ports,
-}
-
-/// Ports that were free a moment ago, no two the same.
-pub(crate) fn free_ports() -> Ports {
-    let listeners: [std::net::TcpListener; 3] =
-        std::array::from_fn(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    let [external, internal, probe] =
-        listeners.map(|listener| listener.local_addr().expect("it is bound").port());
-    Ports {
-        external,
-        internal,
-        probe,
-    }
 }
 
 /// Kourier's bootstrap, with its quirks, for a control plane at this address.
