@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::backend;
 use crate::child::{LISTENING, Process};
-use crate::load::{self, MEASURING, Plan, Report};
+use crate::load::{self, Doors, MEASURING, Plan, Report};
 
 /// The process, seen by who measures.
 #[derive(Debug)]
@@ -45,6 +45,13 @@ impl Ends {
     /// When it has ended.
     pub fn id(&self) -> anyhow::Result<u32> {
         self.process.id()
+    }
+
+    /// The process with its ports, as a backend that sends nothing.
+    #[must_use]
+    pub fn into_backend(self) -> (Process, Doors) {
+        let doors = Doors::of_backend(self.backend, self.grpc_backend);
+        (self.process, doors)
     }
 
     /// Has it send, and waits until that counts.

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Outcome;
-use super::subject::DIRECT;
+use super::subject::{ACROSS, DIRECT};
 use crate::load::Class;
 use crate::peers::Peer;
 use crate::statistics::{Estimate, estimate, ratio};
@@ -22,8 +22,8 @@ enum Bar {
     Cpu(Peer, f64),
     /// The median latency above the one without a proxy, by a peer's.
     AddedMedian(Peer, f64),
-    /// The 99th percentile above the one without a proxy, by the latter.
-    AddedTail(f64),
+    /// The 99th percentile above the one without a proxy, by the latter, which is that of this subject.
+    AddedTail(&'static str, f64),
 }
 
 /// How a bar was met or missed.
@@ -44,8 +44,12 @@ fn bars(class: Class) -> &'static [Bar] {
         Class::Tls | Class::H2c => &[Bar::Cpu(Peer::Haproxy, 1.0)],
         Class::TlsNew => &[Bar::Cpu(Peer::Envoy, 0.75)],
         Class::Grpc | Class::GrpcStream => &[Bar::Cpu(Peer::Envoy, 0.8)],
-        Class::H1Paced => &[Bar::Cpu(Peer::Nginx, 1.0), Bar::AddedTail(1.5)],
-        Class::H1Half => &[Bar::AddedTail(1.5)],
+        Class::H1Paced => &[
+            Bar::Cpu(Peer::Nginx, 1.0),
+            Bar::AddedTail(DIRECT, 1.5),
+            Bar::AddedTail(ACROSS, 1.5),
+        ],
+        Class::H1Half => &[Bar::AddedTail(DIRECT, 1.5), Bar::AddedTail(ACROSS, 1.5)],
         Class::H1Kib | Class::Post | Class::WebSocket | Class::H2Few => &[],
     }
 }
@@ -72,11 +76,14 @@ impl Bar {
                 let measured = ratio(&added(ours)?, &added(peer.name())?)?;
                 (format!("added p50 by {}'s", peer.name()), most, measured)
             }
-            Self::AddedTail(most) => {
-                let added = outcome.above(ours, DIRECT, |report| report.p99_ns)?;
-                let direct = outcome.series(DIRECT, |sample| Some(sample.report.p99_ns as f64))?;
-                let measured = ratio(&added, &direct)?;
-                ("added p99 by the direct p99".to_owned(), most, measured)
+            Self::AddedTail(least, most) => {
+                let added = outcome.above(ours, least, |report| report.p99_ns)?;
+                let by = outcome.series(least, |sample| Some(sample.report.p99_ns as f64))?;
+                (
+                    format!("p99 added to '{least}', by its own"),
+                    most,
+                    ratio(&added, &by)?,
+                )
             }
         };
         Some(Verdict {

@@ -21,6 +21,8 @@ use crate::proc;
 
 /// The backend without a proxy in front.
 pub(super) const DIRECT: &str = "direct";
+/// The same backend on the core that proxies have: what the way between two cores takes, without a proxy.
+pub(super) const ACROSS: &str = "across";
 /// The relay.
 pub(super) const RELAY: &str = "relay";
 /// The host path with the activator and the sidecar in it, as `tidegate up` has it.
@@ -91,6 +93,11 @@ impl Ground {
     ) -> anyhow::Result<Vec<Subject>> {
         let wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
         let mut subjects = vec![Subject::direct(&self.site)];
+        if wanted(ACROSS) {
+            let began = Instant::now();
+            let (process, doors) = Ends::start(PROXY_CORE).await?.into_backend();
+            subjects.push(Subject::proxy(ACROSS, running(process, doors, began))?);
+        }
         if wanted(RELAY) {
             subjects.push(Subject::proxy(RELAY, self.relay().await?)?);
         }
@@ -191,12 +198,7 @@ impl Subject {
     fn direct(site: &Site) -> Self {
         Self {
             name: DIRECT,
-            doors: Doors {
-                h1: Some(site.backend),
-                websocket: Some(site.backend),
-                grpc: Some(site.grpc_backend),
-                ..Doors::default()
-            },
+            doors: Doors::of_backend(site.backend, site.grpc_backend),
             running: None,
             idle_bytes: 0,
             samples: Vec::new(),

@@ -73,6 +73,17 @@ pub struct Doors {
 }
 
 impl Doors {
+    /// The ports of a backend.
+    #[must_use]
+    pub fn of_backend(h1: SocketAddr, grpc: SocketAddr) -> Self {
+        Self {
+            h1: Some(h1),
+            websocket: Some(h1),
+            grpc: Some(grpc),
+            ..Self::default()
+        }
+    }
+
     /// The address of one of them.
     #[must_use]
     pub fn at(&self, door: Door) -> Option<SocketAddr> {
