@@ -23,12 +23,14 @@ use crate::peers::Peer;
 use crate::proc;
 
 mod client;
+mod disk;
 pub mod push;
 mod report;
 mod subject;
 
 use client::{answering, seen};
-use report::Report;
+use disk::Place;
+use report::{Figure, Report};
 use subject::{Program, Subject, Transport};
 
 /// The most that this may take in any step; then something is wrong, not slow.
@@ -43,6 +45,12 @@ pub struct Options {
     /// Changes of one service's pods that are timed.
     #[arg(long, default_value_t = 10)]
     changes: usize,
+    /// How often all of it is measured, in turn; then medians are told with their intervals.
+    #[arg(long, default_value_t = 1)]
+    repeats: usize,
+    /// Without Envoy.
+    #[arg(long)]
+    only_ours: bool,
     /// Our program. Default: `tidegate-ingress` beside this one.
     #[arg(long)]
     ingress: Option<PathBuf>,
@@ -59,14 +67,28 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     let mut programs = Vec::new();
     match Peer::Envoy.find() {
+        _ if options.only_ours => {}
         Some(path) => programs.push((Program::Envoy, path)),
         None => writeln!(std::io::stdout(), "not run: envoy, because it is not installed")?,
     }
     programs.push((Program::Tidegate, ours));
-    for (program, path) in programs {
-        for transport in [Transport::StateOfTheWorld, Transport::Delta] {
-            let report = measure(&options, program, path.clone(), transport).await?;
-            report.print(&mut std::io::stdout())?;
+    let mut reports = Vec::new();
+    for _ in 0..options.repeats.max(1) {
+        for (program, path) in &programs {
+            for transport in Transport::ALL {
+                let report = measure(&options, *program, path.clone(), transport).await?;
+                report::print(&mut std::io::stdout(), &[&report])?;
+                reports.push(report);
+            }
+        }
+    }
+    if options.repeats > 1 {
+        for (program, _) in programs {
+            for transport in Transport::ALL {
+                let alike = |report: &&Report| report.program == program && report.transport == transport;
+                let rounds: Vec<&Report> = reports.iter().filter(alike).collect();
+                report::print(&mut std::io::stdout(), &rounds)?;
+            }
         }
     }
     Ok(())
@@ -82,20 +104,9 @@ struct Plane {
 }
 
 impl Plane {
-    fn publish_all(&self) -> usize {
+    fn publish_all(&self) {
         let resources = resources(&self.services, self.ports);
-        let kinds = [Kind::Cluster, Kind::Listener, Kind::Routes];
-        let bytes = kinds
-            .iter()
-            .flat_map(|kind| {
-                resources
-                    .names(*kind)
-                    .filter_map(|name| resources.get(*kind, name))
-            })
-            .map(|resource| resource.body().len())
-            .sum();
         self.publish.send_replace(Arc::new(resources));
-        bytes
     }
 
     /// Moves the pods of one service to the other backend; says which that is.
@@ -149,7 +160,7 @@ async fn measure(
         backends,
     };
     let external = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.external));
-    let mut report = Report::new(program, transport, options.services);
+    let mut report = Report::new(program, transport);
 
     // With one service: what the program costs by itself.
     plane.publish_all();
@@ -161,7 +172,8 @@ async fn measure(
         DEADLINE,
     )
     .await?;
-    report.base_bytes = proc::settled_resident_bytes(subject.id()?).await?;
+    let base = proc::settled_resident_bytes(subject.id()?).await?;
+    report.bytes(Figure::Base, base);
 
     // All at once, into a program that runs.
     plane.services = (0..options.services)
@@ -170,25 +182,35 @@ async fn measure(
     let probed = options.services / 2;
     let host = Service::numbered(probed, Vec::new()).external_host();
     let began = Instant::now();
-    report.pushed_bytes = plane.publish_all();
+    plane.publish_all();
     seen(external, &host, "a", DEADLINE).await?;
-    report.loaded = began.elapsed();
-    report.loaded_bytes = proc::settled_resident_bytes(subject.id()?).await?;
+    report.time(Figure::Running, began.elapsed());
+    let loaded = proc::settled_resident_bytes(subject.id()?).await?;
+    report.bytes(Figure::Loaded, loaded);
+    report.bytes_each(Figure::Service, loaded.saturating_sub(base), options.services);
 
     change(&mut plane, probed, options.changes, external, &mut report).await?;
-    report.peak_bytes = proc::peak_resident_bytes(subject.id()?)?;
+    report.bytes(Figure::Peak, proc::peak_resident_bytes(subject.id()?)?);
 
     // From nothing, with everything there already; ours also with nobody there but its own disk.
     subject.end().await?;
     let began = Instant::now();
     subject.start()?;
     seen(external, &host, "", DEADLINE).await?;
-    report.cold = began.elapsed();
+    report.time(Figure::Cold, began.elapsed());
     if program == Program::Tidegate {
         subject.stored().await?;
         subject.kill().await?;
         tasks.shutdown().await;
-        report.from_disk = Some(from_disk(&mut subject, &plane, external, &host).await?);
+        let place = Place {
+            backends,
+            address: external,
+            host: &host,
+        };
+        let first = disk::first_response(&mut subject, &place).await?;
+        report.time(Figure::Disk, first);
+        let first = disk::first_response_under_load(&mut subject, &place).await?;
+        report.time(Figure::DiskUnderLoad, first);
     }
     subject.end().await?;
     Ok(report)
@@ -217,11 +239,12 @@ async fn change(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let host = Service::numbered(service, Vec::new()).external_host();
+    let (mut pods, mut routes) = (Vec::with_capacity(times), Vec::with_capacity(times));
     for _ in 0..times {
         let began = Instant::now();
         let now = plane.move_pods(service)?;
         seen(external, &host, BODIES[now], DEADLINE).await?;
-        report.changes.push(began.elapsed());
+        pods.push(began.elapsed());
     }
     // Its table is sent whole, in both variants.
     for round in 0..times {
@@ -231,24 +254,9 @@ async fn change(
         let began = Instant::now();
         plane.publish.send_replace(resources);
         client::probed(external, &host, &hash, DEADLINE).await?;
-        report.route_changes.push(began.elapsed());
+        routes.push(began.elapsed());
     }
+    report.times(Figure::Pods, &pods);
+    report.times(Figure::Routes, &routes);
     Ok(())
-}
-
-/// Starts a program that nobody configures but its own disk; backends answer, the control plane is gone.
-async fn from_disk(
-    subject: &mut Subject,
-    plane: &Plane,
-    external: SocketAddr,
-    host: &str,
-) -> anyhow::Result<Duration> {
-    let mut tasks = JoinSet::new();
-    for (address, body) in plane.backends.iter().zip(BODIES) {
-        tasks.spawn(answering(TcpListener::bind(address).await?, body));
-    }
-    let began = Instant::now();
-    subject.start()?;
-    seen(external, host, "", DEADLINE).await?;
-    Ok(began.elapsed())
 }

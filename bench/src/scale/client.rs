@@ -74,6 +74,17 @@ pub(super) async fn probed(
         .with_context(|| format!("{host} was never routed with {hash}"))
 }
 
+/// Asks without an end, whatever comes, on one connection as long as it stands.
+pub(super) async fn ask_on_and_on(address: SocketAddr, host: &str) {
+    let request = format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    loop {
+        if let Ok(mut stream) = TcpStream::connect(address).await {
+            while let Ok(Ok(_answer)) = timeout(ANSWER_DEADLINE, ask(&mut stream, &request)).await {}
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
 /// Asks over and over, on one connection as long as it stands, until an answer is as it should be.
 async fn asked(
     address: SocketAddr,

@@ -74,7 +74,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         Some(path) => path,
         None => std::env::current_exe()?.with_file_name("tidegate-ingress"),
     };
-    for transport in [Transport::Delta, Transport::StateOfTheWorld] {
+    for transport in Transport::ALL {
         let (quiet, pushed) = measure(&options, path.clone(), transport).await?;
         let mut out = std::io::stdout();
         writeln!(

@@ -5,136 +5,186 @@ use std::time::Duration;
 
 use super::subject::{Program, Transport};
 use crate::park::summary::verdict;
+use crate::statistics::{Estimate, estimate, median};
 
-/// What the program costs with one service, at most.
-const BASE_MIB_MAX: f64 = 15.0;
-/// What a service costs, at most.
-const SERVICE_KIB_MAX: f64 = 6.0;
-/// The most that is resident at any moment.
-const PEAK_MIB_MAX: f64 = 200.0;
-/// From the start to the first response, everything to be loaded.
-const COLD_MAX: Duration = Duration::from_secs(1);
-/// One change by delta.
-const DELTA_CHANGE_MAX: Duration = Duration::from_millis(20);
-/// One change by a full push.
-const FULL_CHANGE_MAX: Duration = Duration::from_millis(150);
-/// From the start to the first response, from disk.
-const DISK_MAX: Duration = Duration::from_millis(500);
+/// What is measured of a program each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Figure {
+    /// Resident with one service.
+    Base,
+    /// Resident with all.
+    Loaded,
+    /// What each of them adds.
+    Service,
+    /// The most that was resident at any moment.
+    Peak,
+    /// From the push of all to the first response, in a program that runs.
+    Running,
+    /// From a start to the first response, everything to be loaded.
+    Cold,
+    /// The median time until a change of one service's pods is seen.
+    Pods,
+    /// The median time until a change of one service's routes is seen.
+    Routes,
+    /// From a start to the first response, with nobody to ask but the disk.
+    Disk,
+    /// The same, killed and started while clients ask all the time.
+    DiskUnderLoad,
+}
 
-/// What was measured.
+/// What was measured once.
 #[derive(Debug)]
 pub(super) struct Report {
-    program: Program,
-    transport: Transport,
-    services: usize,
-    pub(super) base_bytes: u64,
-    pub(super) pushed_bytes: usize,
-    pub(super) loaded: Duration,
-    pub(super) loaded_bytes: u64,
-    pub(super) changes: Vec<Duration>,
-    pub(super) route_changes: Vec<Duration>,
-    pub(super) peak_bytes: u64,
-    pub(super) cold: Duration,
-    pub(super) from_disk: Option<Duration>,
+    pub(super) program: Program,
+    pub(super) transport: Transport,
+    figures: Vec<(Figure, f64)>,
+}
+
+impl Figure {
+    const ALL: [Self; 10] = [
+        Self::Base,
+        Self::Loaded,
+        Self::Service,
+        Self::Peak,
+        Self::Running,
+        Self::Cold,
+        Self::Pods,
+        Self::Routes,
+        Self::Disk,
+        Self::DiskUnderLoad,
+    ];
+
+    /// What it is and in which unit.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Base => ("resident with one service", "MiB"),
+            Self::Loaded => ("resident with all", "MiB"),
+            Self::Service => ("a service", "KiB"),
+            Self::Peak => ("peak", "MiB"),
+            Self::Running => ("loaded while running", "ms"),
+            Self::Cold => ("from a cold start to the first response", "ms"),
+            Self::Pods => ("one service's pods changed: seen after", "ms"),
+            Self::Routes => ("one service's routes changed: seen after", "ms"),
+            Self::Disk => ("from disk, nobody to ask: first response", "ms"),
+            Self::DiskUnderLoad => ("the same after kill -9 under load", "ms"),
+        }
+    }
+
+    /// The most that it may be of ours with 10 000 services.
+    fn bar(self, transport: Transport) -> Option<f64> {
+        match (self, transport) {
+            (Self::Base, _) => Some(15.0),
+            (Self::Service, _) => Some(6.0),
+            (Self::Peak, _) => Some(200.0),
+            (Self::Cold, _) => Some(1_000.0),
+            (Self::Pods, Transport::Delta) => Some(20.0),
+            (Self::Pods, Transport::StateOfTheWorld) | (Self::Routes, _) => Some(150.0),
+            (Self::Disk, _) => Some(500.0),
+            (Self::Loaded | Self::Running | Self::DiskUnderLoad, _) => None,
+        }
+    }
 }
 
 impl Report {
-    pub(super) fn new(program: Program, transport: Transport, services: usize) -> Self {
+    pub(super) fn new(program: Program, transport: Transport) -> Self {
         Self {
             program,
             transport,
-            services,
-            base_bytes: 0,
-            pushed_bytes: 0,
-            loaded: Duration::ZERO,
-            loaded_bytes: 0,
-            changes: Vec::new(),
-            route_changes: Vec::new(),
-            peak_bytes: 0,
-            cold: Duration::ZERO,
-            from_disk: None,
+            figures: Vec::new(),
         }
     }
 
-    /// Prints it, with the bars where it is ours.
-    pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        let pushed = mib(self.pushed_bytes as u64);
-        writeln!(
-            out,
-            "{}, {}, {} services ({pushed:.1} MiB pushed):",
-            self.program, self.transport, self.services
-        )?;
-        let base = mib(self.base_bytes);
-        self.line(
-            out,
-            format!("with one service {base:.1} MiB"),
-            base <= BASE_MIB_MAX,
-            "15 MiB",
-        )?;
-        let each = self.loaded_bytes.saturating_sub(self.base_bytes) as f64 / self.services as f64 / 1024.0;
-        let loaded = mib(self.loaded_bytes);
-        let text = format!("with all {loaded:.1} MiB, {each:.2} KiB a service");
-        self.line(out, text, each <= SERVICE_KIB_MAX, "6 KiB")?;
-        let peak = mib(self.peak_bytes);
-        self.line(
-            out,
-            format!("peak {peak:.1} MiB"),
-            peak <= PEAK_MIB_MAX,
-            "200 MiB",
-        )?;
-        writeln!(out, "  loaded while running in {:.0} ms", ms(self.loaded))?;
-        let cold = format!("loaded from a cold start in {:.0} ms", ms(self.cold));
-        self.line(out, cold, self.cold <= COLD_MAX, "1 s")?;
-        let (bar, shown) = match self.transport {
-            Transport::Delta => (DELTA_CHANGE_MAX, "20 ms"),
-            Transport::StateOfTheWorld => (FULL_CHANGE_MAX, "150 ms"),
+    pub(super) fn bytes(&mut self, figure: Figure, bytes: u64) {
+        self.figures.push((figure, bytes as f64 / (1024.0 * 1024.0)));
+    }
+
+    pub(super) fn bytes_each(&mut self, figure: Figure, bytes: u64, services: usize) {
+        self.figures
+            .push((figure, bytes as f64 / 1024.0 / services as f64));
+    }
+
+    pub(super) fn time(&mut self, figure: Figure, time: Duration) {
+        self.figures.push((figure, milliseconds(time)));
+    }
+
+    pub(super) fn times(&mut self, figure: Figure, times: &[Duration]) {
+        let times = times.iter().copied().map(milliseconds);
+        self.figures.push((figure, median(times.collect())));
+    }
+
+    fn get(&self, figure: Figure) -> Option<f64> {
+        let found = self.figures.iter().find(|(found, _)| *found == figure);
+        found.map(|(_, value)| *value)
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+/// Prints the middle of all rounds of one program and transport, with their interval and bars where it is ours.
+pub(super) fn print(out: &mut impl Write, reports: &[&Report]) -> io::Result<()> {
+    let Some(first) = reports.first() else {
+        return Ok(());
+    };
+    let rounds = match reports.len() {
+        1 => String::new(),
+        rounds => format!(", {rounds} rounds: median and 95 % interval"),
+    };
+    writeln!(out, "{}, {}{rounds}", first.program, first.transport)?;
+    for figure in Figure::ALL {
+        let values: Vec<f64> = reports.iter().filter_map(|report| report.get(figure)).collect();
+        if let Some(estimate) = estimate(&values) {
+            let bar = figure.bar(first.transport);
+            let bar = bar.filter(|_| first.program == Program::Tidegate);
+            writeln!(out, "  {}", line(figure, estimate, values.len(), bar))?;
+        }
+    }
+    Ok(())
+}
+
+fn line(figure: Figure, estimate: Estimate, rounds: usize, bar: Option<f64>) -> String {
+    let (name, unit) = figure.words();
+    let Estimate { middle, low, high } = estimate;
+    let interval = match rounds {
+        1 => String::new(),
+        _ => format!(" [{low:.2}, {high:.2}]"),
+    };
+    let bar = bar.map_or_else(String::new, |bar| {
+        format!("; bar {bar} {unit}: {}", verdict(low <= bar))
+    });
+    format!("{name}: {middle:.2}{interval} {unit}{bar}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_are_told_by_their_middle_and_ours_by_its_bars() {
+        let report = |program, mebibytes: u64| {
+            let mut report = Report::new(program, Transport::Delta);
+            report.bytes(Figure::Base, mebibytes << 20);
+            report.bytes_each(Figure::Service, 70 * 1024, 10);
+            report.times(Figure::Pods, &[3, 1, 2].map(Duration::from_millis));
+            report
         };
-        let median = median(&self.changes);
-        let text = format!("one service's pods: seen after {}", spread(&self.changes));
-        self.line(out, text, median <= bar, shown)?;
-        let text = format!("one service's routes: seen after {}", spread(&self.route_changes));
-        let median = self::median(&self.route_changes);
-        self.line(out, text, median <= FULL_CHANGE_MAX, "150 ms")?;
-        if let Some(disk) = self.from_disk {
-            let text = format!(
-                "from disk, nobody to ask: first response after {:.0} ms",
-                ms(disk)
-            );
-            self.line(out, text, disk <= DISK_MAX, "500 ms")?;
-        }
-        Ok(())
+        let check = |reports: &[Report], expected: &str| {
+            let mut out = Vec::new();
+            print(&mut out, &reports.iter().collect::<Vec<_>>()).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        };
+        check(
+            &[report(Program::Envoy, 64)],
+            "envoy, delta\n  resident with one service: 64.00 MiB\n  a service: 7.00 KiB\n  \
+             one service's pods changed: seen after: 2.00 ms\n",
+        );
+        check(
+            &[report(Program::Tidegate, 14), report(Program::Tidegate, 16)],
+            "tidegate, delta, 2 rounds: median and 95 % interval\n  \
+             resident with one service: 15.00 [14.00, 16.00] MiB; bar 15 MiB: met\n  \
+             a service: 7.00 [7.00, 7.00] KiB; bar 6 KiB: MISSED\n  \
+             one service's pods changed: seen after: 2.00 [2.00, 2.00] ms; bar 20 ms: met\n",
+        );
     }
-
-    fn line(&self, out: &mut impl Write, text: String, met: bool, bar: &str) -> io::Result<()> {
-        match self.program {
-            Program::Envoy => writeln!(out, "  {text}"),
-            Program::Tidegate => writeln!(out, "  {text}; bar {bar}: {}", verdict(met)),
-        }
-    }
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / (1024.0 * 1024.0)
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
-}
-
-fn median(durations: &[Duration]) -> Duration {
-    let mut sorted = durations.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
-}
-
-fn spread(durations: &[Duration]) -> String {
-    let (least, most) = (durations.iter().min(), durations.iter().max());
-    let shown = |duration: Option<&Duration>| ms(duration.copied().unwrap_or_default());
-    format!(
-        "{:.1} ms (median of {}; {:.1} to {:.1})",
-        ms(median(durations)),
-        durations.len(),
-        shown(least),
-        shown(most)
-    )
 }

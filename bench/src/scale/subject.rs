@@ -28,6 +28,10 @@ pub(super) enum Transport {
     Delta,
 }
 
+impl Transport {
+    pub(super) const ALL: [Self; 2] = [Self::StateOfTheWorld, Self::Delta];
+}
+
 /// A program, its configuration and its folder.
 pub(super) struct Subject {
     program: Program,
