@@ -1,10 +1,14 @@
 //! What are kubelet, activator, autoscaler and ingress told?
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tidegate_testkit::certificates::Authority;
 use tidegate_testkit::client::Client;
 use tidegate_testkit::upstream::{self, Upstream};
+use tidegate_testkit::wait::eventually;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::rig::{PROBER, Sidecar, request, told};
 
@@ -80,6 +84,38 @@ async fn qp_38_an_application_is_polled_until_it_answers_well() {
     let seen = app.seen();
     assert!(seen.len() >= 4, "{seen:?}");
     assert!(seen.iter().all(|seen| seen.uri.path() == "/up"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn qp_38_an_application_that_refuses_connections_is_polled_until_it_listens() {
+    let listens = Arc::new(AtomicBool::new(false));
+    let is_there = Arc::clone(&listens);
+    // A second container that is polled beside the first shows how often that one was asked in vain.
+    let witness = Upstream::start(move |_| {
+        let status = match is_there.load(Ordering::Relaxed) {
+            true => http::StatusCode::OK,
+            false => http::StatusCode::SERVICE_UNAVAILABLE,
+        };
+        async move { upstream::answer(status, "") }
+    })
+    .await;
+    // Nobody takes this address while the witness has its port.
+    let port = witness.address().port();
+    let [high, low] = port.to_be_bytes();
+    let late = SocketAddr::from(([127, 1, high, low], port));
+    let host = late.ip();
+    let probes = format!(r#"[{{"tcpSocket":{{"port":0,"host":"{host}"}}}},{{"httpGet":{{"port":0}}}}]"#);
+    let several = ("ENABLE_MULTI_CONTAINER_PROBES", "true");
+    let variables = [("SERVING_READINESS_PROBE", &*probes), several];
+    let sidecar = Sidecar::start(witness.address(), &variables).await;
+    assert!(TcpStream::connect(late).await.is_err(), "it refuses");
+    let (answer, _listener) = tokio::join!(sidecar.probe(), async {
+        eventually("polls", async || witness.seen().len() >= 3).await;
+        let listener = TcpListener::bind(late).await.expect("it is free");
+        listens.store(true, Ordering::Relaxed);
+        listener
+    });
+    assert_eq!(answer, (200, "queue".to_owned()));
 }
 
 #[tokio::test]
