@@ -207,6 +207,7 @@ async fn measure(
             address: external,
             host: &host,
         };
+        let _backends = place.backends().await?;
         let first = disk::first_response(&mut subject, &place).await?;
         report.time(Figure::Disk, first);
         let first = disk::first_response_under_load(&mut subject, &place).await?;

@@ -22,7 +22,6 @@ pub(super) struct Place<'a> {
 
 /// From the start of a program that is not running to its first response.
 pub(super) async fn first_response(subject: &mut Subject, place: &Place<'_>) -> anyhow::Result<Duration> {
-    let _backends = place.backends().await?;
     let began = Instant::now();
     subject.start()?;
     seen(place.address, place.host, "", DEADLINE).await?;
@@ -34,7 +33,6 @@ pub(super) async fn first_response_under_load(
     subject: &mut Subject,
     place: &Place<'_>,
 ) -> anyhow::Result<Duration> {
-    let _backends = place.backends().await?;
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
         let (address, host) = (place.address, place.host.to_owned());
@@ -50,7 +48,7 @@ pub(super) async fn first_response_under_load(
 
 impl Place<'_> {
     /// Backends that answer until they are dropped: those that a control plane had are gone with it.
-    async fn backends(&self) -> anyhow::Result<JoinSet<()>> {
+    pub(super) async fn backends(&self) -> anyhow::Result<JoinSet<()>> {
         let mut tasks = JoinSet::new();
         for (address, body) in self.backends.iter().zip(BODIES) {
             tasks.spawn(answering(TcpListener::bind(address).await?, body));
