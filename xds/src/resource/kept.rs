@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tidegate_proxy::process::give_way;
+use zstd::zstd_safe;
 
 use super::Raw;
 use crate::limits;
@@ -147,7 +148,10 @@ impl Stored {
 
 /// Piece by piece, so that who carries traffic can go first.
 fn pack(body: &[u8]) -> io::Result<Vec<u8>> {
-    let mut packing = zstd::Encoder::new(Vec::new(), limits::PACKING_LEVEL)?;
+    // Memory that is not touched costs nothing, and so large a piece goes back to the system at once; what a growing one
+    // leaves behind on its way does not.
+    let room = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
+    let mut packing = zstd::Encoder::new(room, limits::PACKING_LEVEL)?;
     packing.set_pledged_src_size(u64::try_from(body.len()).ok())?;
     for piece in body.chunks(limits::PACKING_PIECE_BYTES) {
         packing.write_all(piece)?;
