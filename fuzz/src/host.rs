@@ -3,7 +3,6 @@
 //! Input: lines of domains, each line one virtual host (domains apart by spaces), then an empty line, then the
 //! `Host` fields to look up, one a line.
 
-use std::sync::Arc;
 
 use tidegate_proxy::normalize::host::Host;
 use tidegate_proxy::route::{Domain, PortMatching, RouteTable, TableSettings, VirtualHost};
@@ -39,14 +38,14 @@ pub fn run(data: &[u8]) {
                 continue;
             };
             assert_one_form(&host);
-            let found = table.find(&host).map(|found| Arc::clone(&found.name));
+            let found = table.find(&host).map(|found| found.name().to_owned());
             let ported = (host.with_port(), host.with_port().len() - host.name().len());
             let names: &[(&str, usize)] = match ports {
                 PortMatching::Either => &[ported, (host.name(), 0)],
                 PortMatching::Significant => &[(host.with_port(), 0)],
                 PortMatching::Ignored => &[(host.name(), 0)],
             };
-            let expected = linear(&groups, names).map(|number| number.to_string().into());
+            let expected = linear(&groups, names).map(|number| number.to_string());
             assert_eq!(found, expected, "host {host} among {groups:?}, {ports:?}");
         }
     }

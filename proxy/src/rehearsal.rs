@@ -153,7 +153,7 @@ impl Stop<'_> {
         let share = self.share.map(|share| share.headers.clone());
         Found {
             again: false,
-            virtual_host: Arc::clone(&self.host.name),
+            virtual_host: None,
             route: Arc::clone(self.route),
             chosen: Chosen::Missing,
             levels: Levels {

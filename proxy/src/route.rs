@@ -41,6 +41,7 @@ pub mod domain;
 pub mod format;
 pub mod hash;
 pub mod headers;
+mod host;
 pub mod invalid;
 pub mod matcher;
 pub mod pattern;
@@ -57,6 +58,7 @@ pub use domain::{Domain, InvalidDomain};
 pub use format::Template;
 pub use hash::{AffinityCookie, HashPolicy};
 pub use headers::{HeaderMutations, Mutation, MutationOrder, MutationRule, Write};
+pub use host::VirtualHost;
 pub use invalid::InvalidField;
 pub use matcher::path::{PathMatch, PathRule};
 pub use matcher::{CookieMatch, Fraction, HeaderMatch, Matcher, ProtocolMatch, QueryMatch, Rule};
@@ -73,21 +75,6 @@ pub use table::{PortMatching, RouteTable, TableSettings, VirtualHosts};
 pub use text::{Case, TextMatch, TextRule};
 
 use headers::Levels;
-
-/// A group of hosts that share their routes.
-#[derive(Debug)]
-pub struct VirtualHost {
-    /// The name that metrics and explanations show.
-    pub name: Arc<str>,
-    /// The hosts that it answers.
-    pub domains: Box<[Domain]>,
-    /// The routes, in the order in which they are tried.
-    pub routes: Box<[Arc<Route>]>,
-    /// Changes to the fields of all its requests and responses. Default: none.
-    pub headers: HeaderMutations,
-    /// What becomes of the listener's filters. Default: nothing.
-    pub overrides: FilterOverrides,
-}
 
 /// What to do with the requests that match.
 #[derive(Debug)]
@@ -112,7 +99,8 @@ pub struct Route {
 
 /// Where a request was found to go.
 pub(crate) struct Found {
-    pub(crate) virtual_host: Arc<str>,
+    /// Absent where there is none.
+    pub(crate) virtual_host: Option<Arc<VirtualHost>>,
     pub(crate) route: Arc<Route>,
     pub(crate) chosen: Chosen,
     pub(crate) levels: Levels,
@@ -162,7 +150,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
     let cluster = match &route.action {
         Action::Respond(_) | Action::Redirect(_) => {
             return Some(Found {
-                virtual_host: Arc::clone(&virtual_host.name),
+                virtual_host: Some(Arc::clone(virtual_host)),
                 route: Arc::clone(route),
                 chosen: Chosen::None,
                 levels,
@@ -188,7 +176,7 @@ pub(crate) fn find<B>(snapshot: &Snapshot, table: &str, host: &Host, request: &R
         },
     };
     Some(Found {
-        virtual_host: Arc::clone(&virtual_host.name),
+        virtual_host: Some(Arc::clone(virtual_host)),
         route: Arc::clone(route),
         chosen: cluster.map_or(Chosen::Missing, |cluster| Chosen::Cluster(Arc::clone(cluster))),
         levels,
@@ -205,7 +193,7 @@ impl Found {
         static NOWHERE: LazyLock<Arc<Route>> =
             LazyLock::new(|| Arc::new(Route::respond(StatusCode::NOT_FOUND, "")));
         Self {
-            virtual_host: Arc::default(),
+            virtual_host: None,
             route: Arc::clone(&NOWHERE),
             chosen: Chosen::Nowhere,
             levels: Levels::default(),
@@ -233,23 +221,6 @@ impl Found {
     /// The address of the client: the connection's, unless a trusted proxy has told another.
     pub(crate) fn client<'a>(&'a self, peer: &'a Peer) -> Option<&'a HeaderValue> {
         self.client.as_ref().or_else(|| peer.ip_text())
-    }
-}
-
-impl VirtualHost {
-    /// A virtual host that changes no fields.
-    pub fn new<R: Into<Arc<Route>>>(
-        name: impl Into<Arc<str>>,
-        domains: impl IntoIterator<Item = Domain>,
-        routes: impl IntoIterator<Item = R>,
-    ) -> Self {
-        Self {
-            name: name.into(),
-            domains: domains.into_iter().collect(),
-            routes: routes.into_iter().map(Into::into).collect(),
-            headers: HeaderMutations::default(),
-            overrides: FilterOverrides::default(),
-        }
     }
 }
 

@@ -17,7 +17,7 @@ const NAMED_MAX: usize = 3;
 pub(super) struct Found<'a> {
     pub(super) host: Option<&'a VirtualHost>,
     /// The domain that decided.
-    by: Option<&'a Domain>,
+    by: Option<Domain>,
     /// The kinds of domains before it, and why none of each is meant.
     before: Vec<String>,
     /// Domains that match too, less specifically.
@@ -30,7 +30,7 @@ pub(super) fn find<'a>(routes: &'a RoutesConfig, host: &Host) -> Found<'a> {
     let chosen = routes.table.find(host);
     let all = || {
         let hosts = routes.hosts.iter().map(|(_, config)| &config.host);
-        hosts.flat_map(|host| host.domains.iter().map(move |domain| (domain, host)))
+        hosts.flat_map(|host| host.domains().map(move |domain| (domain, host)))
     };
     let mut matching: Vec<_> = all()
         .filter(|(domain, _)| takes(domain, host, settings.ports))
@@ -50,7 +50,7 @@ pub(super) fn find<'a>(routes: &'a RoutesConfig, host: &Host) -> Found<'a> {
         PortMatching::Ignored => host.name(),
         PortMatching::Either | PortMatching::Significant => host.with_port(),
     };
-    let kinds = by.map_or(KINDS.len(), kind);
+    let kinds = by.as_ref().map_or(KINDS.len(), kind);
     let before = (0..kinds).map(|of| {
         let domains: Vec<String> = all()
             .filter(|(domain, _)| kind(domain) == of)
@@ -65,8 +65,8 @@ pub(super) fn find<'a>(routes: &'a RoutesConfig, host: &Host) -> Found<'a> {
             }
         }
     });
-    let less = |(domain, of): &(&Domain, &std::sync::Arc<VirtualHost>)| {
-        format!("{} by '{domain}', which is less specific", of.name)
+    let less = |(domain, of): &(Domain, &std::sync::Arc<VirtualHost>)| {
+        format!("{} by '{domain}', which is less specific", of.name())
     };
     Found {
         host: chosen.map(|chosen| &**chosen),
@@ -78,8 +78,8 @@ pub(super) fn find<'a>(routes: &'a RoutesConfig, host: &Host) -> Found<'a> {
 
 impl Found<'_> {
     pub(super) fn show(&self, page: &mut Page) {
-        let name = self.host.map_or("none", |host| &*host.name);
-        let by = match self.by {
+        let name = self.host.map_or("none", |host| host.name());
+        let by = match &self.by {
             Some(domain) => format!(", by its domain '{domain}'"),
             None => String::new(),
         };

@@ -86,13 +86,16 @@ impl Domain {
     pub fn has_port(&self) -> bool {
         match self {
             Self::Any => false,
-            Self::Exact(text) | Self::Suffix(text) | Self::Prefix(text) => {
-                // An IPv6 address has colons of its own, also a part of one.
-                match text.rsplit_once(']') {
-                    Some((_address, rest)) => rest.contains(':'),
-                    None => !text.starts_with('[') && text.contains(':'),
-                }
-            }
+            Self::Exact(text) | Self::Suffix(text) | Self::Prefix(text) => names_port(text),
         }
+    }
+}
+
+/// Whether there is a port in the text of a domain.
+pub(super) fn names_port(text: &str) -> bool {
+    // An IPv6 address has colons of its own, also a part of one.
+    match text.rsplit_once(']') {
+        Some((_address, rest)) => rest.contains(':'),
+        None => !text.starts_with('[') && text.contains(':'),
     }
 }

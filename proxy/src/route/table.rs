@@ -10,17 +10,18 @@
 //!     VirtualHost::new(format!("{domain:?}"), [domain], [Route::respond(StatusCode::OK, "hello")])
 //! });
 //! let table = RouteTable::new(TableSettings::default(), hosts);
-//! let found = |host: &[u8]| table.find(&Host::parse(host).expect("it is one")).map(|host| &host.domains[0]);
+//! let found = |host: &[u8]| table.find(&Host::parse(host).expect("it is one")).and_then(|host| host.domains().next());
 //! // The most specific domain wins, whatever the order.
-//! assert_eq!(found(b"a.example:80"), Some(&Domain::Exact("a.example".into())));
-//! assert_eq!(found(b"b.example"), Some(&Domain::Suffix(".example".into())));
-//! assert_eq!(found(b"other.org"), Some(&Domain::Any));
+//! assert_eq!(found(b"a.example:80"), Some(Domain::Exact("a.example".into())));
+//! assert_eq!(found(b"b.example"), Some(Domain::Suffix(".example".into())));
+//! assert_eq!(found(b"other.org"), Some(Domain::Any));
 //! ```
 
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::host::{Asked, Parts};
 use super::{Domain, HeaderMutations, MutationOrder, VirtualHost};
 use crate::filter::FilterOverrides;
 use crate::hash::{HashMap, HashSet};
@@ -28,8 +29,10 @@ use crate::normalize::host::Host;
 use crate::process::give_way;
 
 mod index;
+mod names;
 
-use index::{Affixes, Claim, Claims, Places};
+use index::{Affixes, Claim, Places};
+use names::Names;
 
 /// A set of virtual hosts under a name; a filter chain names the one that its requests are looked up in.
 #[derive(Debug, Default)]
@@ -68,7 +71,7 @@ pub enum PortMatching {
 #[derive(Debug, Default)]
 pub struct VirtualHosts {
     places: Places,
-    exact: Claims,
+    names: Names,
     suffixes: Affixes,
     prefixes: Affixes,
     any: Option<u32>,
@@ -129,12 +132,12 @@ impl VirtualHosts {
     pub fn new<H: Into<Arc<VirtualHost>>>(hosts: impl IntoIterator<Item = H>) -> Self {
         let hosts = hosts.into_iter();
         let places: Places = hosts.map(|host| Some(host.into())).collect();
-        let is_exact = |domain: &&Domain| matches!(domain, Domain::Exact(_));
-        let is_prefix = |domain: &&Domain| matches!(domain, Domain::Prefix(_));
-        let domains = || places.iter().flatten().flat_map(|host| &host.domains);
+        let is_name = |asked: &Asked<'_>| matches!(asked, Asked::Name(..));
+        let is_prefix = |asked: &Asked<'_>| matches!(asked, Asked::Prefix(_));
+        let asked = || places.iter().flatten().flat_map(|host| host.asked());
         let mut index = Self {
-            exact: Claims::for_so_many(domains().filter(is_exact).count()),
-            prefixes: Affixes::for_so_many(domains().filter(is_prefix).count()),
+            names: Names::for_so_many(asked().filter(is_name).count()),
+            prefixes: Affixes::for_so_many(asked().filter(is_prefix).count()),
             places,
             ..Self::default()
         };
@@ -162,18 +165,17 @@ impl VirtualHosts {
     #[must_use]
     pub fn find(&self, host: &str) -> Option<&Arc<VirtualHost>> {
         self.exactly(host)
-            .or_else(|| self.longest(&self.suffixes, host, 0, tail))
-            .or_else(|| self.longest(&self.prefixes, host, 0, head))
+            .or_else(|| self.by_suffix(host, 0))
+            .or_else(|| self.by_prefix(host, 0))
             .or_else(|| self.anybody())
     }
 
     /// Every domain that is answered, and the virtual host that has it; in no order.
     pub fn domains(&self) -> impl Iterator<Item = (Domain, &Arc<VirtualHost>)> {
         let hosts = self.places.iter().flatten();
-        let claimed = hosts.flat_map(|host| host.domains.iter().map(move |domain| (domain, host)));
+        let claimed = hosts.flat_map(|host| host.domains().map(move |domain| (domain, host)));
         let mut seen = HashSet::default();
-        let answered = claimed.filter(move |(domain, _)| self.repeated.is_none() || seen.insert(*domain));
-        answered.map(|(domain, host)| (domain.clone(), host))
+        claimed.filter(move |(domain, _)| self.repeated.is_none() || seen.insert(domain.clone()))
     }
 
     /// The virtual host for a host with a port: in each kind a domain with that port, else one without.
@@ -183,28 +185,39 @@ impl VirtualHosts {
         let to_colon = named.len() - name.len();
         self.exactly(named)
             .or_else(|| self.exactly(name))
-            .or_else(|| self.longest(&self.suffixes, named, to_colon, tail))
-            .or_else(|| self.longest(&self.suffixes, name, 0, tail))
-            .or_else(|| self.longest(&self.prefixes, named, name.len() + 1, head))
-            .or_else(|| self.longest(&self.prefixes, name, 0, head))
+            .or_else(|| self.by_suffix(named, to_colon))
+            .or_else(|| self.by_suffix(name, 0))
+            .or_else(|| self.by_prefix(named, name.len() + 1))
+            .or_else(|| self.by_prefix(name, 0))
             .or_else(|| self.anybody())
     }
 
     fn exactly(&self, name: &str) -> Option<&Arc<VirtualHost>> {
-        if self.exact.is_empty() {
-            return None;
-        }
-        self.exact.find(name, &self.places, &self.hasher)
+        self.names.find(name, &self.places, &self.hasher)
     }
 
-    fn longest(
-        &self,
-        affixes: &Affixes,
-        name: &str,
-        least: usize,
-        cut: fn(&str, usize) -> Option<&str>,
-    ) -> Option<&Arc<VirtualHost>> {
-        affixes.longest((name, least), cut, &self.places, &self.hasher)
+    /// The longest suffix of at least `least` bytes; the name itself is longer.
+    fn by_suffix(&self, name: &str, least: usize) -> Option<&Arc<VirtualHost>> {
+        let bounds = (name, least, name.len());
+        self.suffixes.longest(bounds, tail, &self.places, &self.hasher)
+    }
+
+    /// The longest prefix of at least `least` bytes; the name itself is longer. What comes before the colon, with any port, is a
+    /// prefix too: longer than those that end before it.
+    fn by_prefix(&self, name: &str, least: usize) -> Option<&Arc<VirtualHost>> {
+        let (places, hasher) = (&self.places, &self.hasher);
+        let within = |least, below| self.prefixes.longest((name, least, below), head, places, hasher);
+        let Some((alone, port)) = name.split_once(':') else {
+            return within(least, name.len());
+        };
+        let to_port = alone.len() + 1;
+        let any_port = || {
+            let fits = !port.is_empty() && to_port >= least;
+            fits.then(|| self.names.find_ports(alone, places, hasher))?
+        };
+        within(least.max(to_port), name.len())
+            .or_else(any_port)
+            .or_else(|| within(least, to_port))
     }
 
     fn anybody(&self) -> Option<&Arc<VirtualHost>> {
@@ -244,7 +257,7 @@ impl VirtualHosts {
         }
         let mut index = Self {
             places: self.places.clone(),
-            exact: self.exact.clone(),
+            names: self.names.clone(),
             suffixes: self.suffixes.clone(),
             prefixes: self.prefixes.clone(),
             any: self.any,
@@ -277,7 +290,7 @@ impl VirtualHosts {
     fn claim(&mut self, place: u32) {
         let Self {
             places,
-            exact,
+            names,
             suffixes,
             prefixes,
             any,
@@ -288,42 +301,38 @@ impl VirtualHosts {
         let Some(host) = places.get(place as usize).and_then(Option::as_ref) else {
             return;
         };
-        for (number, domain) in (0..).zip(&host.domains) {
-            let claim = Claim {
-                place,
-                domain: number,
+        for (domain, asked) in (0..).zip(host.asked()) {
+            let claim = Claim { place, domain };
+            let again = match asked {
+                Asked::Any => any.replace(any.unwrap_or(place)).map(|_| asked),
+                Asked::Name(name, parts) => {
+                    let taken = names.add(claim, (name, parts), places, hasher);
+                    (taken != Parts::default()).then_some(Asked::Name(name, taken))
+                }
+                Asked::Suffix(suffix) => (!suffixes.add(claim, suffix, places, hasher)).then_some(asked),
+                Asked::Prefix(prefix) => (!prefixes.add(claim, prefix, places, hasher)).then_some(asked),
             };
-            let is_first = match domain {
-                Domain::Any => any.is_none(),
-                Domain::Exact(text) => exact.add(claim, text, places, hasher),
-                Domain::Suffix(suffix) => suffixes.add(claim, suffix, places, hasher),
-                Domain::Prefix(prefix) => prefixes.add(claim, prefix, places, hasher),
-            };
-            if *domain == Domain::Any {
-                any.get_or_insert(place);
-            }
-            *ports += usize::from(domain.has_port());
-            if !is_first {
-                repeated.get_or_insert_with(|| domain.clone());
+            *ports += asked.ports();
+            if let (Some(again), None) = (again, &repeated) {
+                *repeated = again.domains().into_iter().flatten().next();
             }
         }
     }
 
     /// Takes a host out of the index. No domain of it is another's too.
     fn withdraw(&mut self, place: u32) {
-        let host = self.places.get_mut(place as usize).and_then(Option::take);
-        for (number, domain) in (0..).zip(host.iter().flat_map(|host| &host.domains)) {
-            let claim = Claim {
-                place,
-                domain: number,
-            };
-            match domain {
-                Domain::Any => self.any = None,
-                Domain::Exact(text) => self.exact.remove(claim, text, &self.hasher),
-                Domain::Suffix(suffix) => self.suffixes.remove(claim, suffix, &self.hasher),
-                Domain::Prefix(prefix) => self.prefixes.remove(claim, prefix, &self.hasher),
+        let Some(host) = self.places.get_mut(place as usize).and_then(Option::take) else {
+            return;
+        };
+        for (domain, asked) in (0..).zip(host.asked()) {
+            let claim = Claim { place, domain };
+            match asked {
+                Asked::Any => self.any = None,
+                Asked::Name(name, _) => self.names.remove(claim, name, &self.hasher),
+                Asked::Suffix(suffix) => self.suffixes.remove(claim, suffix, &self.hasher),
+                Asked::Prefix(prefix) => self.prefixes.remove(claim, prefix, &self.hasher),
             }
-            self.ports -= usize::from(domain.has_port());
+            self.ports -= asked.ports();
         }
     }
 }

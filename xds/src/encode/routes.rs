@@ -67,8 +67,8 @@ impl Encoder {
         let mut hosts: Vec<&Arc<VirtualHost>> = table.hosts().domains().map(|(_, host)| host).collect();
         hosts.sort_unstable_by_key(|host| Arc::as_ptr(host));
         hosts.dedup_by_key(|host| Arc::as_ptr(host));
-        let domains = |host: &VirtualHost| host.domains.iter().map(ToString::to_string).collect::<Vec<_>>();
-        hosts.sort_by_cached_key(|host| (Arc::clone(&host.name), domains(host)));
+        let domains = |host: &VirtualHost| host.domains().map(|domain| domain.to_string()).collect::<Vec<_>>();
+        hosts.sort_by_cached_key(|host| (host.name().to_owned(), domains(host)));
         self.routes(name, table.settings(), hosts.into_iter().map(AsRef::as_ref))
     }
 }
@@ -86,26 +86,26 @@ enum Ports {
 
 impl Ports {
     fn of(settings: &TableSettings, hosts: &[&VirtualHost]) -> Self {
-        let mut domains = hosts.iter().flat_map(|host| &host.domains);
+        let mut domains = hosts.iter().flat_map(|host| host.domains());
         match settings.ports {
             PortMatching::Significant => Self::Significant,
             PortMatching::Ignored => Self::Ignored,
             // Where no domain has a port, it makes no difference.
-            PortMatching::Either if !domains.any(Domain::has_port) => Self::Ignored,
+            PortMatching::Either if !domains.any(|domain| domain.has_port()) => Self::Ignored,
             PortMatching::Either => Self::Either,
         }
     }
 
     fn domains(self, host: &VirtualHost, taken: &mut BTreeSet<String>) -> Result<Vec<String>, Unsupported> {
-        let mut domains = Vec::with_capacity(host.domains.len());
-        for domain in &host.domains {
+        let mut domains = Vec::new();
+        for domain in host.domains() {
             let text = domain.to_string();
             if self == Self::Either && !domain.has_port() {
-                match domain {
+                match &domain {
                     Domain::Exact(name) => domains.push(format!("{name}:*")),
                     Domain::Suffix(_) => {
                         let what = "a suffix with any port beside domains with a port";
-                        return Err(Unsupported::new(format!("{}: {text}", host.name), what));
+                        return Err(Unsupported::new(format!("{}: {text}", host.name()), what));
                     }
                     Domain::Any | Domain::Prefix(_) => {}
                 }
@@ -126,7 +126,7 @@ fn virtual_host(
     if domains.is_empty() {
         return Ok(None);
     }
-    let within = |error: Unsupported| error.within(&format!("virtual host '{}'", host.name));
+    let within = |error: Unsupported| error.within(&format!("virtual host '{}'", host.name()));
     let headers = no_overrides(&host.overrides)
         .and_then(|()| lists(&host.headers))
         .map_err(within)?;
@@ -139,7 +139,7 @@ fn virtual_host(
         }
     }
     Ok(Some(pb::VirtualHost {
-        name: host.name.to_string(),
+        name: host.name().to_owned(),
         domains,
         routes,
         request_headers_to_add: headers.request_add,

@@ -7,7 +7,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::route::{Domain, VirtualHost};
+use crate::route::VirtualHost;
+use crate::route::host::Asked;
 
 /// Virtual hosts by number. A number whose host is gone is free.
 pub(super) type Places = Vec<Option<Arc<VirtualHost>>>;
@@ -37,10 +38,6 @@ impl Claims {
         Self {
             table: HashTable::with_capacity(count),
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.table.is_empty()
     }
 
     pub(super) fn find<'a>(
@@ -109,10 +106,10 @@ impl Affixes {
         }
     }
 
-    /// The host of the longest text of at least `least` bytes that `cut` finds in `name`; the name itself is longer.
+    /// The host of the longest text that `cut` finds in `name` and that has at least `least` bytes, and less than `below`.
     pub(super) fn longest<'a>(
         &self,
-        (name, least): (&str, usize),
+        (name, least, below): (&str, usize, usize),
         cut: fn(&str, usize) -> Option<&str>,
         places: &'a Places,
         hasher: &RandomState,
@@ -120,7 +117,7 @@ impl Affixes {
         let lengths = self.lengths.iter().map(|(length, _)| *length);
         let lengths = lengths
             .take_while(|length| *length >= least)
-            .filter(|length| *length < name.len());
+            .filter(|length| *length < below);
         lengths
             .filter_map(|length| cut(name, length))
             .find_map(|text| self.claims.find(text, places, hasher))
@@ -131,10 +128,11 @@ impl Affixes {
     }
 }
 
-fn text_of(claim: Claim, places: &Places) -> &str {
+/// What a domain is found by.
+pub(super) fn text_of(claim: Claim, places: &Places) -> &str {
     let host = places.get(claim.place as usize).and_then(Option::as_ref);
-    match host.and_then(|host| host.domains.get(claim.domain as usize)) {
-        Some(Domain::Exact(text) | Domain::Suffix(text) | Domain::Prefix(text)) => text,
-        Some(Domain::Any) | None => "",
+    match host.and_then(|host| host.asked_at(claim.domain)) {
+        Some(Asked::Name(text, _) | Asked::Suffix(text) | Asked::Prefix(text)) => text,
+        Some(Asked::Any) | None => "",
     }
 }

@@ -16,7 +16,7 @@ fn table(ports: PortMatching, domains: &[&str]) -> RouteTable {
 
 fn check(table: &RouteTable, asked: &str, expected: &str) {
     let asked_host = Host::parse(asked.as_bytes()).unwrap();
-    let found = table.find(&asked_host).map_or("none", |host| &*host.name);
+    let found = table.find(&asked_host).map_or("none", |host| host.name());
     assert_eq!(found, expected, "{asked}");
 }
 
@@ -85,8 +85,8 @@ fn either_compares_a_domain_without_a_port_with_the_name_alone() {
 #[test]
 fn the_first_host_that_claims_a_domain_has_it() {
     let hosts = VirtualHosts::new([host("first", &["a"]), host("second", &["a", "b"])]);
-    assert_eq!(hosts.find("a").map(|host| &*host.name), Some("first"));
-    assert_eq!(hosts.find("b").map(|host| &*host.name), Some("second"));
+    assert_eq!(hosts.find("a").map(|host| host.name()), Some("first"));
+    assert_eq!(hosts.find("b").map(|host| host.name()), Some("second"));
     assert!(hosts.find("c").is_none());
 }
 
@@ -145,7 +145,7 @@ fn an_index_made_from_the_one_before_is_as_one_made_anew() {
         |hosts| _ = hosts.remove(3),
         |hosts| hosts.insert(9, Arc::new(host("any", &["*", "*.long.suffix"]))),
         |hosts| hosts.swap(2, 30),
-        |hosts| hosts.retain(|host| &*host.name != "any"),
+        |hosts| hosts.retain(|host| host.name() != "any"),
         |hosts| hosts.push(Arc::clone(&hosts[4])),
         |hosts| _ = hosts.pop(),
         |hosts| hosts[7] = Arc::new(host("again", &["host-20"])),
@@ -171,9 +171,94 @@ fn an_index_made_from_the_one_before_is_as_one_made_anew() {
             "a.long.suffix",
             "b",
         ] {
-            let name = |index: &VirtualHosts| index.find(asked).map(|host| host.name.to_string());
+            let name = |index: &VirtualHosts| index.find(asked).map(|host| host.name().to_owned());
             assert_eq!(name(&index), name(&anew), "{asked}");
         }
     }
     assert_eq!(index.repeated(), Some(&Domain::Exact("host-20".into())));
+}
+
+/// How much of a name a domain of each kind takes, where it does; the port has so many bytes, which a domain takes too.
+fn taken(domain: &Domain, name: &str, port: usize) -> [Option<usize>; 4] {
+    let longer = |text: &str| name.len() > text.len();
+    let within = |length: usize| (port == 0 || length > name.len() - port).then_some(length);
+    match domain {
+        Domain::Exact(text) => [(**text == *name).then_some(0), None, None, None],
+        Domain::Suffix(text) if longer(text) && name.ends_with(&**text) => {
+            [None, (text.len() >= port).then_some(text.len()), None, None]
+        }
+        Domain::Prefix(text) if longer(text) && name.starts_with(&**text) => {
+            [None, None, within(text.len()), None]
+        }
+        Domain::Any => [None, None, None, Some(0)],
+        Domain::Suffix(_) | Domain::Prefix(_) => [None; 4],
+    }
+}
+
+/// Which of the groups answers a name, by the definition.
+fn by_definition(groups: &[&[&str]], names: &[(&str, usize)]) -> Option<usize> {
+    let domains = groups.iter().enumerate().flat_map(|(number, domains)| {
+        let domains = domains.iter().map(|domain| Domain::parse(domain).unwrap());
+        domains.map(move |domain| (domain, number))
+    });
+    let domains: Vec<(Domain, usize)> = domains.collect();
+    (0..4).find_map(|kind| {
+        names.iter().find_map(|(name, port)| {
+            let found = domains.iter().filter_map(|(domain, number)| {
+                let length = taken(domain, name, *port)[kind]?;
+                Some((length, std::cmp::Reverse(*number)))
+            });
+            found.max().map(|(_, number)| number.0)
+        })
+    })
+}
+
+#[test]
+fn names_with_any_port_are_found_as_the_prefixes_that_they_are() {
+    let pool: [&[&str]; 13] = [
+        &["a", "a:*"],
+        &["a:*", "a"],
+        &["a"],
+        &["a:*"],
+        &["a:8*", "b"],
+        &["a*"],
+        &["*:80", "*"],
+        &["b", "b:*", "a:80"],
+        &["[::1]:*", "[::1]"],
+        &["[:*", "b:*"],
+        &["[*", "*80"],
+        &["a.b:*", "a.b"],
+        &["*b", ":*"],
+    ];
+    let modes = [PortMatching::Either, PortMatching::Significant, PortMatching::Ignored];
+    for picked in 0..pool.len().pow(3) {
+        let places = [picked, picked / pool.len(), picked / pool.len().pow(2)];
+        let groups = places.map(|place| pool[place % pool.len()]);
+        for ports in modes {
+            agrees(&groups, ports);
+        }
+    }
+}
+
+/// The index of these groups answers as the definition does.
+fn agrees(groups: &[&[&str]], ports: PortMatching) {
+    let settings = TableSettings {
+        ports,
+        ..TableSettings::default()
+    };
+    let hosts = groups.iter().enumerate();
+    let hosts = hosts.map(|(number, domains)| host(&number.to_string(), domains));
+    let table = RouteTable::new(settings, hosts);
+    for asked in ["a", "a:80", "a:9", "b:80", "c:80", "[::1]", "[::1]:80", "a.b", "a.b:1"] {
+        let asked = Host::parse(asked.as_bytes()).unwrap();
+        let ported = (asked.with_port(), asked.with_port().len() - asked.name().len());
+        let names: &[(&str, usize)] = match ports {
+            PortMatching::Either => &[ported, (asked.name(), 0)],
+            PortMatching::Significant => &[(asked.with_port(), 0)],
+            PortMatching::Ignored => &[(asked.name(), 0)],
+        };
+        let expected = by_definition(groups, names).map(|number| number.to_string());
+        let found = table.find(&asked).map(|host| host.name().to_owned());
+        assert_eq!(found, expected, "{asked} among {groups:?}, {ports:?}");
+    }
 }

@@ -44,8 +44,12 @@ impl Reading<'_> {
             self.notes.leave(place);
         }
         self.notes.leave(place);
-        let name = self.shared.name(&proto.name);
-        let mut host = VirtualHost::new(name, proto.domains.iter().map(|text| domain(text)), routes);
+        let domains = proto.domains.iter().map(|text| domain(text));
+        let mut host = VirtualHost::new(proto.name.as_str(), domains, routes);
+        if let Some(route) = host.routes.first().and_then(|route| route.name.clone()) {
+            // Kourier's are called after the first host of their rule.
+            host.share(&route);
+        }
         host.headers = headers;
         host.overrides = overrides;
         Ok(HostConfig {
