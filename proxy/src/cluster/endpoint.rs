@@ -29,8 +29,8 @@ use crate::observe::counts::endpoint::{EndpointCounts, EndpointTotals};
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     address: Address,
-    hostname: Option<Arc<str>>,
-    hash_key: Option<Arc<str>>,
+    /// Absent where it has none, as most.
+    names: Option<Box<Names>>,
     weight: u32,
     priority: u32,
     locality: Option<Arc<Locality>>,
@@ -39,6 +39,13 @@ pub struct Endpoint {
     way: u16,
     metadata: Extensions,
     state: Arc<State>,
+}
+
+/// What an endpoint is called beside its address.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    host: Option<Arc<str>>,
+    hash_key: Option<Arc<str>>,
 }
 
 /// Where an endpoint is, and what share of the requests goes there.
@@ -99,8 +106,14 @@ pub(crate) struct State {
     /// When it last became available, in [`TICK`]s after it was made.
     available: AtomicU32,
     made: Instant,
+    asked: OnceLock<Box<Asked>>,
+}
+
+/// What there is once it was asked.
+#[derive(Debug, Default)]
+struct Asked {
+    counts: EndpointCounts,
     record: OnceLock<Box<Record>>,
-    counts: OnceLock<Box<EndpointCounts>>,
 }
 
 /// How exactly an endpoint knows since when it is available. Its 32 bits are enough for 13 years.
@@ -116,8 +129,7 @@ impl Endpoint {
     pub fn new(address: impl Into<Address>) -> Self {
         Self {
             address: address.into(),
-            hostname: None,
-            hash_key: None,
+            names: None,
             weight: 1,
             priority: 0,
             locality: None,
@@ -166,21 +178,21 @@ impl Endpoint {
     /// Gives it a name, for health checks and for whoever writes it into a request.
     #[must_use]
     pub fn with_hostname(mut self, hostname: impl Into<Arc<str>>) -> Self {
-        self.hostname = Some(hostname.into());
+        self.names.get_or_insert_default().host = Some(hostname.into());
         self
     }
 
     /// Sets what ring hash and maglev place it by, instead of its address.
     #[must_use]
     pub fn with_hash_key(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.hash_key = Some(key.into());
+        self.names.get_or_insert_default().hash_key = Some(key.into());
         self
     }
 
     /// What it is hashed by instead of its address, where that was said.
     #[must_use]
     pub fn own_hash_key(&self) -> Option<&Arc<str>> {
-        self.hash_key.as_ref()
+        self.names.as_ref()?.hash_key.as_ref()
     }
 
     /// Where it listens.
@@ -198,7 +210,7 @@ impl Endpoint {
     /// Its name, if it has one.
     #[must_use]
     pub fn hostname(&self) -> Option<&Arc<str>> {
-        self.hostname.as_ref()
+        self.names.as_ref()?.host.as_ref()
     }
 
     /// Its share among the endpoints beside it; at least 1.
@@ -261,16 +273,16 @@ impl Endpoint {
     #[must_use]
     pub fn totals(&self) -> EndpointTotals {
         let mut totals = EndpointTotals::default();
-        if let Some(counts) = self.state.counts.get() {
-            counts.add_to(&mut totals);
+        if let Some(asked) = self.state.asked.get() {
+            asked.counts.add_to(&mut totals);
         }
         totals
     }
 
     /// What ring hash and maglev place it by, where `by_name` its name comes before its address.
     pub(crate) fn hash_key(&self, by_name: bool) -> String {
-        let name = self.hostname.as_ref().filter(|_| by_name);
-        match (self.hash_key.as_ref().or(name), &self.address) {
+        let name = self.hostname().filter(|_| by_name);
+        match (self.own_hash_key().or(name), &self.address) {
             (Some(key), _) => key.as_ref().to_owned(),
             (None, Address::Tcp(address)) => address.to_string(),
             (None, Address::Unix(path)) => path.display().to_string(),
@@ -312,23 +324,26 @@ impl State {
             faults: AtomicU8::new(0),
             available: AtomicU32::new(0),
             made: Instant::now(),
-            record: OnceLock::new(),
-            counts: OnceLock::new(),
+            asked: OnceLock::new(),
         }
     }
 
     /// What its responses were like, made now if there was none yet.
     pub(crate) fn record(&self) -> &Record {
-        self.record.get_or_init(Box::default)
+        self.asked().record.get_or_init(Box::default)
     }
 
     /// What its responses were like, if there was any.
     pub(crate) fn recorded(&self) -> Option<&Record> {
-        self.record.get().map(|record| &**record)
+        self.asked.get()?.record.get().map(|record| &**record)
     }
 
     pub(crate) fn counts(&self) -> &EndpointCounts {
-        self.counts.get_or_init(Box::default)
+        &self.asked().counts
+    }
+
+    fn asked(&self) -> &Asked {
+        self.asked.get_or_init(Box::default)
     }
 
     pub(crate) fn has(&self, fault: Fault) -> bool {
@@ -416,5 +431,11 @@ mod tests {
         assert_eq!((new.in_flight(), new.weight(), new.is_ejected()), (1, 3, true));
         old.state().clear(Fault::Ejected);
         assert!(!new.is_ejected());
+    }
+    #[test]
+    fn an_idle_endpoint_takes_no_more_than_160_bytes() {
+        // With the counts of its `Arc`s; there are some for each service.
+        let counts = 2 * size_of::<usize>();
+        assert!(size_of::<Endpoint>() + counts <= 96 && size_of::<State>() + counts <= 64);
     }
 }

@@ -15,6 +15,7 @@ use crate::cluster::endpoint::{Health, Locality};
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     endpoints: Arc<[Arc<Endpoint>]>,
+    /// None where there is one endpoint, and a healthy one: it gets all, whatever the settings.
     levels: Box<[Level]>,
     /// Absent where one priority takes everything.
     loads: Option<Box<Loads>>,
@@ -39,6 +40,14 @@ enum Groups {
 impl Table {
     /// Sorts `endpoints` by what they are now. `seed` says where rounds begin.
     pub(crate) fn new(endpoints: Arc<[Arc<Endpoint>]>, settings: &BalanceSettings, seed: u64) -> Self {
+        if let [only] = &*endpoints
+            && only.health() == Health::Healthy
+        {
+            return Self {
+                endpoints,
+                ..Self::default()
+            };
+        }
         let mut by_priority: BTreeMap<u32, Vec<&Arc<Endpoint>>> = BTreeMap::new();
         for endpoint in endpoints.iter() {
             by_priority.entry(endpoint.priority()).or_default().push(endpoint);
@@ -75,7 +84,9 @@ impl Table {
             None => (0, Tier::Healthy),
             Some(loads) => loads.choose(preference.hash.unwrap_or(moment.random)),
         };
-        let level = self.levels.get(priority)?;
+        let Some(level) = self.levels.get(priority) else {
+            return self.endpoints.first().filter(|_| self.levels.is_empty());
+        };
         let groups = match tier {
             Tier::Healthy => &level.healthy,
             Tier::Degraded => level.degraded.as_deref()?,

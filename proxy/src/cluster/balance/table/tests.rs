@@ -222,3 +222,36 @@ fn health_that_changes_shows_in_the_next_table() {
     let table = Table::new(endpoints, &BalanceSettings::default(), 0);
     check(&spread(&table), &[(2, 5000), (3, 5000)]);
 }
+
+#[test]
+fn the_only_endpoint_gets_all_whatever_the_settings_and_without_groups() {
+    let policies = [
+        Balance::RoundRobin(Some(SlowStart {
+            window: Duration::from_secs(60),
+            aggression: 1.0,
+            weight_percent_min: 10.0,
+        })),
+        Balance::LeastRequest(LeastRequest::default(), None),
+        Balance::Random,
+        Balance::RingHash(RingHash::default()),
+        Balance::Maglev(Maglev::default()),
+    ];
+    for (policy, overprovisioning_percent) in policies.into_iter().zip([140, 0, 50, 100, 0]) {
+        let settings = BalanceSettings {
+            by_locality: true,
+            overprovisioning_percent,
+            ..with(policy)
+        };
+        for weight in [0, 3] {
+            let only = endpoint(1).with_locality(locality("a", weight)).with_priority(2);
+            let table = table([only], settings);
+            assert!(table.levels.is_empty());
+            check(&spread(&table), &[(1, 10_000)]);
+        }
+    }
+    assert!(
+        table([], BalanceSettings::default())
+            .pick(Preference::default(), Moment { random: 1, now: None })
+            .is_none()
+    );
+}
