@@ -26,22 +26,31 @@ use super::InvalidField;
 use super::format::{Context, Template};
 use crate::config::limits;
 
+mod levels;
+
+pub(crate) use levels::{Levels, Needs};
+
 /// Changes to the fields of a request on its way to the upstream, and to those of the response on its way back, at one
 /// level: a share of a split, a route, a virtual host or a table. Cheap to clone; without a change it costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderMutations(Option<Arc<Both>>);
 
+/// All changes in one piece: each route and each share of a split may have some.
 #[derive(Debug)]
 struct Both {
-    request: List,
-    response: List,
+    /// Those of requests, and then those of responses.
+    mutations: Box<[Mutation]>,
+    /// How many are of requests.
+    requests: u32,
+    /// [`List::independent`] of either.
+    independent: [bool; 2],
 }
 
 /// The changes of one level to one message. What they read is the message as it came to the level, its removals apart; fields
 /// are removed first, then overwritten, then added, each in the order of the list.
-#[derive(Debug, Default)]
-struct List {
-    mutations: Box<[Mutation]>,
+#[derive(Clone, Copy)]
+struct List<'a> {
+    mutations: &'a [Mutation],
     /// Whether no change meets another one's field, so that one after the other comes to the same and nothing is set aside.
     independent: bool,
 }
@@ -51,6 +60,8 @@ struct List {
 pub struct Mutation {
     name: HeaderName,
     change: Change,
+    /// Without effect where it is removed.
+    write: Write,
     empty: Empty,
 }
 
@@ -75,11 +86,6 @@ pub enum MutationRule<'a> {
 #[derive(Clone, Debug)]
 enum Change {
     Remove,
-    Write(Write, Value),
-}
-
-#[derive(Clone, Debug)]
-enum Value {
     Constant(HeaderValue),
     Made(Template),
 }
@@ -133,6 +139,7 @@ impl Mutation {
         Ok(Self {
             name: reachable(name)?,
             change: Change::Remove,
+            write: Write::default(),
             empty: Empty::LeftOut,
         })
     }
@@ -143,13 +150,14 @@ impl Mutation {
     /// As [`Mutation::remove`] and [`Template::parse`].
     pub fn write(name: &str, value: &str, write: Write) -> Result<Self, InvalidField> {
         let template = Template::parse(value)?;
-        let value = match template.constant() {
-            Some(constant) => Value::Constant(constant),
-            None => Value::Made(template),
+        let change = match template.constant() {
+            Some(constant) => Change::Constant(constant),
+            None => Change::Made(template),
         };
         Ok(Self {
             name: reachable(name)?,
-            change: Change::Write(write, value),
+            change,
+            write,
             empty: Empty::LeftOut,
         })
     }
@@ -161,7 +169,8 @@ impl Mutation {
     pub fn constant(name: HeaderName, value: HeaderValue, write: Write) -> Result<Self, InvalidField> {
         Ok(Self {
             name: reachable(name.as_str())?,
-            change: Change::Write(write, Value::Constant(value)),
+            change: Change::Constant(value),
+            write,
             empty: Empty::Written,
         })
     }
@@ -187,8 +196,8 @@ impl Mutation {
     pub fn rule(&self) -> MutationRule<'_> {
         match &self.change {
             Change::Remove => MutationRule::Remove,
-            Change::Write(write, Value::Constant(value)) => MutationRule::Constant(*write, value),
-            Change::Write(write, Value::Made(template)) => MutationRule::Made(*write, template),
+            Change::Constant(value) => MutationRule::Constant(self.write, value),
+            Change::Made(template) => MutationRule::Made(self.write, template),
         }
     }
 
@@ -208,7 +217,7 @@ impl Mutation {
     }
 
     fn reads_request(&self) -> bool {
-        matches!(&self.change, Change::Write(_, Value::Made(template)) if template.reads_request())
+        matches!(&self.change, Change::Made(template) if template.reads_request())
     }
 
     /// What it does to a message that is as `headers` say; `None` where that is nothing. `request` are the fields that `%REQ`
@@ -220,15 +229,16 @@ impl Mutation {
         request: Option<&HeaderMap>,
     ) -> Option<Due<'_>> {
         let name = &self.name;
-        let (write, value) = match &self.change {
-            Change::Remove => return Some(Due::Remove(name)),
-            Change::Write(Write::AddIfAbsent, _) if headers.contains_key(name) => return None,
-            Change::Write(Write::OverwriteIfPresent, _) if !headers.contains_key(name) => return None,
-            Change::Write(write, value) => (write, value),
+        let is_due = match self.write {
+            Write::AddIfAbsent => !headers.contains_key(name),
+            Write::OverwriteIfPresent => headers.contains_key(name),
+            Write::Append | Write::Overwrite => true,
         };
-        let value = match value {
-            Value::Constant(value) => value.clone(),
-            Value::Made(template) => {
+        let value = match &self.change {
+            Change::Remove => return Some(Due::Remove(name)),
+            Change::Constant(_) | Change::Made(_) if !is_due => return None,
+            Change::Constant(value) => value.clone(),
+            Change::Made(template) => {
                 let made = match request {
                     Some(request) => template.value(context, request, Some(headers)),
                     None => template.value(context, headers, None),
@@ -236,7 +246,7 @@ impl Mutation {
                 made.filter(|value| !value.is_empty() || self.empty == Empty::Written)?
             }
         };
-        Some(match write {
+        Some(match self.write {
             Write::Append | Write::AddIfAbsent => Due::Add(name, value),
             Write::Overwrite | Write::OverwriteIfPresent => Due::Overwrite(name, value),
         })
@@ -252,18 +262,33 @@ impl HeaderMutations {
         request: impl IntoIterator<Item = Mutation>,
         response: impl IntoIterator<Item = Mutation>,
     ) -> Result<Self, InvalidField> {
-        let list = |field, mutations: &mut dyn Iterator<Item = Mutation>| {
-            let list = List::new(mutations.take(limits::HEADER_MUTATIONS_MAX + 1));
-            if list.mutations.len() > limits::HEADER_MUTATIONS_MAX {
+        let mut all = Vec::new();
+        let mut list = |field, mutations: &mut dyn Iterator<Item = Mutation>| {
+            let before = all.len();
+            all.extend(mutations.take(limits::HEADER_MUTATIONS_MAX + 1));
+            if all.len() - before > limits::HEADER_MUTATIONS_MAX {
                 let why = format!("there are more than {}", limits::HEADER_MUTATIONS_MAX);
                 return Err(InvalidField::new(field, "", why));
             }
-            Ok(list)
+            Ok(all.len())
         };
-        let request = list("request header mutations", &mut request.into_iter())?;
-        let response = list("response header mutations", &mut response.into_iter())?;
-        let none = request.mutations.is_empty() && response.mutations.is_empty();
-        Ok(Self((!none).then(|| Arc::new(Both { request, response }))))
+        let requests = list("request header mutations", &mut request.into_iter())?;
+        list("response header mutations", &mut response.into_iter())?;
+        Ok(Self::of(all, requests))
+    }
+
+    /// These changes, the first so many those of requests.
+    fn of(mutations: Vec<Mutation>, requests: usize) -> Self {
+        let (request, response) = mutations.split_at(requests);
+        let independent = [request, response].map(are_independent);
+        let is_none = mutations.is_empty();
+        let both = || Both {
+            mutations: mutations.into(),
+            // No list is longer than its bound.
+            requests: u32::try_from(requests).unwrap_or(u32::MAX),
+            independent,
+        };
+        Self((!is_none).then(|| Arc::new(both())))
     }
 
     /// Whether there is no change.
@@ -275,63 +300,82 @@ impl HeaderMutations {
     /// The changes to requests, in their order.
     #[must_use]
     pub fn request(&self) -> &[Mutation] {
-        self.0.as_ref().map_or(&[], |both| &both.request.mutations)
+        self.0.as_ref().map_or(&[], |both| both.request().mutations)
     }
 
     /// The changes to responses, in their order.
     #[must_use]
     pub fn response(&self) -> &[Mutation] {
-        self.0.as_ref().map_or(&[], |both| &both.response.mutations)
+        self.0.as_ref().map_or(&[], |both| both.response().mutations)
     }
 
     /// The fields that every request gets with the same value; for explanations.
     pub fn constant_request_fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         let mutations = self.request().iter();
         mutations.filter_map(|mutation| match &mutation.change {
-            Change::Write(_, Value::Constant(value)) => Some((&mutation.name, value)),
+            Change::Constant(value) => Some((&mutation.name, value)),
             _ => None,
         })
     }
 
     fn apply_to_request(&self, headers: &mut HeaderMap, context: &Context<'_>) {
         if let Some(both) = &self.0 {
-            both.request.apply(headers, context, None);
+            both.request().apply(headers, context, None);
         }
     }
 
     fn apply_to_response(&self, headers: &mut HeaderMap, context: &Context<'_>, request: &HeaderMap) {
         if let Some(both) = &self.0 {
-            both.response.apply(headers, context, Some(request));
+            both.response().apply(headers, context, Some(request));
         }
     }
 }
 
-impl List {
-    fn new(mutations: impl Iterator<Item = Mutation>) -> Self {
-        let mutations: Box<[Mutation]> = mutations.collect();
-        let meets = |(place, one): (usize, &Mutation)| {
-            let reads =
-                matches!(&one.change, Change::Write(_, Value::Made(template)) if template.reads_fields());
-            let mut others = mutations.iter().take(place);
-            reads && mutations.len() > 1 || others.any(|other| other.name == one.name)
-        };
-        Self {
-            independent: !mutations.iter().enumerate().any(meets),
-            mutations,
+/// Whether no change meets another one's field.
+fn are_independent(mutations: &[Mutation]) -> bool {
+    let meets = |(place, one): (usize, &Mutation)| {
+        let reads = matches!(&one.change, Change::Made(template) if template.reads_fields());
+        let mut others = mutations.iter().take(place);
+        reads && mutations.len() > 1 || others.any(|other| other.name == one.name)
+    };
+    !mutations.iter().enumerate().any(meets)
+}
+
+impl Both {
+    fn request(&self) -> List<'_> {
+        let (request, _) = self.parts();
+        List {
+            mutations: request,
+            independent: self.independent[0],
         }
     }
 
+    fn response(&self) -> List<'_> {
+        let (_, response) = self.parts();
+        List {
+            mutations: response,
+            independent: self.independent[1],
+        }
+    }
+
+    fn parts(&self) -> (&[Mutation], &[Mutation]) {
+        let parts = self.mutations.split_at_checked(self.requests as usize);
+        parts.unwrap_or((&self.mutations, &[]))
+    }
+}
+
+impl List<'_> {
     /// Makes the changes. `request` are the fields that `%REQ` reads where those are not `headers` itself.
-    fn apply(&self, headers: &mut HeaderMap, context: &Context<'_>, request: Option<&HeaderMap>) {
+    fn apply(self, headers: &mut HeaderMap, context: &Context<'_>, request: Option<&HeaderMap>) {
         if self.independent {
-            for mutation in &self.mutations {
+            for mutation in self.mutations {
                 if let Some(change) = mutation.due(headers, context, request) {
                     change.make(headers);
                 }
             }
             return;
         }
-        for mutation in &self.mutations {
+        for mutation in self.mutations {
             if matches!(mutation.change, Change::Remove) {
                 headers.remove(&mutation.name);
             }
@@ -374,9 +418,9 @@ impl FromIterator<(HeaderName, HeaderValue)> for HeaderMutations {
                 .ok()
         };
         let made = fields.into_iter().filter_map(mutation);
-        let request = List::new(made.take(limits::HEADER_MUTATIONS_MAX));
-        let response = List::default();
-        Self((!request.mutations.is_empty()).then(|| Arc::new(Both { request, response })))
+        let request: Vec<Mutation> = made.take(limits::HEADER_MUTATIONS_MAX).collect();
+        let requests = request.len();
+        Self::of(request, requests)
     }
 }
 
@@ -384,79 +428,6 @@ impl<const N: usize> From<[(HeaderName, HeaderValue); N]> for HeaderMutations {
     fn from(fields: [(HeaderName, HeaderValue); N]) -> Self {
         Self::from_iter(fields)
     }
-}
-
-/// The changes of all levels around a route, as one request needs them; those of the route itself are passed in.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Levels {
-    pub(crate) share: HeaderMutations,
-    pub(crate) host: HeaderMutations,
-    pub(crate) table: HeaderMutations,
-    pub(crate) order: MutationOrder,
-}
-
-impl Levels {
-    /// The changes of the share, which come first.
-    pub(crate) fn apply_share_to_request(&self, headers: &mut HeaderMap, context: &Context<'_>) {
-        self.share.apply_to_request(headers, context);
-    }
-
-    /// All others.
-    pub(crate) fn apply_to_request(
-        &self,
-        route: &HeaderMutations,
-        headers: &mut HeaderMap,
-        context: &Context<'_>,
-    ) {
-        let [_share, others @ ..] = self.in_order(route);
-        for level in others {
-            level.apply_to_request(headers, context);
-        }
-    }
-
-    pub(crate) fn apply_to_response(
-        &self,
-        route: &HeaderMutations,
-        headers: &mut HeaderMap,
-        context: &Context<'_>,
-        request: &HeaderMap,
-    ) {
-        for level in self.in_order(route) {
-            level.apply_to_response(headers, context, request);
-        }
-    }
-
-    /// What of a request the changes of its response need to know.
-    pub(crate) fn response_needs(&self, route: &HeaderMutations) -> Needs {
-        let levels = self.in_order(route).into_iter();
-        let responses = levels.flat_map(|level| level.response());
-        responses.fold(Needs::Nothing, |needs, mutation| {
-            needs.max(if mutation.reads_request() {
-                Needs::RequestFields
-            } else {
-                Needs::Context
-            })
-        })
-    }
-
-    fn in_order<'a>(&'a self, route: &'a HeaderMutations) -> [&'a HeaderMutations; 4] {
-        match self.order {
-            MutationOrder::TableLast => [&self.share, route, &self.host, &self.table],
-            // The share comes first here too, as it does in Envoy.
-            MutationOrder::MostSpecificLast => [&self.share, &self.table, &self.host, route],
-        }
-    }
-}
-
-/// What of a request has to be kept for the changes of its response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Needs {
-    /// There are none.
-    Nothing,
-    /// What its first line says.
-    Context,
-    /// Its fields too.
-    RequestFields,
 }
 
 fn reachable(name: &str) -> Result<HeaderName, InvalidField> {
