@@ -3,7 +3,6 @@
 //! Input: lines of domains, each line one virtual host (domains apart by spaces), then an empty line, then the
 //! `Host` fields to look up, one a line.
 
-
 use tidegate_proxy::normalize::host::Host;
 use tidegate_proxy::route::{Domain, PortMatching, RouteTable, TableSettings, VirtualHost};
 

@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -71,9 +71,9 @@ pub struct ClusterSettings {
     /// their clients speak. Default: it is not.
     pub transport_http2: Option<Box<TransportSettings>>,
     /// How those of its endpoints are connected to that are not like the others. Default: all are alike.
-    pub choices: Option<TransportChoices>,
+    pub choices: Option<Box<TransportChoices>>,
     /// Which of its endpoints takes a request. Default: round robin.
-    pub balance: BalanceSettings,
+    pub balance: Shared<BalanceSettings>,
     /// Which endpoints are put aside because of how they answer. Default: none.
     pub outlier: Option<Box<OutlierSettings>>,
     /// How its endpoints are asked whether they are healthy. Default: not at all.
@@ -83,7 +83,7 @@ pub struct ClusterSettings {
     /// How much of it may be busy at once. Default: no bound of its own.
     pub breakers: Shared<BreakerSettings>,
     /// What share of its requests may be in a retry at once, whatever their routes say. Default: the routes say it.
-    pub retry_budget: Option<RetryBudget>,
+    pub retry_budget: Option<Box<RetryBudget>>,
     /// What stands between any route and this cluster, inside of the route's own layers: each request whose route leads here
     /// passes it. Copies of requests, bytes of `tcp_proxy` and what the process asks for itself do not. Default: nothing, which
     /// costs a look at a null pointer.
@@ -102,7 +102,7 @@ impl ClusterSettings {
             transport: Shared::default(),
             transport_http2: None,
             choices: None,
-            balance: BalanceSettings::default(),
+            balance: Shared::default(),
             outlier: None,
             health_check: None,
             discovery: None,
@@ -123,10 +123,12 @@ pub struct Cluster {
     ways: Box<[Way]>,
     /// Whether connections to some of its endpoints say who the client is.
     tells_client: bool,
+    /// Whether picks need to know the time.
+    follows_time: bool,
     table: ArcSwap<Table>,
     /// Taken to replace the table. Never held over an await.
     changing: Mutex<()>,
-    metrics: ClusterMetrics,
+    counts: OnceLock<Arc<ClusterCounts>>,
     upkeep: UpkeepCounts,
     breakers: Breakers,
     budget: Budget,
@@ -146,7 +148,8 @@ impl Cluster {
     /// A cluster without endpoints.
     #[must_use]
     pub fn new(settings: ClusterSettings) -> Arc<Self> {
-        let metrics = ClusterMetrics::new(&settings.name);
+        // Whoever asks for numbers finds zeros from the beginning; who counts is asked for them with the first request.
+        drop(ClusterMetrics::new(&settings.name));
         let breakers = Breakers::new(Arc::clone(&settings.name), settings.breakers.clone());
         let way = Way::new(
             settings.transport.clone(),
@@ -162,7 +165,7 @@ impl Cluster {
         Arc::new(Self {
             table: ArcSwap::default(),
             changing: Mutex::default(),
-            metrics,
+            counts: OnceLock::new(),
             upkeep: UpkeepCounts::default(),
             breakers,
             budget: Budget::default(),
@@ -175,6 +178,7 @@ impl Cluster {
             looked_up: AtomicBool::new(settings.discovery.is_none()),
             checked: AtomicBool::new(settings.health_check.is_none()),
             changed: settings.health_check.as_ref().map(|_| Arc::default()),
+            follows_time: settings.balance.follows_time(),
             settings,
             tells_client: way.tells_client() || ways.iter().any(Way::tells_client),
             way,
@@ -215,7 +219,7 @@ impl Cluster {
         let known: HashMap<_, _> = known.collect();
         let checking = self.checking.load(Ordering::Relaxed);
         for endpoint in &mut endpoints {
-            let choices = self.settings.choices.as_ref();
+            let choices = self.settings.choices.as_deref();
             endpoint.go(choices.map_or(0, |choices| choices.of(endpoint)));
             match known.get(endpoint.address()) {
                 Some(old) => endpoint.adopt(old),
@@ -322,7 +326,7 @@ impl Cluster {
     fn moment(&self) -> Moment {
         Moment {
             random: fastrand::u64(..),
-            now: self.settings.balance.follows_time().then(Instant::now),
+            now: self.follows_time.then(Instant::now),
         }
     }
 
@@ -335,7 +339,8 @@ impl Cluster {
     /// What has happened to its requests and connections.
     #[must_use]
     pub fn counts(&self) -> &Arc<ClusterCounts> {
-        self.metrics.counts()
+        self.counts
+            .get_or_init(|| Arc::new(ClusterCounts::of(&self.settings.name)))
     }
 
     /// What has happened beside requests.
@@ -348,7 +353,10 @@ impl Cluster {
 
     /// Takes the place of another of its name: its numbers go on.
     pub(crate) fn succeed(&self, before: &Self) {
-        self.metrics.succeed(&before.metrics);
+        if let Some(counts) = before.counts.get() {
+            // Unless it has begun with its own.
+            _ = self.counts.set(Arc::clone(counts));
+        }
     }
 
     pub(crate) fn budget(&self) -> &Budget {
@@ -386,7 +394,7 @@ impl Cluster {
     }
 
     pub(crate) fn metrics(&self) -> &ClusterMetrics {
-        &self.metrics
+        &self.counts().metrics
     }
 }
 

@@ -21,7 +21,7 @@ async fn two() -> [Upstream; 2] {
 
 fn cluster(balance: BalanceSettings, endpoints: [Endpoint; 2]) -> Arc<Cluster> {
     let cluster = Cluster::new(ClusterSettings {
-        balance,
+        balance: balance.into(),
         ..ClusterSettings::new(CLUSTER)
     });
     cluster.set_endpoints(endpoints.map(Arc::new).into());

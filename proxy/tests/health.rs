@@ -39,7 +39,8 @@ fn settings(probe: Probe, protocol: Protocol) -> ClusterSettings {
         balance: BalanceSettings {
             panic_below_percent: 0,
             ..BalanceSettings::default()
-        },
+        }
+        .into(),
         ..ClusterSettings::new(CLUSTER)
     }
 }

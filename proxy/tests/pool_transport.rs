@@ -141,7 +141,7 @@ async fn endpoints_of_one_cluster_may_be_connected_to_in_different_ways() {
         endpoint.hostname().map(|_| 0)
     });
     let cluster = Cluster::new(ClusterSettings {
-        choices: Some(choices),
+        choices: Some(Box::new(choices)),
         ..ClusterSettings::new(CLUSTER)
     });
     cluster.set_endpoints(vec![

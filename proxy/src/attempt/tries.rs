@@ -169,7 +169,7 @@ impl Tries<'_> {
         }
         // The one before has ended: it makes room for this one.
         self.running = None;
-        let of_cluster = self.errand.cluster.settings().retry_budget.as_ref();
+        let of_cluster = self.errand.cluster.settings().retry_budget.as_deref();
         let budget = of_cluster.unwrap_or(&self.retry.budget);
         let allowed = self.active.retry(budget).and_then(|share| {
             let permit = self.errand.cluster.breakers().retry(policy.priority)?;

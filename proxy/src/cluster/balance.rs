@@ -10,7 +10,7 @@
 //!
 //! let policy = Balance::RingHash(RingHash::default());
 //! let cluster = Cluster::new(ClusterSettings {
-//!     balance: BalanceSettings { policy, ..BalanceSettings::default() },
+//!     balance: BalanceSettings { policy, ..BalanceSettings::default() }.into(),
 //!     ..ClusterSettings::new("cache")
 //! });
 //! let endpoint = |port| Endpoint::new(SocketAddr::from(([127, 0, 0, 1], port))).into();

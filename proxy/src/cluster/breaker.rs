@@ -66,8 +66,7 @@ pub struct BreakerSettings {
 pub struct Breakers {
     cluster: Arc<str>,
     settings: Shared<BreakerSettings>,
-    default: OnceLock<Box<Level>>,
-    high: OnceLock<Box<Level>>,
+    levels: OnceLock<Box<Levels>>,
 }
 
 /// How much of the bounds of one priority is used; none where there is no bound.
@@ -112,6 +111,12 @@ impl Used {
 #[must_use = "a permit that is dropped is given back"]
 pub struct Permit(Option<limit::Permit>);
 
+#[derive(Debug, Default)]
+struct Levels {
+    default: OnceLock<Level>,
+    high: OnceLock<Box<Level>>,
+}
+
 #[derive(Debug)]
 struct Level {
     connections: Option<Breaker>,
@@ -145,8 +150,7 @@ impl Breakers {
         Self {
             cluster,
             settings,
-            default: OnceLock::new(),
-            high: OnceLock::new(),
+            levels: OnceLock::new(),
         }
     }
 
@@ -182,8 +186,12 @@ impl Breakers {
     /// How much of each bound is used now.
     #[must_use]
     pub fn usage(&self, priority: RequestPriority) -> Usage {
-        let (level, _, thresholds) = self.parts(priority);
-        let level = level.get();
+        let levels = self.levels.get();
+        let level = levels.and_then(|levels| match priority {
+            RequestPriority::Default => levels.default.get(),
+            RequestPriority::High => levels.high.get().map(|level| &**level),
+        });
+        let thresholds = self.thresholds(priority);
         let used = |bound: Option<usize>, breaker: fn(&Level) -> &Option<Breaker>| {
             let counted = level.and_then(|level| breaker(level).as_ref()).map(Used::of);
             counted.or(bound.map(|max| Used { now: 0, max }))
@@ -197,14 +205,18 @@ impl Breakers {
     }
 
     fn level(&self, priority: RequestPriority) -> &Level {
-        let (level, name, thresholds) = self.parts(priority);
-        level.get_or_init(|| Box::new(Level::new(&self.cluster, name, *thresholds)))
+        let levels = self.levels.get_or_init(Box::default);
+        let level = |name| Level::new(&self.cluster, name, *self.thresholds(priority));
+        match priority {
+            RequestPriority::Default => levels.default.get_or_init(|| level("default")),
+            RequestPriority::High => levels.high.get_or_init(|| Box::new(level("high"))),
+        }
     }
 
-    fn parts(&self, priority: RequestPriority) -> (&OnceLock<Box<Level>>, &'static str, &Thresholds) {
+    fn thresholds(&self, priority: RequestPriority) -> &Thresholds {
         match priority {
-            RequestPriority::Default => (&self.default, "default", &self.settings.default),
-            RequestPriority::High => (&self.high, "high", &self.settings.high),
+            RequestPriority::Default => &self.settings.default,
+            RequestPriority::High => &self.settings.high,
         }
     }
 }

@@ -16,7 +16,7 @@ use http::{StatusCode, Version};
 
 use super::counts::endpoint::EndpointCounts;
 use super::counts::{ClusterCounts, HttpCounts, one};
-use super::metrics::{ClusterMetrics, ProxyMetrics};
+use super::metrics::ProxyMetrics;
 use crate::drain::Watch;
 use crate::observe::ledger::Ending;
 use crate::overload::Overload;
@@ -38,7 +38,7 @@ impl Exercise {
         Self {
             worker: ProxyMetrics::new(watch, Overload::default()),
             chain: Arc::default(),
-            cluster: Arc::clone(ClusterMetrics::new("exercise").counts()),
+            cluster: Arc::new(ClusterCounts::of("exercise")),
             endpoint: EndpointCounts::default(),
         }
     }

@@ -24,7 +24,7 @@
 //! ```
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
@@ -33,7 +33,6 @@ use rustls::ProtocolVersion;
 
 use crate::drain::Watch;
 use crate::observe::Moment;
-use crate::observe::counts::ClusterCounts;
 use crate::observe::ledger::{Ending, Ledger};
 use crate::overload::Overload;
 
@@ -366,13 +365,13 @@ impl Drop for OpenTunnel {
 }
 
 /// The handles that every request to one cluster uses.
+#[derive(Debug)]
 pub(crate) struct ClusterMetrics {
     pub(crate) requests: Counter,
     pub(crate) connects: Counter,
     pub(crate) connect_failures: Counter,
     pub(crate) tls_failures: Counter,
     pub(crate) retries: Counter,
-    counts: OnceLock<Arc<ClusterCounts>>,
 }
 
 impl ClusterMetrics {
@@ -384,18 +383,6 @@ impl ClusterMetrics {
             connect_failures: counter!(UPSTREAM_CONNECT_FAILURES, "cluster" => label.clone()),
             tls_failures: counter!(UPSTREAM_TLS_FAILURES, "cluster" => label.clone()),
             retries: counter!(UPSTREAM_RETRIES, "cluster" => label),
-            counts: OnceLock::new(),
-        }
-    }
-
-    pub(crate) fn counts(&self) -> &Arc<ClusterCounts> {
-        self.counts.get_or_init(Arc::default)
-    }
-
-    /// Goes on with the numbers of `before`, unless it has begun with its own.
-    pub(crate) fn succeed(&self, before: &Self) {
-        if let Some(counts) = before.counts.get() {
-            _ = self.counts.set(Arc::clone(counts));
         }
     }
 }

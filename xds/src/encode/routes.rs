@@ -67,7 +67,11 @@ impl Encoder {
         let mut hosts: Vec<&Arc<VirtualHost>> = table.hosts().domains().map(|(_, host)| host).collect();
         hosts.sort_unstable_by_key(|host| Arc::as_ptr(host));
         hosts.dedup_by_key(|host| Arc::as_ptr(host));
-        let domains = |host: &VirtualHost| host.domains().map(|domain| domain.to_string()).collect::<Vec<_>>();
+        let domains = |host: &VirtualHost| {
+            host.domains()
+                .map(|domain| domain.to_string())
+                .collect::<Vec<_>>()
+        };
         hosts.sort_by_cached_key(|host| (host.name().to_owned(), domains(host)));
         self.routes(name, table.settings(), hosts.into_iter().map(AsRef::as_ref))
     }

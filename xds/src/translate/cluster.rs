@@ -82,11 +82,11 @@ pub fn cluster(body: &Bytes, context: &Context) -> Result<ClusterConfig, Reject>
     unknown::check(&message, body, context, &mut notes)?;
     let mut settings = ClusterSettings::new(message.name.as_str());
     let protocol = protocol::read(&message, &mut notes)?;
-    settings.balance = balance::read(&message, &mut notes)?;
+    settings.balance = balance::read(&message, &mut notes)?.into();
     let endpoints = discovery::read(&message, &mut settings, &mut notes)?;
     let tls = transport::read(&message, &protocol, &mut settings, context, &mut notes)?;
     let breakers = breakers::read(message.circuit_breakers.as_ref(), &mut notes)?;
-    (settings.breakers, settings.retry_budget) = (breakers.0.into(), breakers.1);
+    (settings.breakers, settings.retry_budget) = (breakers.0.into(), breakers.1.map(Box::new));
     settings.outlier = outlier::read(message.outlier_detection.as_ref(), &mut notes)?.map(Box::new);
     settings.health_check = health::read(&message, settings.transport.protocol, &mut notes)?.map(Box::new);
     settings.metadata = metadata(body);

@@ -181,7 +181,9 @@ fn plain(name: &str) -> Option<Operator> {
         }),
         "UPSTREAM_CLUSTER" => Operator::Shared(|entry| maybe(entry.progress.cluster.as_deref())),
         "ROUTE_NAME" => Operator::Shared(|entry| maybe(entry.progress.route.as_deref())),
-        "VIRTUAL_HOST_NAME" => Operator::Shared(|entry| maybe(entry.progress.virtual_host.as_ref().map(|host| host.name()))),
+        "VIRTUAL_HOST_NAME" => {
+            Operator::Shared(|entry| maybe(entry.progress.virtual_host.as_ref().map(|host| host.name())))
+        }
         "REQUESTED_SERVER_NAME" => {
             Operator::Shared(|entry| maybe(tls(entry).and_then(|tls| tls.server_name.as_deref())))
         }

@@ -17,6 +17,7 @@ use super::times::{Bin, Times};
 use super::{numbers, one};
 use crate::clock;
 use crate::error::{Error, Kind};
+use crate::observe::metrics::ClusterMetrics;
 
 numbers! {
     /// What a cluster has counted.
@@ -99,8 +100,10 @@ numbers! {
 }
 
 /// What has happened in one cluster since it came to be. The next of the same name goes on with it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ClusterCounts {
+    /// The same for the facade; here, so that a cluster that nobody asks has none.
+    pub(crate) metrics: ClusterMetrics,
     cells: Striped<Cells>,
     codes: Codes,
     codes_retried: Codes,
@@ -117,6 +120,19 @@ pub(crate) struct Clock {
 }
 
 impl ClusterCounts {
+    /// Nothing yet, of the cluster of this name.
+    pub(crate) fn of(cluster: &str) -> Self {
+        Self {
+            metrics: ClusterMetrics::new(cluster),
+            cells: Striped::default(),
+            codes: Codes::default(),
+            codes_retried: Codes::default(),
+            request_times: Times::default(),
+            connect_times: Times::default(),
+            connection_times: Times::default(),
+        }
+    }
+
     /// The numbers now.
     #[must_use]
     pub fn totals(&self) -> ClusterTotals {

@@ -230,7 +230,11 @@ fn names_with_any_port_are_found_as_the_prefixes_that_they_are() {
         &["a.b:*", "a.b"],
         &["*b", ":*"],
     ];
-    let modes = [PortMatching::Either, PortMatching::Significant, PortMatching::Ignored];
+    let modes = [
+        PortMatching::Either,
+        PortMatching::Significant,
+        PortMatching::Ignored,
+    ];
     for picked in 0..pool.len().pow(3) {
         let places = [picked, picked / pool.len(), picked / pool.len().pow(2)];
         let groups = places.map(|place| pool[place % pool.len()]);
@@ -249,7 +253,9 @@ fn agrees(groups: &[&[&str]], ports: PortMatching) {
     let hosts = groups.iter().enumerate();
     let hosts = hosts.map(|(number, domains)| host(&number.to_string(), domains));
     let table = RouteTable::new(settings, hosts);
-    for asked in ["a", "a:80", "a:9", "b:80", "c:80", "[::1]", "[::1]:80", "a.b", "a.b:1"] {
+    for asked in [
+        "a", "a:80", "a:9", "b:80", "c:80", "[::1]", "[::1]:80", "a.b", "a.b:1",
+    ] {
         let asked = Host::parse(asked.as_bytes()).unwrap();
         let ported = (asked.with_port(), asked.with_port().len() - asked.name().len());
         let names: &[(&str, usize)] = match ports {

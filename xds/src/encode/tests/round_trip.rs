@@ -313,7 +313,7 @@ fn settings() -> impl Strategy<Value = ClusterSettings> {
         .prop_map(
             |(balance, default, high, (connect, idle, requests, http2), metrics)| {
                 let mut settings = ClusterSettings::new("app");
-                settings.balance = balance;
+                settings.balance = balance.into();
                 settings.breakers = BreakerSettings { default, high }.into();
                 settings.transport.connect_timeout = connect;
                 settings.transport.idle_timeout = idle;

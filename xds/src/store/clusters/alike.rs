@@ -1,10 +1,10 @@
 //! What do many clusters have in common, and so once?
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 
 use tidegate_proxy::cluster::breaker::BreakerSettings;
-use tidegate_proxy::cluster::{ClusterSettings, TransportSettings};
+use tidegate_proxy::cluster::{BalanceSettings, ClusterSettings, TransportSettings};
 use tidegate_proxy::route::Shared;
 
 /// The parts of all clusters that others may have too.
@@ -12,6 +12,8 @@ use tidegate_proxy::route::Shared;
 pub(super) struct Alike {
     transports: HashSet<Shared<TransportSettings>>,
     breakers: HashSet<Shared<BreakerSettings>>,
+    /// The last ones that were met: they cannot be hashed, and there are few.
+    balances: VecDeque<Shared<BalanceSettings>>,
 }
 
 impl Alike {
@@ -19,12 +21,20 @@ impl Alike {
     pub(super) fn share(&mut self, settings: &mut ClusterSettings) {
         one_of(&mut self.transports, &mut settings.transport);
         one_of(&mut self.breakers, &mut settings.breakers);
+        match self.balances.iter().find(|known| **known == settings.balance) {
+            Some(same) => settings.balance = same.clone(),
+            None => {
+                self.balances.truncate(BALANCES_KNOWN_MAX - 1);
+                self.balances.push_front(settings.balance.clone());
+            }
+        }
     }
 
     /// Forgets what no cluster has any more.
     pub(super) fn tidy(&mut self) {
         self.transports.retain(|part| !part.is_alone());
         self.breakers.retain(|part| !part.is_alone());
+        self.balances.retain(|part| !part.is_alone());
     }
 }
 
@@ -34,6 +44,10 @@ fn one_of<T: Clone + Eq + Hash>(known: &mut HashSet<Shared<T>>, part: &mut Share
         None => _ = known.insert(part.clone()),
     }
 }
+
+/// How many ways to balance are compared with those of a cluster that comes. One more, and those that were met first are forgotten:
+/// clusters that come after have their own.
+const BALANCES_KNOWN_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -51,11 +65,12 @@ mod tests {
             settings
         });
         assert_eq!((alike.transports.len(), alike.breakers.len()), (2, 1));
+        assert_eq!(alike.balances.len(), 1);
         settings[2].transport = settings[0].transport.clone();
         alike.tidy();
         assert_eq!(alike.transports.len(), 1);
         drop(settings);
         alike.tidy();
-        assert!(alike.transports.is_empty() && alike.breakers.is_empty());
+        assert!(alike.transports.is_empty() && alike.breakers.is_empty() && alike.balances.is_empty());
     }
 }

@@ -94,7 +94,7 @@ fn what_kourier_sends_is_a_cluster_with_its_endpoints() {
     };
     assert_eq!(endpoints.len(), 2);
     assert_eq!(config.settings.transport.connect_timeout, Duration::from_secs(5));
-    assert_eq!(config.settings.balance, BalanceSettings::default());
+    assert_eq!(*config.settings.balance, BalanceSettings::default());
     assert_eq!(config.settings.breakers.default.requests, None);
     assert_eq!(config.settings.breakers.default.retries, Some(3));
     assert!(config.notes.is_empty() && config.tls.is_none());

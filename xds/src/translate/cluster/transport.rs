@@ -64,9 +64,8 @@ pub(super) fn read(
     }
     if !ways.is_empty() {
         let labels = Labels::of(message);
-        settings.choices = Some(TransportChoices::new(ways, move |endpoint| {
-            labels.choose(endpoint)
-        }));
+        let choices = TransportChoices::new(ways, move |endpoint| labels.choose(endpoint));
+        settings.choices = Some(Box::new(choices));
     }
     Ok(tls)
 }
