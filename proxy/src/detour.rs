@@ -38,7 +38,7 @@ pub(crate) struct Kept {
 
 /// Where a redirect leads.
 pub(crate) struct Detour {
-    pub(crate) request: Request<Body>,
+    pub(crate) request: Box<Request<Body>>,
     pub(crate) found: Found,
 }
 
@@ -122,7 +122,10 @@ impl Kept {
         }
         next.client.clone_from(&found.client);
         next.again = true;
-        Some(Detour { request, found: next })
+        Some(Detour {
+            request: Box::new(request),
+            found: next,
+        })
     }
 
     /// RFC 9110 §15.4.4: what 303 leads to is got. All others are asked as before.

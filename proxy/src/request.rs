@@ -1,15 +1,14 @@
 //! The life of one request, top to bottom. The first file to read.
 
-use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use http::{Request, Response, StatusCode};
-use tower::ServiceExt;
+use http::{Request, Response, StatusCode, Version};
+use tower::{Service, ServiceExt};
 
-use crate::attempt::{self, Errand};
+use crate::attempt::Errand;
 use crate::body::Body;
 use crate::clock;
 use crate::config::manners::Before;
@@ -29,65 +28,134 @@ use crate::upstream::{Target, Upstream};
 use crate::worker::Worker;
 
 mod longest;
+mod room;
 
 use longest::Longest;
+pub(crate) use room::{Boxed, Inline, Room};
 
-/// Answers a request. Whatever goes wrong on the way becomes a response, and everything is accounted for, also when
-/// this future is dropped because the client left. What became of the request is known when its response has ended,
-/// so the [`Observation`] leaves in the response's body, outside of every layer. By `patience` the codec may end it
-/// before: that is an error like any other.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async fn would hold the request twice, and each idle connection has room for this future"
-)]
+/// A request that has arrived, and what is known of it by then: where it goes, or why it goes nowhere.
+///
+/// Whatever goes wrong on its way becomes a response, and everything is accounted for, also when this is dropped because the
+/// client left. What became of the request is known when its response has ended, so the [`Observation`] leaves in the
+/// response's body, outside of every layer.
+pub(crate) struct Arrival<'a> {
+    worker: &'a Arc<Worker>,
+    peer: &'a Arc<Peer>,
+    observation: Observation,
+    found: Found,
+    passed: Passed,
+    longest: Option<Longest>,
+    version: Version,
+    dialect: Dialect,
+}
+
+/// A request that may be followed, or why not. Boxed, as thousands may wait, and each is handed on by value many times.
+pub(crate) type Prepared = Result<Box<Request<Body>>, Box<Error>>;
+
+/// Answers a request. By `patience` the codec may end it before: that is an error like any other.
 pub(crate) fn handle<'a>(
     worker: &'a Arc<Worker>,
     peer: &'a Arc<Peer>,
     patience: &'a Patience,
-    mut request: Request<Body>,
+    request: Box<Request<Body>>,
 ) -> impl Future<Output = Response<Body>> + Send + 'a {
+    // An async fn would hold it twice.
+    let (mut arrival, prepared) = Arrival::of(worker, peer, request);
     async move {
+        let followed = arrival.follow::<Inline>(patience, prepared).await;
+        arrival.answer(followed)
+    }
+}
+
+impl<'a> Arrival<'a> {
+    /// Takes a request up and finds its route. Nothing is awaited here: whoever makes a future of the rest can have it as large
+    /// as what is to be done needs it.
+    pub(crate) fn of(
+        worker: &'a Arc<Worker>,
+        peer: &'a Arc<Peer>,
+        mut request: Box<Request<Body>>,
+    ) -> (Self, Prepared) {
         let mut observation = Observation::begin(&worker.metrics, peer, &mut request);
-        let version = request.version();
-        let dialect = Dialect::of(request.headers());
-        let mut passed = Passed::default();
-        let prepared = observation
+        let (version, dialect) = (request.version(), Dialect::of(request.headers()));
+        let found = observation
             .admit()
             .and_then(|()| prepare(worker, peer, &observation, &mut request));
-        let result = match prepared {
-            Ok(mut found) => {
-                be_patient(&found, patience, &mut request);
-                let longest = Longest::of(&found, peer, &mut request);
-                let followed = {
-                    let following = follow(worker, (peer, patience), &mut found, &mut passed, &mut request);
-                    let following = pin!(following);
-                    match longest {
-                        None => patience.heed(following).await,
-                        // Boxed: every request has room for what few have.
-                        Some(longest) => Box::pin(longest.bound(patience.heed(following)))
-                            .await
-                            .map(|response| longest.of_response(response)),
-                    }
-                };
-                if found.again {
-                    observation.found_again(&found);
-                }
-                followed
-            }
-            Err(error) => Err(error),
+        let (found, prepared) = match found {
+            Ok(found) => (found, Ok(request)),
+            Err(error) => (Found::nowhere(), Err(Box::new(error))),
         };
-        let mut response = match result {
-            Ok(response) => observation.answered(passed.respond(response)),
+        let arrival = Self {
+            worker,
+            peer,
+            observation,
+            found,
+            passed: Passed::default(),
+            longest: None,
+            version,
+            dialect,
+        };
+        (arrival, prepared)
+    }
+
+    /// Whether it goes through layers, in whose boxes it may wait for long.
+    pub(crate) fn has_layers(&self) -> bool {
+        layers_of(&self.found).is_some()
+    }
+
+    /// The response that it leads to, or why there is none.
+    pub(crate) async fn follow<R: Room>(
+        &mut self,
+        patience: &Patience,
+        prepared: Prepared,
+    ) -> Result<Response<Body>, Error> {
+        let mut request = prepared.map_err(|error| *error)?;
+        be_patient(&self.found, patience, &mut request);
+        self.longest = Longest::of(&self.found, self.peer, &mut request);
+        let (found, passed) = (&mut self.found, &mut self.passed);
+        let following = pin!(follow::<R>(
+            self.worker,
+            (self.peer, patience),
+            (found, passed),
+            request
+        ));
+        match &self.longest {
+            None => patience.heed(following).await,
+            // Boxed: every request has room for what few have.
+            Some(longest) => Box::pin(longest.bound(patience.heed(following))).await,
+        }
+    }
+
+    /// What the client gets, and how it is accounted for.
+    pub(crate) fn answer(self, followed: Result<Response<Body>, Error>) -> Response<Body> {
+        let Self {
+            worker,
+            peer,
+            observation,
+            passed,
+            longest,
+            ..
+        } = self;
+        if self.found.again {
+            observation.found_again(&self.found);
+        }
+        let mut response = match followed {
+            Ok(response) => {
+                let response = match longest {
+                    Some(longest) => longest.of_response(response),
+                    None => response,
+                };
+                observation.answered(passed.respond(response))
+            }
             Err(error) => {
                 tracing::debug!(reason = error.kind().name(), %error, "request failed");
-                let mut response = passed.respond(respond::from_error(&error, dialect, peer.http()));
+                let mut response = passed.respond(respond::from_error(&error, self.dialect, peer.http()));
                 respond::type_of_nothing(&mut response);
                 observation.failed(&error, response)
             }
         };
         respond::sign(&mut response, peer.http());
         if !worker.config.overload().keeps_connections() {
-            respond::ask_to_close(&mut response, version);
+            respond::ask_to_close(&mut response, self.version);
         }
         response
     }
@@ -135,20 +203,25 @@ fn be_patient(found: &Found, patience: &Patience, request: &mut Request<Body>) {
 }
 
 /// Follows the request to where its route says, and from there to where redirects lead that are followed here.
-async fn follow(
-    worker: &Arc<Worker>,
-    who: (&Peer, &Patience),
-    found: &mut Found,
-    passed: &mut Passed,
-    request: &mut Request<Body>,
-) -> Result<Response<Body>, Error> {
-    let mut trail = Trail::default();
-    loop {
-        match step(worker, who, found, (passed, &mut trail), request).await? {
-            Step::Done(response) => return Ok(response),
-            Step::Detour(detour) => {
-                *passed = Passed::default();
-                (*request, *found) = (detour.request, detour.found);
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, and those who wait have room for this future"
+)]
+fn follow<'a, R: Room>(
+    worker: &'a Arc<Worker>,
+    who: (&'a Peer, &'a Patience),
+    (found, passed): (&'a mut Found, &'a mut Passed),
+    mut request: Box<Request<Body>>,
+) -> impl Future<Output = Result<Response<Body>, Error>> + Send + 'a {
+    async move {
+        let mut trail = Trail::default();
+        loop {
+            match step::<R>(worker, who, found, (passed, &mut trail), request).await? {
+                Step::Done(response) => return Ok(response),
+                Step::Detour(detour) => {
+                    *passed = Passed::default();
+                    (request, *found) = (detour.request, detour.found);
+                }
             }
         }
     }
@@ -164,66 +237,75 @@ enum Step {
     Detour(Box<Detour>),
 }
 
-/// Does what the route says: answers, or sends the request on its way, which takes it out of `request`.
-async fn step(
-    worker: &Arc<Worker>,
-    (peer, patience): (&Peer, &Patience),
-    found: &mut Found,
-    (passed, trail): (&mut Passed, &mut Trail),
-    request: &mut Request<Body>,
-) -> Result<Step, Error> {
-    if let Some(forward) = found.route.as_forward() {
-        apply::within_limits(forward, peer, request)?;
-    }
-    if let Some(response) = filter::run(worker, peer, found, request, passed).await? {
-        return Ok(Step::Done(response));
-    }
-    found_behind_filters(found, peer, patience, request)?;
-    let found = &*found;
-    match &found.route.action {
-        Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
-            forward_on(worker, peer, (found, forward), (passed, trail), request).await
+/// Does what the route says: answers, or sends the request on its way.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold its arguments twice, and those who wait have room for this future"
+)]
+fn step<'a, R: Room>(
+    worker: &'a Arc<Worker>,
+    (peer, patience): (&'a Peer, &'a Patience),
+    found: &'a mut Found,
+    (passed, trail): (&'a mut Passed, &'a mut Trail),
+    mut request: Box<Request<Body>>,
+) -> impl Future<Output = Result<Step, Error>> + Send + 'a {
+    async move {
+        if let Some(forward) = found.route.as_forward() {
+            apply::within_limits(forward, peer, &mut request)?;
         }
-        _ => answer_here(peer, found, request).map(Step::Done),
+        if let Some(response) = filter::run(worker, peer, found, &mut request, passed).await? {
+            return Ok(Step::Done(response));
+        }
+        found_behind_filters(found, peer, patience, &mut request)?;
+        match &found.route.action {
+            Action::Forward(forward) if !matches!(found.chosen, Chosen::OwnPath) => {
+                forward_on::<R>(worker, peer, (found, forward), (passed, trail), request).await
+            }
+            _ => answer_here(peer, found, &request).map(Step::Done),
+        }
     }
 }
 
 /// Sends the request to its upstream.
-async fn forward_on(
+async fn forward_on<R: Room>(
     worker: &Arc<Worker>,
     peer: &Peer,
     (found, forward): (&Found, &Forward),
     (passed, trail): (&mut Passed, &mut Trail),
-    request: &mut Request<Body>,
+    mut request: Box<Request<Body>>,
 ) -> Result<Step, Error> {
     let manners = peer.http().manners.as_deref();
     if manners.is_some() && !matches!(found.chosen, Chosen::Cluster(_)) {
         // Envoy's answer for a cluster that is missing is made from the request as it came.
-        let edits = apply::response_edits(found, peer, request, None);
+        let edits = apply::response_edits(found, peer, &request, None);
         edits.into_iter().for_each(|edits| passed.changed_by_route(edits));
         return Err(missing(found));
     }
-    let before = manners.map(|_| Before::of(request, found, forward));
-    let hashed = apply::to_request(found, forward, peer, request)?;
+    let before = manners.map(|_| Before::of(&request, found, forward));
+    let hashed = apply::to_request(found, forward, peer, &mut request)?;
     if let (Some(manners), Some(before)) = (manners, before) {
-        manners.on_rewrite(request, &before);
-        manners.on_deadline(request, found.route.policy.as_deref(), layers_of(found).is_some());
+        manners.on_rewrite(&mut request, &before);
+        manners.on_deadline(
+            &mut request,
+            found.route.policy.as_deref(),
+            layers_of(found).is_some(),
+        );
     }
     // What the response is told of the request is the request as it is sent.
-    let edits = apply::response_edits(found, peer, request, hashed.set_cookie);
+    let edits = apply::response_edits(found, peer, &request, hashed.set_cookie);
     if let Chosen::Cluster(cluster) = &found.chosen {
-        pool::key::introduce(cluster, peer, request);
+        pool::key::introduce(cluster, peer, &mut request);
     }
     let mut kept = None;
     if let Some(policy) = found.route.policy.as_deref() {
-        mirror::copy(worker, policy, request);
+        mirror::copy(worker, policy, &mut request);
         kept = policy
             .redirects
             .as_ref()
-            .map(|_| Box::new(Kept::of(worker, request)));
+            .map(|_| Box::new(Kept::of(worker, &mut request)));
     }
     let sent = manners.map(|_| clock::now_std());
-    let sending = send(worker, peer, (found, hashed.hash), request).await;
+    let sending = send::<R>(worker, peer, (found, hashed.hash), request).await;
     let (mut response, edits) = match (sending, edits) {
         (Ok(response), edits) => {
             let detour = kept.and_then(|kept| kept.detour(worker, peer, found, &response, trail));
@@ -333,11 +415,11 @@ fn layers_of(found: &Found) -> Option<&Layers> {
 }
 
 /// Sends the request to its cluster, through the route's layers and the cluster's.
-async fn send(
+async fn send<R: Room>(
     worker: &Arc<Worker>,
     peer: &Peer,
     (found, hash): (&Found, Option<u64>),
-    request: &mut Request<Body>,
+    mut request: Box<Request<Body>>,
 ) -> Result<Response<Body>, Error> {
     let Chosen::Cluster(cluster) = &found.chosen else {
         return Err(missing(found));
@@ -351,10 +433,10 @@ async fn send(
             received: None,
             waited: Duration::ZERO,
         };
-        let (response, _timing) = attempt::run(worker, errand, request).await?;
+        let (response, _timing) = R::attempt(worker, errand, &mut request).await?;
         return Ok(response);
     };
-    let stack = worker.stacks.get(layers, || match found.route.layers {
+    let mut stack = worker.stacks.get(layers, || match found.route.layers {
         Some(_) => Upstream::before_clusters(worker),
         None => Upstream::innermost(worker),
     });
@@ -371,8 +453,20 @@ async fn send(
         waited: Duration::ZERO,
         client: peer.client(),
     });
-    let answer = stack.oneshot(mem::take(request)).await;
-    answer.map_err(Error::from_boxed)
+    // Nothing is left here of what the layers have from now on: they may let the request wait.
+    let ready = stack.ready().await.map_err(Error::from_boxed)?;
+    let answer = ready.call(unboxed(request));
+    drop(stack);
+    answer.await.map_err(Error::from_boxed)
+}
+
+/// What is in it.
+#[expect(
+    clippy::boxed_local,
+    reason = "moved out of by an async fn itself, the box would stay for as long as that is under way"
+)]
+fn unboxed<T>(boxed: Box<T>) -> T {
+    *boxed
 }
 
 #[cfg(test)]
@@ -382,14 +476,17 @@ mod tests {
     use crate::config::Handle;
     use crate::drain::Drain;
 
-    /// It is allocated for each request, and held for as long as one is parked.
+    /// What all requests have room for, and those in a layer that lets them wait hold for as long.
     #[test]
     fn the_future_of_a_request_stays_small() {
         let (_drain, watch) = Drain::new();
         let proxy = Proxy::new(Handle::default(), watch);
-        let peer = Arc::new(Peer::unknown());
-        let patience = Patience::new(None);
-        let size = size_of_val(&handle(proxy.worker(), &peer, &patience, Request::default()));
-        assert!(size <= 3072, "{size} bytes");
+        let (peer, patience) = (Arc::new(Peer::unknown()), Patience::new(None));
+        let request = Box::<Request<Body>>::default;
+        let size = size_of_val(&handle(proxy.worker(), &peer, &patience, request()));
+        assert!(size <= 2048, "{size} bytes");
+        let (mut arrival, prepared) = Arrival::of(proxy.worker(), &peer, request());
+        let size = size_of_val(&arrival.follow::<Boxed>(&patience, prepared));
+        assert!(size <= 528, "{size} bytes");
     }
 }

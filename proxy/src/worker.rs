@@ -21,7 +21,7 @@ use crate::observe::Observation;
 use crate::observe::ledger::Ledger;
 use crate::observe::metrics::ProxyMetrics;
 use crate::pool::Pool;
-use crate::request;
+use crate::request::{self, Arrival, Prepared};
 use crate::respond::{self, Dialect};
 
 /// What the requests of one worker share and no other worker touches.
@@ -88,9 +88,14 @@ impl Proxy {
     pub(crate) fn handle<'a>(
         &'a self,
         patience: &'a Patience,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
     ) -> impl Future<Output = Response<Body>> + Send + 'a {
         request::handle(&self.worker, &self.peer, patience, request)
+    }
+
+    /// Takes a request up, for whoever answers it in steps of his own.
+    pub(crate) fn receive(&self, request: Box<Request<Body>>) -> (Arrival<'_>, Prepared) {
+        Arrival::of(&self.worker, &self.peer, request)
     }
 
     /// Turns a request away that is not worth looking at, and accounts for it.
@@ -139,7 +144,7 @@ where
         Box::pin(async move {
             // Whoever calls it has the connection, and the clock.
             let patience = Patience::new(None);
-            Ok(proxy.handle(&patience, request.map(Body::new)).await)
+            Ok(proxy.handle(&patience, Box::new(request.map(Body::new))).await)
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::http::HttpSettings;
 use crate::error::{Error, Kind};
 use crate::observe::counts::one;
+use crate::request::{Boxed, Inline};
 use crate::upgrade::Tunnel;
 use crate::worker::Proxy;
 
@@ -51,7 +52,7 @@ pub(super) fn serve<'a>(
             // What follows is boxed where it is rare or large: the task of a connection has room for all of it all the
             // time, and most connections are idle most of the time.
             let fate = match connection.next(&mut draining).await {
-                Next::Request(head) => Box::pin(connection.exchange(*head)).await,
+                Next::Request(head) => connection.exchange(head).await,
                 Next::Refused(error) => Box::pin(exchange::refuse(&mut connection, error)).await,
                 Next::End => return,
             };
@@ -90,7 +91,7 @@ struct Connection<'a> {
 
 /// What comes next on a connection.
 enum Next {
-    Request(Box<Head>),
+    Request(Head),
     Refused(Error),
     /// Nothing, and nobody to tell.
     End,
@@ -175,7 +176,7 @@ impl<'a> Connection<'a> {
         match found {
             Ok(Some(head)) => {
                 self.begun.get_or_insert_with(clock::now);
-                return Some(Next::Request(Box::new(head)));
+                return Some(Next::Request(head));
             }
             Ok(None) if waits => self.begun = None,
             Ok(None) => _ = self.begun.get_or_insert_with(clock::now),
@@ -218,11 +219,17 @@ impl<'a> Connection<'a> {
         .await
     }
 
-    /// Serves one request.
-    fn exchange(&mut self, head: Head) -> impl Future<Output = Fate> + Send {
+    /// Serves one request, in a box that is as large as it needs.
+    fn exchange(&mut self, head: Head) -> Pin<Box<dyn Future<Output = Fate> + Send + '_>> {
         self.served = self.served.saturating_add(1);
+        let proxy = self.proxy;
         let (exchange, request) = OneRequest::of(self, head);
-        exchange.run(request)
+        let (arrival, prepared) = proxy.receive(request);
+        if arrival.has_layers() {
+            Box::pin(exchange.run::<Boxed>((arrival, prepared)))
+        } else {
+            Box::pin(exchange.run::<Inline>((arrival, prepared)))
+        }
     }
 
     /// Ends it after a response.

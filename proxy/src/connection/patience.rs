@@ -47,15 +47,15 @@ impl Patience {
     }
 
     /// The output of `future`, or why the codec ended the request before. Cancel-safe if `future` is.
-    pub(crate) async fn heed<T>(
+    pub(crate) fn heed<T>(
         &self,
         mut future: Pin<&mut impl Future<Output = Result<T, Error>>>,
-    ) -> Result<T, Error> {
-        poll_fn(|cx| match self.end.get() {
+    ) -> impl Future<Output = Result<T, Error>> {
+        // No async fn, which would hold them twice.
+        poll_fn(move |cx| match self.end.get() {
             Some(kind) => Poll::Ready(Err(Error::new(*kind))),
             None => future.as_mut().poll(cx),
         })
-        .await
     }
 }
 

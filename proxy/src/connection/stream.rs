@@ -187,8 +187,12 @@ impl Presence {
         // Only for its end-of-input half: no socket of ours is registered for urgent data.
         // Spelt out instead of `WriteHalf::ready`: every request has room for this future.
         let ready = match &*self.stream {
-            WriteHalf::Tcp(half) => half.ready(Interest::PRIORITY).await,
-            WriteHalf::Unix(half) => half.ready(Interest::PRIORITY).await,
+            WriteHalf::Tcp(half) => {
+                AsRef::<TcpStream>::as_ref(&**half)
+                    .ready(Interest::PRIORITY)
+                    .await
+            }
+            WriteHalf::Unix(half) => AsRef::<UnixStream>::as_ref(half).ready(Interest::PRIORITY).await,
         };
         if ready.is_ok_and(|ready| !ready.is_read_closed()) {
             std::future::pending::<()>().await;

@@ -2,6 +2,7 @@
 
 use std::future::{self, Future, poll_fn};
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -27,6 +28,7 @@ use crate::connection::socket::Socket;
 use crate::connection::stream::Presence;
 use crate::connection::{Patience, RequestBody};
 use crate::error::{Error, Kind};
+use crate::request::{Arrival, Prepared, Room};
 use crate::respond::{self, Dialect};
 use crate::upgrade::{Half, Tunnel};
 use crate::upstream::TunnelEnd;
@@ -73,6 +75,15 @@ pub(super) struct OneRequest<'c, 'a> {
     cut: Option<Instant>,
 }
 
+/// A response whose head is about to be sent.
+struct Begun {
+    body: Body,
+    framing: Framing,
+    persistence: Persistence,
+    /// What its connection becomes then, if it leaves HTTP.
+    switch: Option<Box<Switch>>,
+}
+
 /// Why a response ends before its end.
 enum Broken {
     Write(io::Error),
@@ -87,7 +98,7 @@ enum Broken {
 pub(super) async fn refuse(connection: &mut Connection<'_>, error: Error) -> Fate {
     let response = connection.proxy.refuse(&error, Dialect::Http);
     let (idle, cut) = (connection.settings().timeouts.stream_idle, connection.cut());
-    let exchange = OneRequest {
+    let mut exchange = OneRequest {
         connection,
         to: Recipient {
             version: Version::HTTP_11,
@@ -105,9 +116,9 @@ pub(super) async fn refuse(connection: &mut Connection<'_>, error: Error) -> Fat
 }
 
 impl<'c, 'a> OneRequest<'c, 'a> {
-    pub(super) fn of(connection: &'c mut Connection<'a>, head: Head) -> (Self, Request<Body>) {
+    pub(super) fn of(connection: &'c mut Connection<'a>, head: Head) -> (Self, Box<Request<Body>>) {
         let Head {
-            request,
+            mut request,
             framing,
             expectation,
             persistence,
@@ -127,7 +138,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
                 Incoming::flowing(wire, interim, settings.clone(), whole)
             }
         };
-        let request = request.map(|()| Body::downstream(RequestBody::H1(incoming)));
+        *request.body_mut() = Body::downstream(RequestBody::H1(incoming));
         let exchange = Self {
             idle: connection.settings().timeouts.stream_idle,
             cut: connection.cut(),
@@ -143,17 +154,19 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         clippy::manual_async_fn,
         reason = "an async fn would hold its arguments twice, and each request has room for this future"
     )]
-    pub(super) fn run(mut self, request: Request<Body>) -> impl Future<Output = Fate> + Send {
+    pub(super) fn run<R: Room>(
+        mut self,
+        (mut arrival, prepared): (Arrival<'a>, Prepared),
+    ) -> impl Future<Output = Fate> + Send {
         async move {
-            let proxy = self.connection.proxy;
             let patience = Patience::new(self.idle);
-            let response = tokio::select! {
+            let followed = tokio::select! {
                 biased;
-                response = proxy.handle(&patience, request) => response,
+                followed = arrival.follow::<R>(&patience, prepared) => followed,
                 () = self.client_gone(&patience) => return Fate::Cut,
             };
             self.idle = patience.idle();
-            self.respond(response).await
+            self.respond(arrival.answer(followed)).await
         }
     }
 
@@ -190,10 +203,36 @@ impl<'c, 'a> OneRequest<'c, 'a> {
     }
 
     /// Sends the response, to the last trailer.
-    async fn respond(mut self, mut response: Response<Body>) -> Fate {
+    fn respond(&mut self, response: Response<Body>) -> impl Future<Output = Fate> + Send {
+        // Apart, so that what is not needed any more is not kept beside it.
+        let Begun {
+            mut body,
+            framing,
+            persistence,
+            switch,
+        } = self.begin(response);
+        async move {
+            match self.send(&mut body, framing).await {
+                Ok(()) => match switch {
+                    Some(switch) => Fate::Switch(switch),
+                    None => Fate::Settle(persistence),
+                },
+                Err(broken) => {
+                    if framing == Framing::Close {
+                        // The end of such a response is the end of its connection.
+                        self.connection.presence.reset_on_close();
+                    }
+                    broken.fate()
+                }
+            }
+        }
+    }
+
+    /// Puts the head of a response.
+    fn begin(&mut self, mut response: Response<Body>) -> Begun {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             if let Some(upstream) = response.extensions_mut().remove() {
-                return self.switch(upstream, response).await;
+                return self.begin_switch(upstream, response);
             }
             let error = Error::new(Kind::LayerFailed).with_source("a 101 without an upstream's connection");
             let failed = respond::from_error(&error, Dialect::Http, self.connection.proxy.peer().http());
@@ -202,16 +241,29 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         let (head, body) = response.into_parts();
         self.connection.line.with(Wire::begin_response);
         let (framing, persistence) = self.put_head(&head, &body);
-        drop(head);
-        match self.send(body, framing).await {
-            Ok(()) => Fate::Settle(persistence),
-            Err(broken) => {
-                if framing == Framing::Close {
-                    // The end of such a response is the end of its connection.
-                    self.connection.presence.reset_on_close();
-                }
-                broken.fate()
-            }
+        Begun {
+            body,
+            framing,
+            persistence,
+            switch: None,
+        }
+    }
+
+    /// Puts the head of a 101, with which it leaves HTTP.
+    fn begin_switch(&mut self, upstream: Half, mut response: Response<Body>) -> Begun {
+        let end = response.extensions_mut().remove::<TunnelEnd>();
+        let (head, held) = response.into_parts();
+        let (framing, persistence) = self.put_head(&head, &held);
+        Begun {
+            body: Body::empty(),
+            framing,
+            persistence,
+            switch: Some(Box::new(Switch {
+                upstream,
+                held,
+                end,
+                protocol: head.headers.get(UPGRADE).cloned(),
+            })),
         }
     }
 
@@ -283,7 +335,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
     }
 
     /// Sends what is to be written, and then `body`, at the pace of the client.
-    async fn send(&mut self, mut body: Body, mut framing: Framing) -> Result<(), Broken> {
+    async fn send(&mut self, body: &mut Body, mut framing: Framing) -> Result<(), Broken> {
         let half_close = self.connection.settings().half_close;
         let mut gone = pin!(gone(self.connection.presence, half_close));
         let (mut moved, mut received) = (clock::now(), 0);
@@ -292,7 +344,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         let sent = poll_fn(|cx| {
             loop {
                 while !ended && failure.is_none() && self.out.has_room() {
-                    match self.poll_frame(cx, &mut body, &mut framing) {
+                    match self.poll_frame(cx, body, &mut framing) {
                         Poll::Ready(Ok(Progress::More)) => {}
                         Poll::Ready(Ok(Progress::Ended)) => ended = true,
                         // Sent is what came before, so that the client sees how far it got.
@@ -334,7 +386,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         })
         .await;
         if let Some(kind) = sent.as_ref().err().and_then(Broken::by_us) {
-            body.break_off(kind);
+            mem::take(body).break_off(kind);
         }
         sent
     }
@@ -348,7 +400,7 @@ impl<'c, 'a> OneRequest<'c, 'a> {
         unread: &mut usize,
     ) -> Poll<Broken> {
         let left = self.out.len();
-        if std::mem::replace(unread, left) != left {
+        if mem::replace(unread, left) != left {
             *moved = clock::now();
         }
         let Some(due) = earliest(self.idle.map(|idle| *moved + idle), self.cut) else {
@@ -385,22 +437,6 @@ impl<'c, 'a> OneRequest<'c, 'a> {
             return Poll::Ready(Ok(Progress::Ended));
         }
         Poll::Ready(Ok(progress))
-    }
-
-    /// Sends a 101 and leaves HTTP.
-    async fn switch(mut self, upstream: Half, mut response: Response<Body>) -> Fate {
-        let end = response.extensions_mut().remove::<TunnelEnd>();
-        let (head, held) = response.into_parts();
-        let (framing, _) = self.put_head(&head, &held);
-        match self.send(Body::empty(), framing).await {
-            Ok(()) => Fate::Switch(Box::new(Switch {
-                upstream,
-                held,
-                end,
-                protocol: head.headers.get(UPGRADE).cloned(),
-            })),
-            Err(broken) => broken.fate(),
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, Request, Uri, Version};
 
 use self::framing::{Expectation, Framing};
 use self::lines::Lines;
+use crate::body::Body;
 use crate::config::http::{HeadLimits, Http10};
 use crate::error::{Error, Kind};
 
@@ -15,7 +16,8 @@ pub(super) mod lines;
 /// A request without its body, and what it says about the connection that it came by.
 #[derive(Debug)]
 pub(in super::super) struct Head {
-    pub(in super::super) request: Request<()>,
+    /// Without its body. In the box that it stays in until it is sent: heads are large, and handed on many times.
+    pub(in super::super) request: Box<Request<Body>>,
     pub(in super::super) framing: Framing,
     pub(in super::super) expectation: Expectation,
     pub(in super::super) persistence: Persistence,
@@ -132,7 +134,7 @@ fn parse(block: &Bytes, lines: usize, rules: &Rules) -> Result<Head, Error> {
     let framing = Framing::of(&headers, version)?;
     let expectation = Expectation::of(&headers, version)?;
     let persistence = framing::persistence(&headers, version);
-    let mut request = Request::new(());
+    let mut request = Box::new(Request::new(Body::empty()));
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = version;

@@ -80,6 +80,6 @@ fn next(
             }
         }
     }
-    let request = head.request.map(|()| content);
+    let request = head.request.map(|_no_body| content);
     Ok(Some((Whole { request, trailers }, head.persistence)))
 }

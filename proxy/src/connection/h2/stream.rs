@@ -55,7 +55,8 @@ pub(super) fn serve(
                 stream.interim.reset(expects_continue(&head.headers));
                 let (interim, settings) = (stream.interim.clone(), Arc::clone(settings));
                 let body = StreamBody::new(body, &head.headers, Arc::clone(&link), interim, settings);
-                let request = Request::from_parts(head, Body::downstream(RequestBody::H2(body)));
+                let body = Body::downstream(RequestBody::H2(body));
+                let request = Box::new(Request::from_parts(head, body));
                 let answered = stream.outcome(pin!(proxy.handle(link.patience(), request))).await;
                 if let Some(response) = answered {
                     stream.answer(response, &proxy).await;
@@ -174,7 +175,7 @@ impl Stream {
     async fn tunnel(&mut self, switch: Switch, mut head: request::Parts, receive: RecvStream, proxy: &Proxy) {
         // It travels with the body as a rule; here the body is the tunnel's.
         head.extensions.insert(self.interim.clone());
-        let request = Request::from_parts(head, Body::empty());
+        let request = Box::new(Request::from_parts(head, Body::empty()));
         let link = Arc::clone(&self.link);
         let answered = self.outcome(pin!(proxy.handle(link.patience(), request))).await;
         let Some(mut response) = answered else {

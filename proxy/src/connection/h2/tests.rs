@@ -330,5 +330,5 @@ fn the_future_of_a_stream_stays_small() {
         size_of::<F>()
     }
     let size = size(super::stream::serve);
-    assert!(size <= 4096, "{size} bytes");
+    assert!(size <= 3200, "{size} bytes");
 }
