@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use http::Request;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 /// The bounds of all revisions together. Only requests that wait are counted.
 #[derive(Debug)]
@@ -74,6 +74,34 @@ impl Meter {
     }
 }
 
+/// The fields of a request that waits, without the room that a map has for finding them and for more: two thirds of what the
+/// map takes for a head of the usual size.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    /// As a map gives them back: a value without a name is another one of the name before.
+    fields: Box<[(Option<HeaderName>, HeaderValue)]>,
+    /// How many the map had room for, so that it does not grow for those that are added on the way.
+    capacity: usize,
+}
+
+impl Packed {
+    /// Takes all fields out of `headers`.
+    pub(crate) fn take(headers: &mut HeaderMap) -> Self {
+        let headers = std::mem::take(headers);
+        Self {
+            capacity: headers.capacity(),
+            fields: headers.into_iter().collect(),
+        }
+    }
+
+    /// Puts them back, in the order that they had.
+    pub(crate) fn restore(self, headers: &mut HeaderMap) {
+        // It was as large before, so it can be.
+        *headers = HeaderMap::try_with_capacity(self.capacity).unwrap_or_default();
+        headers.extend(self.fields);
+    }
+}
+
 /// About how many bytes the head of a request takes.
 pub(crate) fn head_bytes<B>(request: &Request<B>) -> usize {
     let uri = request.uri();
@@ -101,6 +129,32 @@ mod tests {
         drop((first, second));
         assert!(parking.enter(100).is_some());
         assert_eq!(parking.requests(), 0);
+    }
+
+    #[test]
+    fn fields_are_the_same_once_they_are_unpacked() {
+        let mut headers = HeaderMap::with_capacity(9);
+        let secret = || {
+            let mut secret = HeaderValue::from_static("secret");
+            secret.set_sensitive(true);
+            secret
+        };
+        headers.append("x-b", HeaderValue::from_static("1"));
+        headers.append("authorization", secret());
+        headers.append("x-a", HeaderValue::from_static("2"));
+        headers.append("x-b", HeaderValue::from_static("3"));
+        headers.append("x-b", HeaderValue::from_static("4"));
+        let (before, capacity) = (headers.clone(), headers.capacity());
+        let packed = Packed::take(&mut headers);
+        assert_eq!(
+            (headers.len(), headers.capacity()),
+            (0, 0),
+            "nothing is left behind"
+        );
+        packed.restore(&mut headers);
+        assert!(headers.iter().eq(before.iter()), "{headers:?}");
+        assert!(headers["authorization"].is_sensitive());
+        assert_eq!(headers.capacity(), capacity);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
     middleware::{Middleware, MiddlewareService, ResponseFuture},
     names::SERVER_TIMING,
     observe::{Observer, Unparked, Wait},
-    parking::head_bytes,
+    parking::{Packed, head_bytes},
     receipt::Receipt,
     registry::Registry,
     reporter::{Arrival, Reporter},
@@ -163,7 +163,7 @@ impl Visit {
                 // It was started for this request, and came up before the request had looked for it.
                 Some(lease) if lease.pod().timeline().ready > self.target.received => (lease, true),
                 Some(lease) => (lease, false),
-                None => match self.wait(head_bytes(&request)).await {
+                None => match self.wait(&mut request).await {
                     Ok(lease) => (lease, true),
                     Err(unserved) => return Err(unserved.of(request, inner)),
                 },
@@ -185,7 +185,8 @@ impl Visit {
                     Err(error) => Error::from_boxed(error.into()),
                 };
                 request = self.unsent(error, retries, &lease)?;
-                lease = match self.another(lease, retries, head_bytes(&request)).await {
+                // Boxed, as few need it, and all that wait would have room for it.
+                lease = match Box::pin(self.another(lease, retries, &mut request)).await {
                     Ok(lease) => lease,
                     Err(unserved) => return Err(unserved.of(request, inner)),
                 };
@@ -196,8 +197,8 @@ impl Visit {
 
     /// A lease, after a wait in line. Until then nothing reads the request's body, so its client is neither told to
     /// send it (`100 Continue`) nor read from. Dropping the future leaves the line at once.
-    async fn wait(&self, head_bytes: usize) -> Result<Lease, Unserved> {
-        let Some(_room) = self.shared.registry.parking().enter(head_bytes) else {
+    async fn wait(&self, request: &mut Request<Body>) -> Result<Lease, Unserved> {
+        let Some(_room) = self.shared.registry.parking().enter(head_bytes(request)) else {
             return Err(self.refused(Kind::QueueFull).into());
         };
         let parked = self.shared.parked.as_ref().map(|parked| parked.reserve(1));
@@ -207,6 +208,7 @@ impl Visit {
         // One wait from the first place to the end, however often it is let go and held again.
         let mut wait = None;
         let begin = || Wait::begin(&self.revision, &*self.shared.observer);
+        let mut fields = None;
         let answer = loop {
             let place = match wait {
                 None => self.revision.park(),
@@ -215,6 +217,7 @@ impl Visit {
             let dismissal = match place {
                 Ok(waiter) => {
                     wait.get_or_insert_with(begin);
+                    fields.get_or_insert_with(|| make_light(request));
                     match timeout_at(self.deadline.into(), waiter).await {
                         Ok(Ok(lease)) => break Ok(lease),
                         Ok(Err(dismissal)) => dismissal,
@@ -234,6 +237,11 @@ impl Visit {
             }
         };
         self.account(wait, &answer);
+        // Who is refused has no use for them.
+        if let Some(fields) = fields.filter(|_| !matches!(answer, Err(Unserved::Failed(_)))) {
+            fields.restore(request.headers_mut());
+            request.extensions_mut().insert(self.target.clone());
+        }
         answer
     }
 
@@ -299,7 +307,12 @@ impl Visit {
     ///
     /// It may just have died. Until that is known its lease is kept, so that nobody else is sent there; once it is
     /// retired, the request goes back in line. A replica that comes round is tried again.
-    async fn another(&self, lease: Lease, retries: u32, head_bytes: usize) -> Result<Lease, Unserved> {
+    async fn another(
+        &self,
+        lease: Lease,
+        retries: u32,
+        request: &mut Request<Body>,
+    ) -> Result<Lease, Unserved> {
         if retries > 0 {
             let pause = CONNECT_BACKOFF * 2_u32.saturating_pow(retries - 1);
             tokio::select! {
@@ -313,7 +326,7 @@ impl Visit {
         }
         if lease.pod().is_retired() {
             drop(lease);
-            return self.wait(head_bytes).await;
+            return self.wait(request).await;
         }
         Ok(lease)
     }
@@ -380,6 +393,13 @@ impl From<Error> for Unserved {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
+}
+
+/// Takes from a request what it can do without while it waits: the room of its fields, and the copy of its [`Target`], which its
+/// [`Visit`] has.
+fn make_light(request: &mut Request<Body>) -> Packed {
+    request.extensions_mut().remove::<Target>();
+    Packed::take(request.headers_mut())
 }
 
 fn late() -> Unserved {
