@@ -344,3 +344,7 @@ pub const GIVE_WAY_SHARE: u32 = 8;
 
 /// How many steps of work that can wait pass before the clock is looked at again: some are shorter than a look.
 pub const GIVE_WAY_STEPS: u32 = 8;
+
+/// Up to how many bytes of a virtual host's name and domains it is looked whether they say a further domain already, so that it is in
+/// memory once. Above it each domain has bytes of its own.
+pub const HOST_TEXT_SEARCHED_BYTES_MAX: usize = 4 * 1024;

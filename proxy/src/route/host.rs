@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::domain::{self, Domain};
 use super::{HeaderMutations, Route};
+use crate::config::limits;
 use crate::filter::FilterOverrides;
 
 /// A group of hosts that share their routes.
@@ -27,6 +28,19 @@ pub struct VirtualHost {
     pub headers: HeaderMutations,
     /// What becomes of the listener's filters. Default: nothing.
     pub overrides: FilterOverrides,
+}
+
+/// The name of a virtual host.
+#[derive(Clone, Debug)]
+pub(crate) struct HostName {
+    text: Arc<str>,
+    length: usize,
+}
+
+impl HostName {
+    pub(crate) fn as_str(&self) -> &str {
+        self.text.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// Which part of the text is what. Most hosts have one domain, with or without any port.
@@ -102,6 +116,15 @@ impl VirtualHost {
     pub fn name(&self) -> &str {
         let (Claimed::One { name, .. } | Claimed::Many { name, .. }) = self.claimed;
         self.text.get(..name as usize).unwrap_or_default()
+    }
+
+    /// The same, to be held longer than the host with its routes.
+    pub(crate) fn shared_name(&self) -> HostName {
+        let (Claimed::One { name, .. } | Claimed::Many { name, .. }) = self.claimed;
+        HostName {
+            text: Arc::clone(&self.text),
+            length: name as usize,
+        }
     }
 
     /// The hosts that it answers.
@@ -275,7 +298,10 @@ impl Written {
     }
 
     fn span(&mut self, kind: Kind, said: &str) -> Span {
-        let start = self.all().find(said).unwrap_or_else(|| {
+        // A host of many domains would look through all for each of them.
+        let is_short = self.all().len() <= limits::HOST_TEXT_SEARCHED_BYTES_MAX;
+        let said_before = is_short.then(|| self.all().find(said)).flatten();
+        let start = said_before.unwrap_or_else(|| {
             if self.more.is_empty() {
                 self.more.push_str(&self.known);
             }
@@ -324,6 +350,18 @@ mod tests {
         check("", &["*", "b.*", "b:80", "[::1]:*", "[::1]"], "b.b:80[::1]:");
         check("none", &[], "none");
         check("x", &["x", "x:*", "x:*"], "x");
+    }
+
+    #[test]
+    fn a_host_of_many_domains_says_some_of_them_twice() {
+        let many = limits::HOST_TEXT_SEARCHED_BYTES_MAX / 4;
+        let domains: Vec<Domain> = (0..many)
+            .map(|number| Domain::Exact(format!("x{number:07}").into()))
+            .collect();
+        let twice = [&domains[..], &[Domain::Prefix("x0000000".into())]].concat();
+        let host = VirtualHost::new("many", twice.clone(), [] as [Route; 0]);
+        assert_eq!(host.domains().collect::<Vec<_>>(), twice);
+        assert_eq!(host.text.len(), "many".len() + 8 * twice.len());
     }
 
     #[test]
