@@ -58,6 +58,7 @@ pub use domain::{Domain, InvalidDomain};
 pub use format::Template;
 pub use hash::{AffinityCookie, HashPolicy};
 pub use headers::{HeaderMutations, Mutation, MutationOrder, MutationRule, Write};
+pub(crate) use host::HostName;
 pub use host::VirtualHost;
 pub use invalid::InvalidField;
 pub use matcher::path::{PathMatch, PathRule};

@@ -18,7 +18,7 @@ use crate::observe::ledger::Ending;
 use crate::observe::request_id::{self, RequestIdResponse, X_REQUEST_ID};
 use crate::observe::trace::context::TRACEPARENT;
 use crate::observe::trace::{Context, Inner, Part};
-use crate::route::{Chosen, Found, VirtualHost};
+use crate::route::{Chosen, Found, HostName};
 
 /// What one request is remembered by, from its head to the end of its response.
 ///
@@ -45,7 +45,7 @@ pub(crate) struct Progress {
     pub(crate) authority: Option<HeaderValue>,
     /// The client's address, where a trusted proxy told another one than the connection's.
     pub(crate) client: Option<HeaderValue>,
-    pub(crate) virtual_host: Option<Arc<VirtualHost>>,
+    pub(crate) virtual_host: Option<HostName>,
     pub(crate) route: Option<Arc<str>>,
     pub(crate) cluster: Option<Arc<str>>,
     pub(crate) tries: Vec<Try>,
@@ -186,7 +186,7 @@ impl Record {
     /// The request has its way.
     pub(crate) fn routed(&self, found: &Found) {
         let mut progress = self.progress();
-        progress.virtual_host.clone_from(&found.virtual_host);
+        progress.virtual_host = found.virtual_host.as_ref().map(|host| host.shared_name());
         progress.route.clone_from(&found.route.name);
         progress.client.clone_from(&found.client);
         if let Chosen::Cluster(cluster) = &found.chosen {

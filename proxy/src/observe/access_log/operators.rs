@@ -15,6 +15,7 @@ use crate::cluster::Address;
 use crate::connection::TlsFacts;
 use crate::observe::access_log::operators::grpc::GrpcStyle;
 use crate::observe::record::Entry;
+use crate::route::HostName;
 
 mod grpc;
 
@@ -182,7 +183,7 @@ fn plain(name: &str) -> Option<Operator> {
         "UPSTREAM_CLUSTER" => Operator::Shared(|entry| maybe(entry.progress.cluster.as_deref())),
         "ROUTE_NAME" => Operator::Shared(|entry| maybe(entry.progress.route.as_deref())),
         "VIRTUAL_HOST_NAME" => {
-            Operator::Shared(|entry| maybe(entry.progress.virtual_host.as_ref().map(|host| host.name())))
+            Operator::Shared(|entry| maybe(entry.progress.virtual_host.as_ref().map(HostName::as_str)))
         }
         "REQUESTED_SERVER_NAME" => {
             Operator::Shared(|entry| maybe(tls(entry).and_then(|tls| tls.server_name.as_deref())))
