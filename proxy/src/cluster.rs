@@ -336,7 +336,14 @@ impl Cluster {
         &self.breakers
     }
 
-    /// What has happened to its requests and connections.
+    /// What has happened to its requests and connections, where anything has: who only looks leaves no counts behind.
+    #[must_use]
+    pub fn counted(&self) -> Option<&Arc<ClusterCounts>> {
+        self.counts.get()
+    }
+
+    /// What has happened to its requests and connections. Made by who asks first, as a rule its first request; the others of
+    /// that moment wait while its metrics are registered.
     #[must_use]
     pub fn counts(&self) -> &Arc<ClusterCounts> {
         self.counts

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate_proxy::cluster::breaker::{RequestPriority, Usage, Used};
 use tidegate_proxy::cluster::{Cluster, Health};
-use tidegate_proxy::observe::counts::cluster::{ClusterTotals, UpkeepTotals};
+use tidegate_proxy::observe::counts::cluster::{ClusterCounts, ClusterTotals, UpkeepTotals};
 use tidegate_proxy::observe::counts::times::Bin;
 
 use super::discovery::EndpointUpdates;
@@ -63,18 +63,21 @@ pub(super) fn table<'a>(
 
 impl Reading {
     fn of(cluster: &Cluster, discovered: Option<EndpointUpdates>) -> Self {
-        let (counts, settings) = (cluster.counts(), cluster.settings());
+        let (counts, settings) = (cluster.counted(), cluster.settings());
+        let bins = |of: fn(&ClusterCounts) -> Vec<Bin>| counts.map(|counts| of(counts)).unwrap_or_default();
+        let codes =
+            |of: fn(&ClusterCounts) -> Vec<(u16, u64)>| counts.map(|counts| of(counts)).unwrap_or_default();
         Self {
-            totals: counts.totals(),
+            totals: counts.map(|counts| counts.totals()).unwrap_or_default(),
             upkeep: cluster.upkeep(),
             members: Members::of(cluster),
             default: cluster.breakers().usage(RequestPriority::Default),
             high: cluster.breakers().usage(RequestPriority::High),
-            codes: counts.codes(),
-            codes_retried: counts.codes_retried(),
-            request_times: counts.request_times(),
-            connect_times: counts.connect_times(),
-            connection_times: counts.connection_times(),
+            codes: codes(ClusterCounts::codes),
+            codes_retried: codes(ClusterCounts::codes_retried),
+            request_times: bins(ClusterCounts::request_times),
+            connect_times: bins(ClusterCounts::connect_times),
+            connection_times: bins(ClusterCounts::connection_times),
             secure: settings.transport.tls.is_some(),
             checked: settings.health_check.is_some(),
             watched: settings.outlier.is_some(),
