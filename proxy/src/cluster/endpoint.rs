@@ -432,6 +432,7 @@ mod tests {
         old.state().clear(Fault::Ejected);
         assert!(!new.is_ejected());
     }
+
     #[test]
     fn an_idle_endpoint_takes_no_more_than_160_bytes() {
         // With the counts of its `Arc`s; there are some for each service.

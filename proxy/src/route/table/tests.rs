@@ -140,7 +140,7 @@ fn an_index_made_from_the_one_before_is_as_one_made_anew() {
         })
         .collect();
     let mut index = VirtualHosts::new(hosts.iter().cloned());
-    let steps: [fn(&mut Vec<Arc<VirtualHost>>); 8] = [
+    let steps: [fn(&mut Vec<Arc<VirtualHost>>); 12] = [
         |hosts| hosts[7] = Arc::new(host("host-7", &["host-7", "new:80"])),
         |hosts| _ = hosts.remove(3),
         |hosts| hosts.insert(9, Arc::new(host("any", &["*", "*.long.suffix"]))),
@@ -148,6 +148,11 @@ fn an_index_made_from_the_one_before_is_as_one_made_anew() {
         |hosts| hosts.retain(|host| host.name() != "any"),
         |hosts| hosts.push(Arc::clone(&hosts[4])),
         |hosts| _ = hosts.pop(),
+        // A name of one host, with any port of another: each may go by itself.
+        |hosts| hosts.push(Arc::new(host("x", &["x"]))),
+        |hosts| hosts.push(Arc::new(host("x with ports", &["x:*"]))),
+        |hosts| hosts.retain(|host| host.name() != "x"),
+        |hosts| hosts.retain(|host| host.name() != "x with ports"),
         |hosts| hosts[7] = Arc::new(host("again", &["host-20"])),
     ];
     for step in steps {
@@ -159,7 +164,9 @@ fn an_index_made_from_the_one_before_is_as_one_made_anew() {
             (index.ports, index.any.is_some()),
             (anew.ports, anew.any.is_some())
         );
-        for ((domain, host), (_, same)) in answers(&index).iter().zip(&answers(&anew)) {
+        let (answered, expected) = (answers(&index), answers(&anew));
+        assert_eq!(answered.len(), expected.len());
+        for ((domain, host), (_, same)) in answered.iter().zip(&expected) {
             assert!(Arc::ptr_eq(host, same), "{domain}");
         }
         for asked in [
@@ -167,6 +174,10 @@ fn an_index_made_from_the_one_before_is_as_one_made_anew() {
             "new:80",
             "host-20",
             "host-3:1",
+            "host-4:1",
+            "host-20:9",
+            "x",
+            "x:9",
             "x.host-30",
             "a.long.suffix",
             "b",
