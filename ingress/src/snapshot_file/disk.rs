@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::format::too_large;
 use crate::limits::SNAPSHOT_BYTES_MAX;
 
 /// A directory that only this user can look into.
@@ -101,7 +102,9 @@ impl Directory {
         };
         let mut bytes = Vec::new();
         file.take(SNAPSHOT_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        within(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > SNAPSHOT_BYTES_MAX) {
+            return Err(too_large());
+        }
         Ok(Some(bytes.into()))
     }
 
@@ -109,7 +112,7 @@ impl Directory {
     /// there.
     ///
     /// # Errors
-    /// When the disk does not take it, or it is too large; then the old is there.
+    /// When the disk does not take it; then the old is there, or the new where only its name may not be on the disk yet.
     pub fn replace(&self, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<u64> {
         let (new, name) = (self.path.join(NEW), self.path.join(NAME));
         // What a crash has left, with whatever permissions.
@@ -123,29 +126,18 @@ impl Directory {
             .mode(0o600)
             .open(&new)?;
         let written = write(&file).and_then(|()| {
-            let length = within(file.metadata()?.len())?;
             file.sync_all()?;
             fs::rename(&new, &name)?;
-            Ok(length)
+            file.metadata()
         });
         if written.is_err() {
             // It takes room and is of no use; what keeps it from going is told by the error before.
             _ = fs::remove_file(&new);
         }
-        let length = written?;
+        let length = written?.len();
         File::open(&self.path)?.sync_all()?;
         Ok(length)
     }
-}
-
-fn within(length: u64) -> io::Result<u64> {
-    if length <= SNAPSHOT_BYTES_MAX {
-        return Ok(length);
-    }
-    Err(io::Error::new(
-        io::ErrorKind::FileTooLarge,
-        format!("the snapshot has more than {SNAPSHOT_BYTES_MAX} bytes"),
-    ))
 }
 
 const NAME: &str = "snapshot";

@@ -11,6 +11,8 @@ use tidegate_xds::resource::{Gone, Kind, Raw, Stored, Update};
 use tidegate_xds::store::view::Accepted;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use crate::limits::SNAPSHOT_BYTES_MAX;
+
 /// Whose configuration it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
@@ -51,7 +53,7 @@ pub enum Corrupt {
 /// Writes it to `to`, piece by piece, so that who carries traffic can go first: what is large as it is in memory, packed.
 ///
 /// # Errors
-/// When `to` does not take it.
+/// When `to` does not take it, or it has more than [`SNAPSHOT_BYTES_MAX`].
 pub fn write(to: impl Write, owner: &Owner, written: SystemTime, accepted: &[Accepted]) -> io::Result<()> {
     let mut to = Sealing::new(to);
     to.put(MAGIC)?;
@@ -90,6 +92,8 @@ struct Sealing<W> {
     to: W,
     checksum: Xxh3,
     piece: Vec<u8>,
+    /// How much it may still become.
+    left: u64,
 }
 
 impl<W: Write> Sealing<W> {
@@ -98,6 +102,7 @@ impl<W: Write> Sealing<W> {
             to,
             checksum: Xxh3::new(),
             piece: Vec::with_capacity(PIECE_BYTES),
+            left: SNAPSHOT_BYTES_MAX,
         }
     }
 
@@ -124,6 +129,8 @@ impl<W: Write> Sealing<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        let written = u64::try_from(self.piece.len()).unwrap_or(u64::MAX);
+        self.left = self.left.checked_sub(written).ok_or_else(too_large)?;
         self.checksum.update(&self.piece);
         self.to.write_all(&self.piece)?;
         self.piece.clear();
@@ -133,8 +140,19 @@ impl<W: Write> Sealing<W> {
 
     fn seal(mut self) -> io::Result<()> {
         self.flush()?;
+        if usize::try_from(self.left).is_ok_and(|left| left < CHECKSUM_BYTES) {
+            return Err(too_large());
+        }
         self.to.write_all(&self.checksum.digest128().to_le_bytes())
     }
+}
+
+/// The refusal of a snapshot that is larger than [`SNAPSHOT_BYTES_MAX`].
+pub(super) fn too_large() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!("the snapshot has more than {SNAPSHOT_BYTES_MAX} bytes"),
+    )
 }
 
 /// Reads it.
