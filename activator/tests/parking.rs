@@ -45,6 +45,36 @@ async fn a_request_waits_until_a_replica_is_ready() {
 }
 
 #[tokio::test]
+async fn a_request_that_waited_reaches_its_replica_with_all_its_fields_in_their_order() {
+    let front = Front::start(1);
+    let mut request = client::get_request(HOST, "/");
+    for (name, value) in [
+        ("x-b", "1"),
+        ("x-a", "2"),
+        ("x-b", "3"),
+        ("cookie", "a=b"),
+        ("x-b", "4"),
+    ] {
+        request
+            .headers_mut()
+            .append(name, HeaderValue::from_static(value));
+    }
+    let (sent, address) = (request.headers().clone(), front.address);
+    let mut answers = JoinSet::new();
+    answers.spawn(async move { client::Client::http1(address).await.call(request).await });
+    front.parked(1).await;
+    let replica = Upstream::fixed(StatusCode::OK, "hello").await;
+    front.ready(&[replica.address()]);
+    let answer = soon("the answer", answers.join_next()).await.unwrap().unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+    let seen = replica.seen();
+    for name in sent.keys() {
+        let values = |fields: &HeaderMap| fields.get_all(name).iter().cloned().collect::<Vec<_>>();
+        assert_eq!(values(&seen[0].headers), values(&sent), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_request_that_need_not_wait_has_no_receipt() {
     let front = Front::start(0);
     let replica = Upstream::fixed(StatusCode::OK, "hello").await;
