@@ -149,7 +149,8 @@ pub const PACKING_DELAY: Duration = Duration::from_millis(200);
 /// How hard they are packed, as Zstandard counts it: as fast as it goes, since most of them repeat themselves anyway.
 pub const PACKING_LEVEL: i32 = 1;
 
-/// How much is packed at once, in bytes, before others may have the core.
+/// How much is handed to who packs at once, in bytes, before others may have the core. It is packed 128 KiB at a time, which takes some
+/// tenths of a millisecond.
 pub const PACKING_PIECE_BYTES: usize = 8 * 1024;
 
 /// How many requests a stream may have that its connection has not taken yet. Above it the next ones wait in the session, which
@@ -224,3 +225,7 @@ pub const REVISION_NUMBER_MAX: u32 = i32::MAX as u32;
 /// Which part of what is kept in a tree by name an update may change one by one: one in so many. Above it the tree is made anew,
 /// as one by one, and in order, entries leave each of its nodes half empty.
 pub const CHANGED_ONE_BY_ONE: usize = 4;
+
+/// How many ways to balance are compared with those of a cluster that comes. One more, and those that were met first are forgotten:
+/// clusters that come after have their own.
+pub const BALANCES_KNOWN_MAX: usize = 16;

@@ -1,7 +1,8 @@
 //! Requests at a given rate, whatever the answers take: an open loop.
 //!
 //! The beat comes from a timer of the kernel that is exact to the microsecond, since the runtime's tick once a millisecond.
-//! The latency of a request counts from its beat, also when its connection was still busy then.
+//! The latency of a request counts from when its beat was noticed, also when its connection was still busy then. What keeps this
+//! thread itself from noticing, such as others on its core, is not the proxy's and does not count.
 
 use std::io;
 use std::time::{Duration, Instant};

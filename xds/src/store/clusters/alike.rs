@@ -7,6 +7,8 @@ use tidegate_proxy::cluster::breaker::BreakerSettings;
 use tidegate_proxy::cluster::{BalanceSettings, ClusterSettings, TransportSettings};
 use tidegate_proxy::route::Shared;
 
+use crate::limits;
+
 /// The parts of all clusters that others may have too.
 #[derive(Default)]
 pub(super) struct Alike {
@@ -24,7 +26,7 @@ impl Alike {
         match self.balances.iter().find(|known| **known == settings.balance) {
             Some(same) => settings.balance = same.clone(),
             None => {
-                self.balances.truncate(BALANCES_KNOWN_MAX - 1);
+                self.balances.truncate(limits::BALANCES_KNOWN_MAX - 1);
                 self.balances.push_front(settings.balance.clone());
             }
         }
@@ -44,10 +46,6 @@ fn one_of<T: Clone + Eq + Hash>(known: &mut HashSet<Shared<T>>, part: &mut Share
         None => _ = known.insert(part.clone()),
     }
 }
-
-/// How many ways to balance are compared with those of a cluster that comes. One more, and those that were met first are forgotten:
-/// clusters that come after have their own.
-const BALANCES_KNOWN_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
