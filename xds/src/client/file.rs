@@ -13,7 +13,7 @@ use crate::limits;
 use crate::regular_file;
 use crate::resource::{Kind, Verdict};
 use crate::session::parse::{self, Content};
-use crate::session::{KindStatus, Variant};
+use crate::session::KindStatus;
 use crate::text::{self, Format, Unknown};
 
 /// A file that resources of one kind come from (`path_config_source`). There is nobody to answer: what is refused shows in
@@ -107,11 +107,10 @@ impl FileSource {
         let message = read
             .map_err(|problem| Fault::Unread(problem.to_string()))?
             .encode();
-        let parsed = parse::parse(Variant::StateOfTheWorld, message);
+        let parsed = parse::file(self.kind, message);
         let parsed = parsed.map_err(|error| Fault::Unread(error.to_string()))?;
         match parsed.content {
             Some(content) if content.kind == self.kind => Ok(content),
-            // A file without a type holds nothing, as Envoy has it.
             _ => Err(Fault::Unread(format!(
                 "its type_url is '{}', not '{}'",
                 parsed.type_url,

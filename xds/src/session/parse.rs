@@ -50,6 +50,19 @@ pub fn parse(variant: Variant, message: Bytes) -> Result<Parsed, DecodeError> {
     }
 }
 
+/// Reads the response that a file of resources of one kind is. Where it does not say of which type it is, it is of that kind,
+/// as for Envoy, and each of its resources says for itself whether it is.
+///
+/// # Errors
+/// When it is no message.
+pub fn file(kind: Kind, message: Bytes) -> Result<Parsed, DecodeError> {
+    let mut response: DiscoveryResponse = wire::decode_giving_way(message)?;
+    if response.type_url.is_empty() {
+        kind.type_url().clone_into(&mut response.type_url);
+    }
+    Ok(sotw(response))
+}
+
 fn sotw(response: DiscoveryResponse) -> Parsed {
     let content = Kind::of_url(&response.type_url).map(|kind| {
         let mut content = Collected::new(kind, &response.version_info);

@@ -74,6 +74,26 @@ async fn a_file_that_is_replaced_is_read_again_and_a_broken_one_is_left_alone() 
 }
 
 #[tokio::test]
+async fn a_file_that_says_its_type_in_its_resources_alone_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sds.yaml");
+    let untyped = |kind: Kind, name: &str| {
+        let url = kind.type_url();
+        format!("resources:\n- '@type': {url}\n  name: {name}\n")
+    };
+    replace(&path, &untyped(Kind::Cluster, "of another type"));
+    let (mut deliveries, status) = follow(&path);
+    let counters = status.of(Kind::Secret);
+    eventually("a refusal", async || counters.update_rejected.get() == 1).await;
+    replace(&path, &untyped(Kind::Secret, "xds_trusted_ca"));
+    assert_eq!(next(&mut deliveries, Verdict::Accepted).await, ["xds_trusted_ca"]);
+    let failures = counters.update_failure.get();
+    let another = format!("type_url: {}\nresources: []\n", Kind::Cluster.type_url());
+    replace(&path, &another);
+    eventually("a failure", async || counters.update_failure.get() > failures).await;
+}
+
+#[tokio::test]
 async fn a_mounted_volume_is_followed_through_its_links() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
