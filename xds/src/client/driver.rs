@@ -1,6 +1,7 @@
 //! What drives one session: messages, verdicts, wishes and time, whichever comes first.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -112,7 +113,7 @@ where
                 Err(error) => self.ended(&link, &format!("a response cannot be read: {error}")),
             },
             Event::Ended(None) => self.ended(&link, "the control plane ended it"),
-            Event::Ended(Some(status)) => self.ended(&link, &status.to_string()),
+            Event::Ended(Some(status)) => self.ended(&link, &words(&status)),
         }
     }
 
@@ -153,6 +154,21 @@ where
             self.late.send_modify(|kinds| kinds.extend(late));
         }
     }
+}
+
+/// Why a stream has ended, in few words: its code, what it says, and the innermost cause, such as a connection that was refused.
+fn words(status: &tonic::Status) -> String {
+    let mut words = format!("{:?}: {}", status.code(), status.message());
+    let mut cause = status.source();
+    while let Some(inner) = cause.and_then(|cause| cause.source()) {
+        cause = Some(inner);
+    }
+    if let Some(cause) = cause.map(ToString::to_string)
+        && !words.contains(&cause)
+    {
+        words = format!("{words}: {cause}");
+    }
+    words
 }
 
 /// How far requests have got.

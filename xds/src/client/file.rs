@@ -12,8 +12,8 @@ use super::{Delivery, Status};
 use crate::limits;
 use crate::regular_file;
 use crate::resource::{Kind, Verdict};
-use crate::session::parse::{self, Content};
 use crate::session::KindStatus;
+use crate::session::parse::{self, Content};
 use crate::text::{self, Format, Unknown};
 
 /// A file that resources of one kind come from (`path_config_source`). There is nobody to answer: what is refused shows in
