@@ -205,6 +205,27 @@ async fn a_refusal_goes_to_the_client_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_refusal_keeps_what_it_is_no_use_without_whatever_else_is_chosen() {
+    async fn elsewhere(_: Request<Incoming>) -> Response<Body> {
+        Response::builder()
+            .status(302)
+            .header("location", "/login")
+            .header("www-authenticate", "Basic")
+            .header("x-client", "hello")
+            .header("x-user", "ann")
+            .body(full("go"))
+            .unwrap()
+    }
+    let (app, service) = (Upstream::echo().await, Upstream::start(elsewhere).await);
+    let choosy = authz(|authz| authz.client_fields_refused = vec![TextMatch::exact("x-client")]);
+    let front = filtered(&[choosy], app.address(), service.address());
+    let answer = Client::http1(front.address).await.call(with_token("bad")).await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (302, "go"));
+    let fields = ["location", "www-authenticate", "x-client", "x-user"].map(|name| answer.header(name));
+    assert_eq!(fields, [Some("/login"), Some("Basic"), Some("hello"), None]);
+}
+
+#[tokio::test]
 async fn a_failing_service_refuses_unless_the_route_says_otherwise() {
     let (app, service) = (Upstream::echo().await, Upstream::start(judge).await);
     let nobody = nobody().await;

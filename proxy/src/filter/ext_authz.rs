@@ -77,7 +77,8 @@ pub struct ExtAuthz {
     pub upstream_fields: Vec<TextMatch>,
     /// Which fields of an allowing response the client's response gets. Default: none.
     pub client_fields_allowed: Vec<TextMatch>,
-    /// Which fields of a refusing response the client gets; empty for all. Default: all.
+    /// Which fields of a refusing response the client gets, beside `Content-Length`, `Location` and `WWW-Authenticate`; empty for
+    /// all. Default: all.
     pub client_fields_refused: Vec<TextMatch>,
 }
 
@@ -187,7 +188,7 @@ impl ExtAuthz {
             Language::Http(prefix) => prefix,
             Language::Other(codec) => {
                 let question = codec.question(&self.about(peer, route, request, seen));
-                return self.decide(worker, &**codec, question, request).await;
+                return self.decide((worker, peer), &**codec, question, request).await;
             }
         };
         let question = self.question(prefix, request, seen.zip(asked));
@@ -207,7 +208,7 @@ impl ExtAuthz {
                 let refusal = self.whole(refusal, since).await;
                 return Ok(self.refusal_of_call(refusal));
             }
-            Ok(refusal) => return Ok(Verdict::Answer(Box::new(self.refusal(refusal)))),
+            Ok(refusal) => return Ok(Verdict::Answer(Box::new(self.refusal(peer, refusal)))),
             Err(no_answer) => no_answer,
         };
         self.without(no_answer, request)
@@ -234,7 +235,7 @@ impl ExtAuthz {
     /// Asks in another language.
     async fn decide(
         &self,
-        worker: &Worker,
+        (worker, peer): (&Worker, &Peer),
         codec: &dyn Codec,
         question: Result<Request<Body>, BoxError>,
         request: &mut Request<Body>,
@@ -264,7 +265,7 @@ impl ExtAuthz {
                 }))
             }
             Ok(Decision::Refuse(refusal)) => {
-                let refusal = self.refusal(refusal.map(Body::full));
+                let refusal = self.refusal(peer, refusal.map(Body::full));
                 Ok(Verdict::Answer(Box::new(refusal)))
             }
             Err(no_answer) => self.without(no_answer, request),

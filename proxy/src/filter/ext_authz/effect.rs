@@ -1,12 +1,17 @@
 //! What does the answer of an authorization service do to a request, and what does a client get that is refused?
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, WWW_AUTHENTICATE,
+};
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
+use http_body::Body as _;
+use hyper::ext::ReasonPhrase;
 
 use super::codec::{Answer, Changes, QueryChange};
 use super::{ExtAuthz, Rematch, any, end_to_end};
 use crate::body::Body;
+use crate::connection::Peer;
 use crate::error::{Error, Kind};
 use crate::filter::{Note, Verdict};
 use crate::normalize;
@@ -69,8 +74,17 @@ impl ExtAuthz {
     }
 
     /// The service's refusal as the client gets it; its body streams.
-    pub(super) fn refusal(&self, mut refusal: Response<Body>) -> Response<Body> {
+    pub(super) fn refusal(&self, peer: &Peer, mut refusal: Response<Body>) -> Response<Body> {
         self.keep_for_client(refusal.headers_mut());
+        let manners = peer.http().manners.as_ref();
+        if let Some(replies) = manners.and_then(|manners| manners.replies.as_ref()) {
+            // The service's answer becomes one of ours: without its words for the status, and with a type in any case.
+            refusal.extensions_mut().remove::<ReasonPhrase>();
+            if !refusal.body().is_end_stream() && !refusal.headers().contains_key(CONTENT_TYPE) {
+                let content_type = replies.content_type.clone();
+                refusal.headers_mut().insert(CONTENT_TYPE, content_type);
+            }
+        }
         refusal
     }
 
@@ -87,16 +101,17 @@ impl ExtAuthz {
         if self.client_fields_refused.is_empty() {
             return;
         }
-        let dropped: Vec<_> = headers
-            .keys()
-            .filter(|name| **name != CONTENT_LENGTH && !any(&self.client_fields_refused, name))
-            .cloned()
-            .collect();
+        let kept =
+            |name: &HeaderName| MEANT_FOR_CLIENT.contains(name) || any(&self.client_fields_refused, name);
+        let dropped: Vec<_> = headers.keys().filter(|name| !kept(name)).cloned().collect();
         for name in dropped {
             headers.remove(name);
         }
     }
 }
+
+/// What a refusal is no use without: how long it is, where to go instead, and by what to be let in.
+const MEANT_FOR_CLIENT: [HeaderName; 3] = [CONTENT_LENGTH, LOCATION, WWW_AUTHENTICATE];
 
 /// The target with another query, where that is to be changed. What nobody names stays as it is.
 fn changed_query(target: &Uri, changes: &[QueryChange]) -> Result<Option<Uri>, Error> {
