@@ -33,7 +33,7 @@ mod format;
 mod journal;
 mod json;
 mod operators;
-mod time;
+pub(crate) mod time;
 
 pub(crate) use time::rfc3339;
 

@@ -11,17 +11,19 @@
 //! # Ok::<(), tidegate_proxy::route::InvalidField>(())
 //! ```
 
-use std::fmt::{self, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::fmt;
+use std::time::SystemTime;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri, Version};
 
 use super::InvalidField;
 use crate::config::limits;
+use crate::observe::access_log::time::{self, TimeFormat};
 
 /// A header value with commands: `%REQ(name)%`, `%REQ(name?other):12%` (at most 12 bytes), `%RESP(name)%`,
-/// `%PROTOCOL%`, `%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%`, `%START_TIME(%s.%3f)%` and `%%` for a percent sign.
+/// `%PROTOCOL%`, `%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%`, `%START_TIME%` in the form that an access log has it or in one of its
+/// own, as `%START_TIME(%s.%3f)%`, and `%%` for a percent sign.
 #[derive(Clone, Debug)]
 pub struct Template {
     pieces: Box<[Piece]>,
@@ -39,7 +41,7 @@ enum Command {
     Response(HeaderName, Option<HeaderName>),
     Protocol,
     ClientAddress,
-    StartTime(Box<[TimePiece]>),
+    StartTime(TimeFormat),
 }
 
 /// What `%REQ` may name.
@@ -48,14 +50,6 @@ enum Source {
     Header(HeaderName),
     Method,
     Path,
-}
-
-#[derive(Clone, Debug)]
-enum TimePiece {
-    Text(Box<str>),
-    Seconds,
-    /// This many digits of the second's fraction.
-    Fraction(u32),
 }
 
 /// What a template may speak of.
@@ -181,17 +175,7 @@ impl fmt::Display for Command {
             Self::Response(first, Some(second)) => write!(f, "RESP({first}?{second})"),
             Self::Protocol => f.write_str("PROTOCOL"),
             Self::ClientAddress => f.write_str("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT"),
-            Self::StartTime(pieces) => {
-                f.write_str("START_TIME(")?;
-                for piece in pieces {
-                    match piece {
-                        TimePiece::Text(text) => f.write_str(&text.replace('%', "%%"))?,
-                        TimePiece::Seconds => f.write_str("%s")?,
-                        TimePiece::Fraction(digits) => write!(f, "%{digits}f")?,
-                    }
-                }
-                f.write_str(")")
-            }
+            Self::StartTime(format) => write!(f, "START_TIME({format})"),
         }
     }
 }
@@ -231,9 +215,7 @@ impl Command {
             Self::ClientAddress => {
                 value.extend_from_slice(context.client.map(HeaderValue::as_bytes).unwrap_or_default());
             }
-            Self::StartTime(pieces) => {
-                value.extend_from_slice(time(pieces, SystemTime::now()).as_bytes());
-            }
+            Self::StartTime(format) => format.write(SystemTime::now(), value),
         }
     }
 }
@@ -255,23 +237,6 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_3 => "HTTP/3",
         _ => "HTTP/1.1",
     }
-}
-
-fn time(pieces: &[TimePiece], now: SystemTime) -> String {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mut text = String::new();
-    for piece in pieces {
-        // Writing to a string cannot fail.
-        _ = match piece {
-            TimePiece::Text(part) => text.write_str(part),
-            TimePiece::Seconds => write!(text, "{}", since.as_secs()),
-            TimePiece::Fraction(digits) => {
-                let fraction = since.subsec_nanos() / 10_u32.pow(9 - digits);
-                write!(text, "{fraction:0width$}", width = *digits as usize)
-            }
-        };
-    }
-    text
 }
 
 /// Reads a command up to and with its closing `%`; gives what is behind it.
@@ -312,7 +277,10 @@ fn command(text: &str) -> Result<(Piece, &str), &'static str> {
         }
         ("PROTOCOL", None) => Command::Protocol,
         ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", None) => Command::ClientAddress,
-        ("START_TIME", Some(format)) => Command::StartTime(time_pieces(format)?),
+        ("START_TIME", format) => {
+            let unknown = |_| "of a time it has something that strftime does not know";
+            Command::StartTime(TimeFormat::parse(format.unwrap_or(time::DEFAULT)).map_err(unknown)?)
+        }
         _ => return Err("it has a command that header values do not know"),
     };
     Ok((Piece::Command { what, bytes_max }, rest))
@@ -338,35 +306,8 @@ fn field(name: &str) -> Result<HeaderName, &'static str> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| "it names a field that cannot exist")
 }
 
-fn time_pieces(format: &str) -> Result<Box<[TimePiece]>, &'static str> {
-    let unknown = "of a time it may have %s, %1f to %9f and %%";
-    let (mut pieces, mut rest) = (Vec::new(), format);
-    while let Some((before, after)) = rest.split_once('%') {
-        if !before.is_empty() {
-            pieces.push(TimePiece::Text(before.into()));
-        }
-        let mut behind = after.chars();
-        pieces.push(match (behind.next(), behind.clone().next()) {
-            (Some('s'), _) => TimePiece::Seconds,
-            (Some('%'), _) => TimePiece::Text("%".into()),
-            (Some(digit @ '1'..='9'), Some('f')) => {
-                behind.next();
-                TimePiece::Fraction(digit.to_digit(10).unwrap_or(3))
-            }
-            _ => return Err(unknown),
-        });
-        rest = behind.as_str();
-    }
-    if !rest.is_empty() {
-        pieces.push(TimePiece::Text(rest.into()));
-    }
-    Ok(pieces.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn value(template: &str) -> String {
@@ -406,14 +347,17 @@ mod tests {
     }
 
     #[test]
-    fn a_time_has_seconds_and_as_much_of_the_fraction_as_asked_for() {
-        let at = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_012_345_678);
-        let check = |format: &str, expected: &str| {
-            assert_eq!(time(&time_pieces(format).unwrap(), at), expected, "{format}");
-        };
-        check("%s.%3f", "1700000000.012");
-        check("t=%s%%", "t=1700000000%");
-        check("%9f", "012345678");
+    fn a_time_is_written_as_access_logs_write_it() {
+        // Of the time that it is now: the century, and what never changes.
+        let check = |template: &str, expected: &str| assert_eq!(value(template), expected, "{template}");
+        check("%START_TIME(%Y):2%", "20");
+        check("<%START_TIME(%Z, 100%%)%>", "<UTC, 100%>");
+        check("%START_TIME(%Z)%/%START_TIME(%z)%", "UTC/+0000");
+        check("%START_TIME:2%", "20");
+        let whole = value("%START_TIME%");
+        assert_eq!(whole.len(), "2026-11-26T15:34:20.420Z".len(), "{whole}");
+        assert!(whole.starts_with("20") && whole.ends_with('Z'), "{whole}");
+        assert_eq!(value("t=%START_TIME(%s.%3f)%").len(), "t=1700000000.012".len());
     }
 
     #[test]
@@ -431,6 +375,6 @@ mod tests {
         check("%BOGUS%", "do not know");
         check("%PROTOCOL(x)%", "do not know");
         check("%REQ(a):x%", "length");
-        check("%START_TIME(%Y)%", "%s");
+        check("%START_TIME(%Q)%", "strftime");
     }
 }

@@ -1,12 +1,15 @@
 //! How is a point in time written, in the words of `strftime`?
 
+use std::fmt;
+use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A compiled format of UTC times: C's `strftime` letters, `%f` and `%1f` to `%9f` for fractions of the second, `%E3S` for
 /// seconds with a fraction (Envoy's `START_TIME`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TimeFormat {
-    parts: Vec<Part>,
+pub(crate) struct TimeFormat {
+    text: Box<str>,
+    parts: Box<[Part]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +22,8 @@ enum Part {
     Seconds(usize),
 }
 
-/// What an access log says without a format of its own.
-pub(super) const DEFAULT: &str = "%Y-%m-%dT%H:%M:%E3SZ";
+/// What is written without a format of its own.
+pub(crate) const DEFAULT: &str = "%Y-%m-%dT%H:%M:%E3SZ";
 
 const LETTERS: &[u8] = b"YmdHMSsyejaAbBhIpTFDRZzntuw%";
 const MONTHS: [&str; 12] = [
@@ -49,7 +52,7 @@ const DAYS: [&str; 7] = [
 
 impl TimeFormat {
     /// Compiles `text`; the error is the offset of the first letter that means nothing.
-    pub(super) fn parse(text: &str) -> Result<Self, usize> {
+    pub(crate) fn parse(text: &str) -> Result<Self, usize> {
         let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
         while let Some(at) = rest.find('%') {
             let (before, after) = rest.split_at(at);
@@ -65,10 +68,13 @@ impl TimeFormat {
         if !plain.is_empty() {
             parts.push(Part::Text(plain.into()));
         }
-        Ok(Self { parts })
+        Ok(Self {
+            text: text.into(),
+            parts: parts.into(),
+        })
     }
 
-    pub(super) fn write(&self, time: SystemTime, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, time: SystemTime, out: &mut Vec<u8>) {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let civil = Civil::of(since);
         for part in &self.parts {
@@ -85,6 +91,13 @@ impl TimeFormat {
                 }
             }
         }
+    }
+}
+
+/// The format as it was given.
+impl fmt::Display for TimeFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -155,8 +168,10 @@ impl Civil {
     }
 
     fn fraction(&self, digits: usize, out: &mut Vec<u8>) {
-        let all = format!("{:09}", self.nanos);
-        out.extend_from_slice(all.as_bytes().get(..digits).unwrap_or_default());
+        let start = out.len();
+        // Writing to memory cannot fail.
+        _ = write!(out, "{:09}", self.nanos);
+        out.truncate(start + digits);
     }
 
     fn letter(&self, letter: u8, out: &mut Vec<u8>) {
@@ -174,36 +189,36 @@ impl Civil {
             name(&MONTHS, self.month.wrapping_sub(1)),
             name(&DAYS, self.weekday),
         );
-        let text = match letter {
-            b'Y' => format!("{}", self.year),
-            b'y' => format!("{:02}", self.year % 100),
-            b'm' => format!("{:02}", self.month),
-            b'd' => format!("{:02}", self.day),
-            b'e' => format!("{:2}", self.day),
-            b'j' => format!("{:03}", self.day_of_year),
-            b'H' => format!("{hour:02}"),
-            b'I' => format!("{:02}", (hour + 11) % 12 + 1),
-            b'p' => (if hour < 12 { "AM" } else { "PM" }).to_owned(),
-            b'M' => format!("{minute:02}"),
-            b'S' => format!("{second:02}"),
-            b's' => format!("{}", self.seconds),
-            b'T' => format!("{hour:02}:{minute:02}:{second:02}"),
-            b'R' => format!("{hour:02}:{minute:02}"),
-            b'F' => format!("{}-{:02}-{:02}", self.year, self.month, self.day),
-            b'D' => format!("{:02}/{:02}/{:02}", self.month, self.day, self.year % 100),
-            b'A' => weekday.to_owned(),
-            b'a' => short(weekday).to_owned(),
-            b'B' => month.to_owned(),
-            b'b' | b'h' => short(month).to_owned(),
-            b'u' => format!("{}", if self.weekday == 0 { 7 } else { self.weekday }),
-            b'w' => format!("{}", self.weekday),
-            b'Z' => "UTC".to_owned(),
-            b'z' => "+0000".to_owned(),
-            b'n' => " ".to_owned(),
-            b't' => "\t".to_owned(),
-            _ => "%".to_owned(),
+        // Writing to memory cannot fail.
+        _ = match letter {
+            b'Y' => write!(out, "{}", self.year),
+            b'y' => write!(out, "{:02}", self.year % 100),
+            b'm' => write!(out, "{:02}", self.month),
+            b'd' => write!(out, "{:02}", self.day),
+            b'e' => write!(out, "{:2}", self.day),
+            b'j' => write!(out, "{:03}", self.day_of_year),
+            b'H' => write!(out, "{hour:02}"),
+            b'I' => write!(out, "{:02}", (hour + 11) % 12 + 1),
+            b'p' => out.write_all(if hour < 12 { b"AM" } else { b"PM" }),
+            b'M' => write!(out, "{minute:02}"),
+            b'S' => write!(out, "{second:02}"),
+            b's' => write!(out, "{}", self.seconds),
+            b'T' => write!(out, "{hour:02}:{minute:02}:{second:02}"),
+            b'R' => write!(out, "{hour:02}:{minute:02}"),
+            b'F' => write!(out, "{}-{:02}-{:02}", self.year, self.month, self.day),
+            b'D' => write!(out, "{:02}/{:02}/{:02}", self.month, self.day, self.year % 100),
+            b'A' => out.write_all(weekday.as_bytes()),
+            b'a' => out.write_all(short(weekday).as_bytes()),
+            b'B' => out.write_all(month.as_bytes()),
+            b'b' | b'h' => out.write_all(short(month).as_bytes()),
+            b'u' => write!(out, "{}", if self.weekday == 0 { 7 } else { self.weekday }),
+            b'w' => write!(out, "{}", self.weekday),
+            b'Z' => out.write_all(b"UTC"),
+            b'z' => out.write_all(b"+0000"),
+            b'n' => out.write_all(b" "),
+            b't' => out.write_all(b"\t"),
+            _ => out.write_all(b"%"),
         };
-        out.extend_from_slice(text.as_bytes());
     }
 }
 

@@ -70,6 +70,7 @@ fn what_cannot_be_written_is_noted_and_what_is_empty_is_left_out() {
     };
     check(added("a", "%REQ(b?c):3% %% %PROTOCOL%"), 1, 0);
     check(added("a", "%START_TIME(%s.%3f)%"), 1, 0);
+    check(added("a", "%START_TIME% %START_TIME(%Y/%m/%dT%H)%"), 1, 0);
     check(added("a", "%UPSTREAM_HOST%"), 0, 1);
     check(added("connection", "close"), 0, 1);
     check(added("a b", "c"), 0, 1);
