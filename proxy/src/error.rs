@@ -81,7 +81,7 @@ kinds! {
         505, INTERNAL, "DPE", "http1.codec_error", Client, Never, "this version of HTTP is not spoken here";
     /// The request is of HTTP/1.0, which the listener does not accept (RFC 9110 §15.5.22).
     VersionRefused = "version_refused":
-        426, INTERNAL, "-", "low_version", Client, Never, "HTTP/1.0 is not accepted here: use HTTP/1.1";
+        426, INTERNAL, "DPE", "low_version", Client, Never, "HTTP/1.0 is not accepted here: use HTTP/1.1";
     /// The client expects something other than `100-continue` (RFC 9110 §10.1.1).
     ExpectationFailed = "expectation_failed":
         417, INTERNAL, "DPE", "expectation_failed", Client, Never, "unknown expectation";

@@ -43,6 +43,7 @@ use crate::body::Body;
 use crate::config::limits;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
+use crate::observe::record;
 use crate::route::apply::ResponseEdits;
 use crate::route::{Found, HeaderMutations};
 use crate::worker::Worker;
@@ -116,8 +117,26 @@ enum Verdict {
     Pass(Note),
     /// The same, and it may be for another route now.
     PassAnew(Note),
-    /// It is answered.
-    Answer(Box<Response<Body>>),
+    /// It is answered, for this reason.
+    Answer(Box<Response<Body>>, Why),
+}
+
+/// What access logs say of a request that a filter has answered: Envoy's flag, if it has one for it, and its details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Why {
+    pub(crate) flag: Option<&'static str>,
+    pub(crate) details: &'static str,
+}
+
+impl Why {
+    const fn fine(details: &'static str) -> Self {
+        Self { flag: None, details }
+    }
+
+    const fn flagged(flag: &'static str, details: &'static str) -> Self {
+        let flag = Some(flag);
+        Self { flag, details }
+    }
 }
 
 /// What a filter has to know of a request when its response comes.
@@ -200,7 +219,12 @@ pub(crate) async fn run(
                     routes_left = one_route_less(routes_left)?;
                 }
             }
-            Verdict::Answer(response) => return Ok(Some(*response)),
+            Verdict::Answer(response, why) => {
+                if let Some(record) = record::tracked(request.extensions()) {
+                    record.answered_by_filter(why);
+                }
+                return Ok(Some(*response));
+            }
         }
     }
 }

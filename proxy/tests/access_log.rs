@@ -7,15 +7,25 @@
 
 mod support;
 
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
-use support::{Front, HOST};
+use support::{CLUSTER, Front, HOST, by_policy, cluster, host, listen, with_endpoints};
+use tidegate_proxy::cluster::{ClusterSettings, Protocol};
+use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
+use tidegate_proxy::filter::probe::{Probe, Readiness};
+use tidegate_proxy::filter::{ExtAuthz, Filter as RouteFilter, RateLimit};
+use tidegate_proxy::listener::Connections;
 use tidegate_proxy::observe::access_log::{
     AccessLog, FileSink, Filter, Format, FormatError, Sink, Target, ValueMatch,
 };
+use tidegate_proxy::route::policy::{RetryOn, RetryPolicy};
+use tidegate_proxy::route::{ForwardPolicy, Matcher, Route, Split};
 use tidegate_testkit::body::full;
 use tidegate_testkit::client::{Client, get, get_request, post_request};
 use tidegate_testkit::gate::Gate;
@@ -160,17 +170,98 @@ async fn no_client_can_forge_a_line() {
 
 #[tokio::test]
 async fn what_the_codec_refuses_is_logged_too() {
-    let (lines, http) = text("%REQ(:METHOD)% %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_SENT%");
-    let front = Front::speaking(http, nobody().await);
-    let mut wire = Wire::connect(front.address).await;
-    wire.send("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n").await;
-    let refused = wire.message().await;
-    assert_eq!(refused.head.status(), 400);
-    let line = lines.first().await;
-    assert!(
-        line.starts_with("- 400 DPE ") || line.starts_with("GET 400 DPE "),
-        "{line}"
+    let check = async |head: &str, status: u16, expected: &str| {
+        let (lines, http) = text("%REQ(:METHOD)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%");
+        let front = Front::speaking(http, nobody().await);
+        let mut wire = Wire::connect(front.address).await;
+        wire.send(head).await;
+        assert_eq!(wire.message().await.head.status(), status);
+        assert_eq!(lines.first().await, expected);
+    };
+    let codec = "- 400 DPE http1.codec_error";
+    check("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400, codec).await;
+    check("GET / HTTP/1.1\r\nhost: a\r\nx y: 1\r\n\r\n", 400, codec).await;
+    check("GET / HTTP/1.0\r\n\r\n", 426, "- 426 DPE low_version").await;
+}
+
+/// Why a response is what it is, where these filters are in front of an upstream.
+async fn reason(filters: &[RouteFilter], app: SocketAddr, service: SocketAddr) -> String {
+    let (lines, http) = text("%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%");
+    let mut route = Route::forward(Split::single(CLUSTER, [].into()));
+    route.filters = filters.iter().cloned().collect();
+    let clusters = [
+        cluster(Protocol::Http1, &[app]),
+        with_endpoints(ClusterSettings::new("authz"), &[service]),
+    ];
+    let snapshot = Snapshot::new([host("*", vec![Arc::new(route)])], clusters);
+    let listener = listen(NonZeroUsize::MIN, Connections::default()).speaking(http);
+    get(Front::behind(listener, snapshot).address, HOST, "/").await;
+    lines.first().await
+}
+
+#[tokio::test]
+async fn an_answer_of_a_filter_says_which_one_it_is_of_in_envoys_words() {
+    let app = Upstream::echo().await.address();
+    let service = Upstream::fixed(StatusCode::UNAUTHORIZED, "no").await;
+    let ask = |status| {
+        let mut ask = ExtAuthz::new("authz", "").expect("a prefix");
+        ask.status_on_error = status;
+        RouteFilter::ExtAuthz(Arc::new(ask))
+    };
+    let denied = reason(&[ask(StatusCode::FORBIDDEN)], app, service.address()).await;
+    assert_eq!(denied, "401 UAEX ext_authz_denied");
+    let nobody = nobody().await;
+    for (status, expected) in [
+        (403, "403 UAEX ext_authz_error"),
+        (502, "502 UAEX ext_authz_error"),
+    ] {
+        let status = StatusCode::from_u16(status).expect("a status");
+        assert_eq!(reason(&[ask(status)], app, nobody).await, expected);
+    }
+    let empty = |status| {
+        let limit = RateLimit::new(1, 1, Duration::from_secs(3600)).expect("a limit");
+        RouteFilter::RateLimit(Arc::new(limit.with_status(status)))
+    };
+    for (status, expected) in [
+        (429, "429 RL local_rate_limited"),
+        (503, "503 RL local_rate_limited"),
+    ] {
+        let limit = empty(StatusCode::from_u16(status).expect("a status"));
+        // The second one finds what the first has left: nothing.
+        assert_eq!(reason(&[limit.clone(), limit], app, nobody).await, expected);
+    }
+    let readiness = Readiness::default();
+    let probe = RouteFilter::Probe(Arc::new(Probe::new(Matcher::default(), readiness.clone())));
+    assert_eq!(
+        reason(&[probe.clone()], app, nobody).await,
+        "200 - health_check_ok"
     );
+    readiness.set_failing(true);
+    assert_eq!(reason(&[probe], app, nobody).await, "503 LH health_check_failed");
+}
+
+#[tokio::test]
+async fn tries_that_are_used_up_have_a_flag_beside_that_of_the_last_one() {
+    let check = async |app: SocketAddr, on: RetryOn, expected: &str| {
+        let (lines, http) = text("%RESPONSE_CODE% %RESPONSE_FLAGS%");
+        let retry = RetryPolicy {
+            backoff_base: Duration::from_millis(1),
+            ..RetryPolicy::on([on])
+        };
+        let policy = ForwardPolicy {
+            retry: Some(retry),
+            ..ForwardPolicy::default()
+        };
+        let snapshot = by_policy(&cluster(Protocol::Http1, &[app]), policy);
+        let listener = listen(NonZeroUsize::MIN, Connections::default()).speaking(http);
+        get(Front::behind(listener, snapshot).address, HOST, "/").await;
+        assert_eq!(lines.first().await, expected);
+    };
+    let busy = Upstream::fixed(StatusCode::SERVICE_UNAVAILABLE, "busy").await;
+    let on_busy = RetryOn::Status(StatusCode::SERVICE_UNAVAILABLE);
+    check(busy.address(), on_busy, "503 URX").await;
+    check(busy.address(), RetryOn::ConnectFailure, "503 -").await;
+    check(nobody().await, RetryOn::ConnectFailure, "503 URX,UF").await;
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ use http::header::{
 };
 use http::{Method, Request, Response};
 
-use super::{Note, Verdict};
+use super::{Note, Verdict, Why};
 use crate::body::Body;
 use crate::route::{InvalidField, TextMatch};
 
@@ -147,7 +147,10 @@ impl Cors {
             .get(ACCESS_CONTROL_REQUEST_METHOD)
             .is_some_and(|method| !method.is_empty());
         if request.method() == Method::OPTIONS && preflight {
-            return Verdict::Answer(Box::new(self.answer(granted, request)));
+            return Verdict::Answer(
+                Box::new(self.answer(granted, request)),
+                Why::fine("cors_response"),
+            );
         }
         Verdict::Pass(Note::Cors(granted))
     }
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_preflight_of_an_allowed_origin_is_answered() {
-        let Verdict::Answer(response) = cors().on_request(&request("OPTIONS", &PREFLIGHT)) else {
+        let Verdict::Answer(response, _) = cors().on_request(&request("OPTIONS", &PREFLIGHT)) else {
             panic!("not answered");
         };
         assert_eq!(response.status(), 200);
@@ -268,7 +271,7 @@ mod tests {
     #[test]
     fn a_star_allows_the_fields_that_are_asked_for() {
         let cors = cors().allowing_headers("*").unwrap();
-        let Verdict::Answer(response) = cors.on_request(&request("OPTIONS", &PREFLIGHT)) else {
+        let Verdict::Answer(response, _) = cors.on_request(&request("OPTIONS", &PREFLIGHT)) else {
             panic!("not answered");
         };
         assert_eq!(response.headers()["access-control-allow-headers"], "x-c, x-d");
@@ -279,7 +282,7 @@ mod tests {
         let check = |method: &str, fields: &[(&str, &str)], marked: bool| {
             let found = match cors().on_request(&request(method, fields)) {
                 Verdict::Pass(note) | Verdict::PassAnew(note) => matches!(note, Note::Cors(_)),
-                Verdict::Answer(_) => panic!("answered: {method} {fields:?}"),
+                Verdict::Answer(..) => panic!("answered: {method} {fields:?}"),
             };
             assert_eq!(found, marked, "{method} {fields:?}");
         };

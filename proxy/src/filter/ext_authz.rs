@@ -29,7 +29,7 @@ use http::{Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 
 use super::named::Levels;
-use super::{Note, Verdict};
+use super::{Note, Verdict, Why};
 use crate::attempt::{self, Errand};
 use crate::body::Body;
 use crate::config::limits;
@@ -121,6 +121,10 @@ pub enum Rematch {
     WhenChanged,
 }
 
+const DENIED: Why = Why::flagged("UAEX", "ext_authz_denied");
+/// As the row of [`Kind::AuthorizationFailed`] has it.
+const FAILED: Why = Why::flagged("UAEX", "ext_authz_error");
+
 /// Why there is no answer, and who has to act: only the service's own failures open the way.
 struct NoAnswer {
     error: Error,
@@ -208,7 +212,7 @@ impl ExtAuthz {
                 let refusal = self.whole(refusal, since).await;
                 return Ok(self.refusal_of_call(refusal));
             }
-            Ok(refusal) => return Ok(Verdict::Answer(Box::new(self.refusal(peer, refusal)))),
+            Ok(refusal) => return Ok(Verdict::Answer(Box::new(self.refusal(peer, refusal)), DENIED)),
             Err(no_answer) => no_answer,
         };
         self.without(no_answer, request)
@@ -266,7 +270,7 @@ impl ExtAuthz {
             }
             Ok(Decision::Refuse(refusal)) => {
                 let refusal = self.refusal(peer, refusal.map(Body::full));
-                Ok(Verdict::Answer(Box::new(refusal)))
+                Ok(Verdict::Answer(Box::new(refusal), DENIED))
             }
             Err(no_answer) => self.without(no_answer, request),
         }
@@ -326,7 +330,7 @@ impl ExtAuthz {
             HeaderMap::new(),
             Dialect::of(request.headers()),
         );
-        Ok(Verdict::Answer(Box::new(response)))
+        Ok(Verdict::Answer(Box::new(response), FAILED))
     }
 
     /// The service's response.

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{Request, Response, StatusCode};
 
-use super::{Note, Verdict};
+use super::{Note, Verdict, Why};
 use crate::body::Body;
 use crate::route::Matcher;
 
@@ -60,9 +60,11 @@ impl Probe {
             return Verdict::Pass(Note::None);
         }
         let mut response = Response::new(Body::empty());
+        let mut why = Why::fine("health_check_ok");
         if self.readiness.is_failing() {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            why = Why::flagged("LH", "health_check_failed");
         }
-        Verdict::Answer(Box::new(response))
+        Verdict::Answer(Box::new(response), why)
     }
 }

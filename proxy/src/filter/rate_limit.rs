@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::{Note, Verdict};
+use super::{Note, Verdict, Why};
 use crate::body::Body;
 use crate::error::{Error, Kind};
 use crate::route::InvalidField;
@@ -72,6 +72,9 @@ pub(super) struct State {
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// As the row of [`Kind::RateLimited`] has it.
+const LIMITED: Why = Why::flagged("RL", "local_rate_limited");
 
 impl RateLimit {
     /// A full bucket of `tokens_max` tokens, into which `tokens_per_fill` come in each `fill_interval`, evenly spread.
@@ -144,7 +147,7 @@ impl RateLimit {
         }
         let mut response = Response::new(Body::from(Kind::RateLimited.row().text));
         *response.status_mut() = self.status;
-        Ok(Verdict::Answer(Box::new(response)))
+        Ok(Verdict::Answer(Box::new(response), LIMITED))
     }
 
     /// Takes a token at this time after the start; without one, says how long the next takes.
@@ -252,7 +255,7 @@ mod tests {
             assert!(matches!(limit.on_request(), Ok(Verdict::Pass(_))));
             match limit.on_request() {
                 Ok(Verdict::Pass(_) | Verdict::PassAnew(_)) => None,
-                Ok(Verdict::Answer(response)) => Some(response.status()),
+                Ok(Verdict::Answer(response, _)) => Some(response.status()),
                 Err(error) => Some(error.kind().row().status),
             }
         };

@@ -14,11 +14,13 @@ use crate::cluster::Address;
 use crate::config::http::HttpSettings;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
+use crate::filter::Why;
 use crate::observe::ledger::Ending;
 use crate::observe::request_id::{self, RequestIdResponse, X_REQUEST_ID};
 use crate::observe::trace::context::TRACEPARENT;
 use crate::observe::trace::{Context, Inner, Part};
 use crate::route::{Chosen, Found, HostName};
+use crate::upstream::Retried;
 
 /// What one request is remembered by, from its head to the end of its response.
 ///
@@ -66,8 +68,10 @@ pub(crate) struct Progress {
     pub(crate) attributes: Vec<(&'static str, Box<str>)>,
     /// The span of a layer that tries are within.
     pub(crate) tries_within: Option<NonZeroU64>,
-    /// Envoy's flags, where more than one says what went wrong.
+    /// Envoy's flags, where how the request ended does not say them.
     pub(crate) flags: Option<&'static str>,
+    /// Another try would have followed the last one, had the route's policy allowed one more.
+    pub(crate) retries_used_up: bool,
     /// The id that the response has to carry.
     echo: Option<HeaderValue>,
 }
@@ -194,6 +198,12 @@ impl Record {
         }
     }
 
+    /// A filter has answered it.
+    pub(crate) fn answered_by_filter(&self, why: Why) {
+        let mut progress = self.progress();
+        (progress.flags, progress.code_details) = (why.flag, Some(why.details));
+    }
+
     /// The request's body is over, or nobody reads it any more.
     pub(crate) fn received(&self, bytes: u64) {
         let now = self.elapsed();
@@ -208,7 +218,11 @@ impl Record {
         if let Some(id) = progress.echo.clone() {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
-        progress.code_details = error.map(Error::code_details);
+        let retried = response.extensions().get::<Retried>();
+        progress.retries_used_up = retried.is_some_and(|retried| retried.limit_reached);
+        if let Some(error) = error {
+            progress.code_details = Some(error.code_details());
+        }
         drop(progress);
         self.answered(response);
     }
@@ -320,12 +334,17 @@ impl Entry<'_> {
         if self.progress.flags.is_some() {
             return self.progress.flags;
         }
-        let kind = match self.ending {
-            Ending::Answered => return None,
-            Ending::Aborted => Kind::ClientClosed,
-            Ending::Failed(kind) => kind,
+        let flag = match self.ending {
+            Ending::Answered => "-",
+            Ending::Aborted => Kind::ClientClosed.row().flag,
+            Ending::Failed(kind) => kind.row().flag,
         };
-        Some(kind.row().flag).filter(|flag| *flag != "-")
+        let flags = if self.progress.retries_used_up {
+            with_retries_used_up(flag)
+        } else {
+            flag
+        };
+        Some(flags).filter(|flags| *flags != "-")
     }
 
     /// Envoy's words for why the response is what it is.
@@ -347,6 +366,21 @@ impl Entry<'_> {
     /// The last try.
     pub(crate) fn last_try(&self) -> Option<&Try> {
         self.progress.tries.last()
+    }
+}
+
+/// Envoy's flag for the last of the tries, with the one that says that there could be no other.
+fn with_retries_used_up(flag: &'static str) -> &'static str {
+    match flag {
+        "-" => "URX",
+        "UF" => "URX,UF",
+        "UC" => "URX,UC",
+        "UR" => "URX,UR",
+        "UT" => "URX,UT",
+        "UO" => "URX,UO",
+        "UPE" => "URX,UPE",
+        "DC" => "URX,DC",
+        other => other,
     }
 }
 

@@ -225,7 +225,8 @@ fn trailers(block: &Bytes, fields: usize) -> Result<Decoded, Error> {
 }
 
 fn bad(detail: &'static str) -> Error {
-    Error::new(Kind::BadRequest).with_detail(detail)
+    let error = Error::new(Kind::BadRequest).with_detail(detail);
+    error.with_code_details("http1.codec_error")
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Heads {
             return Err(Error::new(Kind::TargetTooLong));
         }
         if head_bytes > bytes_max || self.lines.count() > fields_max.saturating_add(1) {
-            return Err(Error::new(Kind::HeadTooLarge));
+            return Err(Error::new(Kind::HeadTooLarge).with_code_details("http1.headers_too_large"));
         }
         Ok(())
     }
@@ -106,7 +106,8 @@ impl Heads {
 const REQUEST_LINE_REST_BYTES: usize = 32 + 2 + 8 + 2;
 
 fn bad(detail: &'static str) -> Error {
-    Error::new(Kind::BadRequest).with_detail(detail)
+    let error = Error::new(Kind::BadRequest).with_detail(detail);
+    error.with_code_details("http1.codec_error")
 }
 
 /// Room for what a proxy and a route of Knative's add, so that the map does not grow for it.

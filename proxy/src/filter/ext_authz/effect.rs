@@ -9,7 +9,7 @@ use http_body::Body as _;
 use hyper::ext::ReasonPhrase;
 
 use super::codec::{Answer, Changes, QueryChange};
-use super::{ExtAuthz, Rematch, any, end_to_end};
+use super::{DENIED, ExtAuthz, Rematch, any, end_to_end};
 use crate::body::Body;
 use crate::connection::Peer;
 use crate::error::{Error, Kind};
@@ -93,7 +93,7 @@ impl ExtAuthz {
         self.keep_for_client(&mut refusal.headers);
         refusal.headers.remove(CONTENT_LENGTH);
         let response = respond::refusal(refusal.status, &refusal.body, refusal.headers, Dialect::Grpc);
-        Verdict::Answer(Box::new(response))
+        Verdict::Answer(Box::new(response), DENIED)
     }
 
     fn keep_for_client(&self, headers: &mut HeaderMap) {
