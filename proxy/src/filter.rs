@@ -39,6 +39,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 
 use self::ext_authz::OfRoute;
+use self::rate_limit::Outcome;
 use crate::body::Body;
 use crate::config::limits;
 use crate::connection::Peer;
@@ -193,7 +194,7 @@ pub(crate) async fn run(
                 Verdict::Pass(Note::None)
             }
             Filter::Cors(cors) => cors.on_request(request),
-            Filter::RateLimit(limit) => limit.on_request()?,
+            Filter::RateLimit(limit) => limited(limit, (peer, found), request, passed)?,
             Filter::Probe(probe) => probe.on_request(request),
             // Boxed, as the future of every request would have room for it.
             Filter::ExtAuthz(authz) => {
@@ -257,6 +258,30 @@ impl Passed {
             }
         }
         response
+    }
+}
+
+/// What a limit makes of a request; the response of one that is refused has its changes too.
+fn limited(
+    limit: &RateLimit,
+    (peer, found): (&Peer, &Found),
+    request: &mut Request<Body>,
+    passed: &mut Passed,
+) -> Result<Verdict, Error> {
+    match limit.on_request() {
+        Outcome::NotCounted => Ok(Verdict::Pass(Note::None)),
+        Outcome::Taken(state) => Ok(Verdict::Pass(limit.note(state))),
+        Outcome::Unenforced(state) => {
+            // Changes of requests alone, which leave nothing to do.
+            headers(limit.changes_unenforced(), peer, found, request);
+            Ok(Verdict::Pass(limit.note(state)))
+        }
+        Outcome::Refused(state) => {
+            let changes = headers(limit.changes_refused(), peer, found, request);
+            passed.0.push((Filter::Nothing, changes));
+            passed.0.push((Filter::Nothing, limit.note(state)));
+            Err(limit.refusal(state))
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tidegate_proxy::cluster::{ClusterSettings, Protocol};
 use tidegate_proxy::config::Snapshot;
 use tidegate_proxy::config::http::HttpSettings;
 use tidegate_proxy::filter::ext_authz::{AskedBody, Longer, OnFailure};
-use tidegate_proxy::filter::rate_limit::LimitFields;
+use tidegate_proxy::filter::rate_limit::{LimitFields, RetryAfter, Scope};
 use tidegate_proxy::filter::{Cors, ExtAuthz, Filter, FilterOverrides, NamedFilter, Override, RateLimit};
 use tidegate_proxy::listener::Connections;
 use tidegate_proxy::route::{HeaderMutations, Mutation, PathMatch, Route, Split, TextMatch, Write};
@@ -97,9 +97,41 @@ async fn what_comes_too_fast_gets_429_and_when_to_try_again() {
     assert_eq!(get(front.address, HOST, "/").await.status, 200);
     let refused = get(front.address, HOST, "/").await;
     assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("x-ratelimit-remaining"), Some("0"));
     let after: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((3000..=3600).contains(&after), "{after}");
     assert_eq!(app.counts().requests(), 2);
+}
+
+#[tokio::test]
+async fn a_limit_marks_what_it_refuses_and_what_it_would_have_refused() {
+    let app = Upstream::echo().await;
+    let limit = |enforced| {
+        let mark = |value| Mutation::write("x-limited", value, Write::Overwrite).unwrap();
+        let refused = HeaderMutations::new([], [mark("refused")]).unwrap();
+        let unenforced = HeaderMutations::new([mark("would be")], []).unwrap();
+        let limit = RateLimit::new(1, 1, Duration::from_secs(3600)).unwrap();
+        let limit = limit.with_status(StatusCode::SERVICE_UNAVAILABLE);
+        let limit = limit.with_retry_after(RetryAfter::None);
+        let scope = Scope {
+            enforced,
+            ..Scope::default()
+        };
+        Filter::RateLimit(Arc::new(
+            limit.with_scope(scope).with_changes(refused, unenforced),
+        ))
+    };
+    let front = filtered(&[limit(1_000_000)], app.address(), nobody().await);
+    assert_eq!(get(front.address, HOST, "/").await.header("x-limited"), None);
+    let refused = get(front.address, HOST, "/").await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.header("x-limited"), Some("refused"));
+    assert_eq!(refused.header("retry-after"), None);
+    let front = filtered(&[limit(0)], app.address(), nobody().await);
+    for expected in [None, Some("would be")] {
+        assert_eq!(get(front.address, HOST, "/").await.status, 200);
+        assert_eq!(app.seen().last().unwrap().header("x-limited"), expected);
+    }
 }
 
 #[tokio::test]

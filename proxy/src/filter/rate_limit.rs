@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::{Note, Verdict, Why};
+use super::Note;
 use crate::body::Body;
 use crate::error::{Error, Kind};
-use crate::route::InvalidField;
+use crate::route::{HeaderMutations, InvalidField};
 
 /// A bucket of tokens: each request takes one, and where there is none it gets 429 with `Retry-After`. The bucket is one
 /// for all workers and costs a request one atomic operation.
@@ -37,6 +37,11 @@ pub struct RateLimit {
     fields: LimitFields,
     scope: Scope,
     status: StatusCode,
+    retry_after: RetryAfter,
+    /// To the response of what is refused.
+    changes_refused: HeaderMutations,
+    /// To a request that passes although there was no token.
+    changes_unenforced: HeaderMutations,
     start: Instant,
     /// When the bucket will be full again, in nanoseconds from `start`: all there is to know about it.
     full_at: AtomicU64,
@@ -57,8 +62,32 @@ pub enum LimitFields {
     /// They do not.
     #[default]
     None,
-    /// They have `x-ratelimit-limit`, `-remaining` and `-reset`, the last in seconds until the bucket is full.
+    /// They have `x-ratelimit-limit`, `-remaining` and `-reset`, the last in seconds until the bucket has a token again: 0 where it
+    /// has one.
     Send,
+}
+
+/// Whether a refusal says when to try again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// By `Retry-After`.
+    #[default]
+    Send,
+    /// It does not.
+    None,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is none of the limit's.
+    NotCounted,
+    /// It has a token.
+    Taken(State),
+    /// It has none, and passes.
+    Unenforced(State),
+    /// It has none.
+    Refused(State),
 }
 
 /// How a bucket was left.
@@ -66,15 +95,13 @@ pub enum LimitFields {
 pub(super) struct State {
     limit: u64,
     remaining: u64,
-    full_in: Duration,
+    /// When there is a token; at once where one remains.
+    token_in: Duration,
 }
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-
-/// As the row of [`Kind::RateLimited`] has it.
-const LIMITED: Why = Why::flagged("RL", "local_rate_limited");
 
 impl RateLimit {
     /// A full bucket of `tokens_max` tokens, into which `tokens_per_fill` come in each `fill_interval`, evenly spread.
@@ -103,6 +130,9 @@ impl RateLimit {
             fields: LimitFields::None,
             scope: Scope::default(),
             status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: RetryAfter::default(),
+            changes_refused: HeaderMutations::default(),
+            changes_unenforced: HeaderMutations::default(),
             start: Instant::now(),
             full_at: AtomicU64::new(0),
         })
@@ -126,51 +156,85 @@ impl RateLimit {
         Self { status, ..self }
     }
 
-    pub(super) fn on_request(&self) -> Result<Verdict, Error> {
-        if !by_chance(self.scope.counted) {
-            return Ok(Verdict::Pass(Note::None));
-        }
-        let wait = match self.take(self.start.elapsed()) {
-            Ok(state) => {
-                return Ok(Verdict::Pass(match self.fields {
-                    LimitFields::None => Note::None,
-                    LimitFields::Send => Note::RateLimit(state),
-                }));
-            }
-            Err(wait) => wait.max(Duration::from_secs(1)),
-        };
-        if !by_chance(self.scope.enforced) {
-            return Ok(Verdict::Pass(Note::None));
-        }
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(Error::new(Kind::RateLimited).with_retry_after(wait));
-        }
-        let mut response = Response::new(Body::from(Kind::RateLimited.row().text));
-        *response.status_mut() = self.status;
-        Ok(Verdict::Answer(Box::new(response), LIMITED))
+    /// Whether what is refused is told when to try again.
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: RetryAfter) -> Self {
+        Self { retry_after, ..self }
     }
 
-    /// Takes a token at this time after the start; without one, says how long the next takes.
-    fn take(&self, now: Duration) -> Result<State, Duration> {
+    /// Changes to the response of what is refused, and to a request that passes without a token because the limit is not
+    /// enforced for it.
+    #[must_use]
+    pub fn with_changes(self, refused: HeaderMutations, unenforced: HeaderMutations) -> Self {
+        Self {
+            changes_refused: refused,
+            changes_unenforced: unenforced,
+            ..self
+        }
+    }
+
+    pub(super) fn on_request(&self) -> Outcome {
+        if !by_chance(self.scope.counted) {
+            return Outcome::NotCounted;
+        }
+        match self.take(self.start.elapsed()) {
+            Ok(state) => Outcome::Taken(state),
+            Err(state) if by_chance(self.scope.enforced) => Outcome::Refused(state),
+            Err(state) => Outcome::Unenforced(state),
+        }
+    }
+
+    /// What the response is to say of this state.
+    pub(super) fn note(&self, state: State) -> Note {
+        match self.fields {
+            LimitFields::None => Note::None,
+            LimitFields::Send => Note::RateLimit(state),
+        }
+    }
+
+    pub(super) fn refusal(&self, state: State) -> Error {
+        let error = Error::new(Kind::RateLimited);
+        let error = if self.status == StatusCode::TOO_MANY_REQUESTS {
+            error
+        } else {
+            error.with_status(self.status)
+        };
+        match self.retry_after {
+            RetryAfter::Send => error.with_retry_after(state.token_in.max(Duration::from_secs(1))),
+            RetryAfter::None => error,
+        }
+    }
+
+    pub(super) fn changes_refused(&self) -> &HeaderMutations {
+        &self.changes_refused
+    }
+
+    pub(super) fn changes_unenforced(&self) -> &HeaderMutations {
+        &self.changes_unenforced
+    }
+
+    /// Takes a token at this time after the start; an error where there is none.
+    fn take(&self, now: Duration) -> Result<State, State> {
         let (now, token) = (nanos(now), nanos(self.token));
         let whole = token.saturating_mul(self.tokens_max);
         let taken = |full_at: u64| {
             let full_at = full_at.max(now).saturating_add(token);
             (full_at - now <= whole).then_some(full_at)
         };
+        let state = |full_at: u64| {
+            let full_in = full_at.saturating_sub(now);
+            State {
+                limit: self.tokens_max,
+                remaining: whole.saturating_sub(full_in) / token,
+                token_in: Duration::from_nanos(full_in.saturating_add(token).saturating_sub(whole)),
+            }
+        };
         match self
             .full_at
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
         {
-            Ok(before) => {
-                let full_in = before.max(now) + token - now;
-                Ok(State {
-                    limit: self.tokens_max,
-                    remaining: (whole - full_in) / token,
-                    full_in: Duration::from_nanos(full_in),
-                })
-            }
-            Err(full_at) => Err(Duration::from_nanos(full_at + token - now - whole)),
+            Ok(before) => Ok(state(before.max(now).saturating_add(token))),
+            Err(full_at) => Err(state(full_at)),
         }
     }
 }
@@ -180,8 +244,7 @@ impl State {
         let headers = response.headers_mut();
         headers.insert(LIMIT, HeaderValue::from(self.limit));
         headers.insert(REMAINING, HeaderValue::from(self.remaining));
-        let seconds = self.full_in.as_secs() + u64::from(self.full_in.subsec_nanos() > 0);
-        headers.insert(RESET, HeaderValue::from(seconds));
+        headers.insert(RESET, HeaderValue::from(self.token_in.as_secs()));
     }
 }
 
@@ -219,7 +282,10 @@ mod tests {
     #[test]
     fn a_bucket_gives_what_it_holds_and_then_what_comes_back() {
         let limit = RateLimit::new(3, 2, ms(1000)).unwrap();
-        let remaining = |at| limit.take(at).map(|state| state.remaining);
+        let remaining = |at| {
+            let taken = limit.take(at);
+            taken.map(|state| state.remaining).map_err(|state| state.token_in)
+        };
         assert_eq!(
             [remaining(ms(0)), remaining(ms(0)), remaining(ms(0))],
             [Ok(2), Ok(1), Ok(0)]
@@ -252,11 +318,13 @@ mod tests {
         let refuses = |counted, enforced, status| {
             let limit = RateLimit::new(1, 1, ms(1_000_000)).unwrap();
             let limit = limit.with_scope(Scope { counted, enforced }).with_status(status);
-            assert!(matches!(limit.on_request(), Ok(Verdict::Pass(_))));
+            assert!(matches!(
+                limit.on_request(),
+                Outcome::Taken(_) | Outcome::NotCounted
+            ));
             match limit.on_request() {
-                Ok(Verdict::Pass(_) | Verdict::PassAnew(_)) => None,
-                Ok(Verdict::Answer(response, _)) => Some(response.status()),
-                Err(error) => Some(error.kind().row().status),
+                Outcome::Refused(state) => Some(limit.refusal(state).status()),
+                _ => None,
             }
         };
         let (too_many, busy) = (StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE);
@@ -277,14 +345,18 @@ mod tests {
     }
 
     #[test]
-    fn a_response_says_how_much_is_left() {
-        let mut response = Response::new(Body::empty());
-        let limit = RateLimit::new(10, 1, ms(1500)).unwrap();
-        limit.take(ms(0)).unwrap().on_response(&mut response);
-        let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        assert_eq!(
-            (field(LIMIT), field(REMAINING), field(RESET)),
-            (Some("10"), Some("9"), Some("2"))
-        );
+    fn a_response_says_how_much_is_left_and_when_there_is_a_token() {
+        let limit = RateLimit::new(2, 1, ms(1500)).unwrap();
+        let check = |at, expected: [&str; 3]| {
+            let mut response = Response::new(Body::empty());
+            let (Ok(state) | Err(state)) = limit.take(ms(at));
+            state.on_response(&mut response);
+            let names = [LIMIT, REMAINING, RESET];
+            assert_eq!(names.map(|name| response.headers()[name].clone()), expected);
+        };
+        check(0, ["2", "1", "0"]);
+        check(0, ["2", "0", "1"]);
+        check(100, ["2", "0", "1"]);
+        check(600, ["2", "0", "0"]);
     }
 }

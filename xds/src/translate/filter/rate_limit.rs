@@ -6,13 +6,14 @@ use std::time::Duration;
 use envoy_types::pb::envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
 use envoy_types::pb::envoy::r#type::v3::TokenBucket;
 use http::StatusCode;
-use tidegate_proxy::filter::rate_limit::{LimitFields, Scope};
+use tidegate_proxy::filter::rate_limit::{LimitFields, RetryAfter, Scope};
 use tidegate_proxy::filter::{Filter, RateLimit};
 
 use crate::translate::Reject;
 use crate::translate::any::{constraint, unsupported_field};
 use crate::translate::duration::duration;
 use crate::translate::fraction::runtime_per_million;
+use crate::translate::headers::HeaderLists;
 use crate::translate::notes::Notes;
 
 pub(super) const SETTINGS: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
@@ -42,14 +43,6 @@ pub(super) fn settings(limit: &LocalRateLimit, notes: &mut Notes) -> Result<Filt
     }
     notes.add_set(&[
         (
-            "response_headers_to_add",
-            !limit.response_headers_to_add.is_empty(),
-        ),
-        (
-            "request_headers_to_add_when_not_enforced",
-            !limit.request_headers_to_add_when_not_enforced.is_empty(),
-        ),
-        (
             "local_rate_limit_per_downstream_connection",
             limit.local_rate_limit_per_downstream_connection,
         ),
@@ -65,7 +58,17 @@ pub(super) fn settings(limit: &LocalRateLimit, notes: &mut Notes) -> Result<Filt
         0 => LimitFields::None,
         _ => LimitFields::Send,
     };
+    let refused = HeaderLists {
+        response_add: &limit.response_headers_to_add,
+        ..HeaderLists::default()
+    };
+    let unenforced = HeaderLists {
+        request_add: &limit.request_headers_to_add_when_not_enforced,
+        ..HeaderLists::default()
+    };
     let limited = of_bucket(bucket)?
+        .with_retry_after(RetryAfter::None)
+        .with_changes(refused.mutations(notes)?, unenforced.mutations(notes)?)
         .with_fields(fields)
         .with_scope(scope)
         .with_status(status(limit));

@@ -1,3 +1,4 @@
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::extensions::filters::http as pb;
 use envoy_types::util::pack_any;
 use prost::Name;
@@ -186,11 +187,35 @@ fn only_a_limit_that_is_switched_on_limits() {
         ..limit
     };
     assert_eq!(read(&on), Ok(true));
+    let marking = pb::local_ratelimit::v3::LocalRateLimit {
+        response_headers_to_add: vec![field("x-limited", "1")],
+        request_headers_to_add_when_not_enforced: vec![field("x-would-be", "1")],
+        ..on.clone()
+    };
+    let mut notes = Notes::default();
+    let limit = rate_limit::settings(&marking, &mut notes);
+    let shown = format!("{:?}", limit.expect("a limit"));
+    assert!(
+        shown.contains("x-limited") && shown.contains("x-would-be"),
+        "{shown}"
+    );
+    assert_eq!(notes.into_list(), []);
     let bucketless = pb::local_ratelimit::v3::LocalRateLimit {
         token_bucket: None,
         ..on
     };
     assert_eq!(read(&bucketless), Ok(false));
+}
+
+fn field(name: &str, value: &str) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.to_owned(),
+            value: value.to_owned(),
+            ..HeaderValue::default()
+        }),
+        ..HeaderValueOption::default()
+    }
 }
 
 #[test]
