@@ -151,7 +151,7 @@ async fn no_host_at_all_or_two() {
 
 #[tokio::test]
 async fn paths_that_are_none() {
-    for path in ["", "/a b", "/a\r\nb", "/a\0", "/%00"] {
+    for path in ["", "/a b", "/a\r\nb", "/a\0", "/%00", "/a<b", "/a`b", "/?\"a\""] {
         let refused = block(hpack::request("GET", HOST, path, &[])).await;
         assert!(
             matches!(refused, Violation | Status(400)),

@@ -179,7 +179,9 @@ fn target_of(target: &Bytes, method: &Method) -> Result<Uri, Error> {
         return Err(invalid());
     }
     let asterisk = target.as_ref() == b"*";
-    let uri = Uri::from_maybe_shared(target.clone()).map_err(|_| invalid())?;
+    let uri = Uri::from_maybe_shared(target.clone())
+        .or_else(|_| Uri::from_maybe_shared(encoded(target)))
+        .map_err(|_| invalid())?;
     let allowed = if *method == Method::CONNECT {
         uri.scheme().is_none() && uri.authority().is_some()
     } else if asterisk {
@@ -192,6 +194,36 @@ fn target_of(target: &Bytes, method: &Method) -> Result<Uri, Error> {
             && uri.authority().is_some()
     };
     if allowed { Ok(uri) } else { Err(invalid()) }
+}
+
+/// The target with what others take and `http::Uri` does not in percent-encoding, which makes an equivalent one of it
+/// (RFC 3986 §2.1): `<`, `>`, and backticks in a path or quotation marks in a query, as scripts send them.
+#[cold]
+fn encoded(target: &[u8]) -> Bytes {
+    let after_scheme = target
+        .windows(3)
+        .position(|bytes| bytes == b"://")
+        .map_or(0, |at| at + 3);
+    let begins = |byte: &u8| matches!(byte, b'/' | b'?');
+    let path = match target.iter().skip(after_scheme).position(begins) {
+        _ if target.starts_with(b"/") => 0,
+        Some(authority) => after_scheme + authority,
+        None => target.len(),
+    };
+    let (before, rest) = target.split_at(path);
+    let mut encoded = before.to_vec();
+    let mut in_query = false;
+    for byte in rest {
+        in_query |= *byte == b'?';
+        match byte {
+            b'<' => encoded.extend_from_slice(b"%3C"),
+            b'>' => encoded.extend_from_slice(b"%3E"),
+            b'`' if !in_query => encoded.extend_from_slice(b"%60"),
+            b'"' if in_query => encoded.extend_from_slice(b"%22"),
+            other => encoded.push(*other),
+        }
+    }
+    encoded.into()
 }
 
 #[cfg(test)]

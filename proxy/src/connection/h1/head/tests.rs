@@ -107,6 +107,33 @@ fn targets_come_in_four_forms() {
 }
 
 #[test]
+fn what_a_target_may_not_hold_but_scripts_send_is_encoded() {
+    for (target, expected) in [
+        (r#"/q?filter={"a":[1,2]}"#, "/q?filter={%22a%22:[1,2]}"),
+        ("/<a>`b`?<c>`d`", "/%3Ca%3E%60b%60?%3Cc%3E`d`"),
+        (r#"/"a"<"?"?""#, r#"/"a"%3C"?%22?%22"#),
+        ("/a?u=http://x/<", "/a?u=http://x/%3C"),
+        ("http://a/`?\"", "http://a/%60?%22"),
+        ("http://a?<", "http://a/?%3C"),
+    ] {
+        let head = accepted(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
+        assert_eq!(head.request.uri().to_string(), expected);
+    }
+    for target in [
+        "http://a<b/",
+        "http://a`/",
+        "<",
+        "a<b:80",
+        "/<\u{7f}",
+        "/<\t",
+        "/<#",
+        "http<://a/",
+    ] {
+        refused(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"), 400);
+    }
+}
+
+#[test]
 fn a_field_line_has_one_form() {
     for field in [
         "x : 1",
