@@ -124,7 +124,7 @@ pub(super) static FLAGS: &[Flag] = &[
     flag("version", Takes::Nothing, "Print the version"),
     lettered('h', "help", Takes::Nothing, "Print this"),
     flag("internal-listener", Takes::Texts, "A listener for clients inside the cluster, which keep the headers that are removed from outside; may come again; by default listener_8081 and listener_8444"),
-    flag("snapshot-dir", Takes::Text, "The folder to keep the last good configuration in; none by default"),
+    flag("snapshot-dir", Takes::Text, "The folder to keep the last good configuration in, or in tidegate/ of it if others can read it; none by default"),
     flag("snapshot-secrets", Takes::Text, "'keep' (the default) or 'omit' private keys in it"),
     flag("snapshot-max-age", Takes::Time, "How old it may be and still be served; 1h by default"),
     flag("drain-on-sigterm", Takes::Time, "How long SIGTERM drains; by default the drain time, or nothing when called as `envoy`"),

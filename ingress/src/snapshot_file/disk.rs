@@ -51,11 +51,20 @@ pub enum DirectoryError {
 }
 
 impl Directory {
-    /// Makes the directory if need be, and looks whether it can be trusted.
+    /// Makes the directory if need be, and looks whether it can be trusted. One that others can look into or own, as a volume of
+    /// Kubernetes is, is only where ours is made: `tidegate` in it.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When there is none that is ours alone.
     pub fn open(path: &Path) -> Result<Self, DirectoryError> {
+        match Self::ours(path) {
+            Err(DirectoryError::Open { .. } | DirectoryError::Foreign { .. }) => Self::ours(&path.join(OURS)),
+            opened => opened,
+        }
+    }
+
+    /// This one, if it is ours alone.
+    fn ours(path: &Path) -> Result<Self, DirectoryError> {
         let io = |error| DirectoryError::Io {
             path: path.to_owned(),
             error,
@@ -140,5 +149,7 @@ impl Directory {
     }
 }
 
+/// Our own directory in one that is not ours alone.
+const OURS: &str = "tidegate";
 const NAME: &str = "snapshot";
 const NEW: &str = "snapshot.new";

@@ -113,20 +113,39 @@ fn what_is_too_old_or_of_a_time_to_come_is_refused() {
 }
 
 #[test]
+fn in_a_directory_that_others_can_read_one_of_our_own_is_used() {
+    let place = tempfile::tempdir().unwrap();
+    let volume = place.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    let whole = |file: &fs::File| format::write(file, &owner("n"), SystemTime::now(), &some());
+    for mode in [0o777, 0o1777, 0o755] {
+        fs::set_permissions(&volume, Permissions::from_mode(mode)).unwrap();
+        Directory::open(&volume).unwrap().replace(whole).unwrap();
+        assert!(!volume.join("snapshot").exists());
+        assert!(volume.join("tidegate/snapshot").exists());
+        let own = fs::metadata(volume.join("tidegate")).unwrap();
+        assert_eq!(own.mode() & 0o7777, 0o700);
+    }
+}
+
+#[test]
 fn a_directory_that_others_can_read_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("snapshots");
-    fs::create_dir(&path).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    let own = path.join("tidegate");
+    fs::create_dir_all(&own).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&own, Permissions::from_mode(0o755)).unwrap();
     let error = Directory::open(&path).unwrap_err().to_string();
-    assert!(error.contains("its mode is 755"), "{error}");
+    assert!(error.contains("snapshots/tidegate: its mode is 755"), "{error}");
     let link = place.path().join("link");
-    fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
-    std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(matches!(
-        Directory::open(&link),
-        Err(DirectoryError::NoDirectory(_))
-    ));
+    fs::set_permissions(&own, Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::symlink(&own, &link).unwrap();
+    let is_none = |path| matches!(Directory::open(path), Err(DirectoryError::NoDirectory(_)));
+    assert!(is_none(&link));
+    fs::rename(&own, place.path().join("moved")).unwrap();
+    std::os::unix::fs::symlink(place.path().join("moved"), &own).unwrap();
+    assert!(is_none(&path), "what ours leads to could be changed");
 }
 
 #[test]
