@@ -53,6 +53,14 @@ pub fn serve(flags: &Flags, loggers: Arc<dyn Loggers>) -> Result<(), ServeError>
     for ignored in &loaded.ignored {
         tracing::warn!(ignored, "an unknown field of the configuration has no effect");
     }
+    for note in &loaded.bootstrap.notes {
+        let what = &note.what;
+        tracing::warn!(
+            field = note.path,
+            what,
+            "a field of the configuration has no effect"
+        );
+    }
     for name in flags.disable_extensions.iter().filter(|name| !can_disable(name)) {
         tracing::warn!(
             name,
@@ -149,7 +157,8 @@ fn activation(flags: &Flags) -> activation::Settings {
     }
 }
 
-fn store_settings(flags: &Flags, bootstrap: &Bootstrap) -> store::Settings {
+/// How the resources of these flags and this bootstrap are kept.
+pub(crate) fn store_settings(flags: &Flags, bootstrap: &Bootstrap) -> store::Settings {
     let layers = bootstrap.runtime.iter().filter_map(|layer| match &layer.source {
         LayerSource::Rtds { resource, .. } => Some(resource.as_str().into()),
         _ => None,

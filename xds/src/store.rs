@@ -184,7 +184,8 @@ impl<O: Outside> Store<O> {
                 clusters.add_static(raw, config, &parts, &mut tools)?;
             }
             Kind::Listener => {
-                let config = translate::listener::listener(&raw.body, context).map_err(why)?;
+                let config = translate::listener::listener(&raw.body, context)
+                    .map_err(|reject| wording::of_static_listener(&raw.name, reject))?;
                 self.with_listeners(now, |listeners, _, needs, tools| {
                     listeners.add_static(raw, config, needs, tools)
                 })?;

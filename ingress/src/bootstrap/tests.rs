@@ -135,3 +135,31 @@ fn what_runs_is_what_was_read_without_places() {
     );
     assert_eq!(running.places.of("node.id"), None);
 }
+
+#[test]
+fn what_only_goes_wrong_together_is_found_with_its_place() {
+    let check = |static_resources: &str, expected: Result<(), &str>| {
+        let yaml = format!("static_resources:\n{static_resources}");
+        let found = validate(&flags(None, &[&yaml])).map_err(|report| report.to_string());
+        let expected =
+            expected.map_err(|why| format!("error initializing configuration '': --config-yaml:{why}"));
+        assert_eq!(found, expected);
+    };
+    let listener = |name: &str, port: u16| {
+        format!(
+            "  - name: {name}\n    address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}\n    \
+             filter_chains: [{{filters: [{{name: t, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.\
+             network.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: c}}}}]}}]\n"
+        )
+    };
+    let two = |other: u16| format!("  listeners:\n{}{}", listener("a", 7001), listener("b", other));
+    check(&two(7002), Ok(()));
+    check(
+        &two(7001),
+        Err(
+            "6:5: static_resources.listeners[1]: error adding listener: 'b' has duplicate address '127.0.0.1:7001' as \
+             existing listener, to check if the listener has duplicated addresses with other listeners or \
+             'enable_reuse_port' is set to 'false' for the listener",
+        ),
+    );
+}

@@ -1,16 +1,17 @@
-//! Is a configuration sound? Everything goes through the constructors that the running program uses; nothing is opened.
+//! Is a configuration sound? Everything goes into a store as in the running program; nothing is opened.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidegate_xds::resource::Kind;
-use tidegate_xds::translate::bootstrap::{Source, StaticResource};
-use tidegate_xds::translate::listener::{ListenerConfig, RouteSource};
-use tidegate_xds::translate::secret::Secrets;
-use tidegate_xds::translate::{Context, Reject, UnknownFields, cluster, listener, secret};
+use tidegate_proxy::cluster::Cluster;
+use tidegate_proxy::config::Handle;
+use tidegate_xds::store::outside::{Chains, Opening, Outside, SocketId};
+use tidegate_xds::store::{Now, Store};
+use tidegate_xds::translate::bootstrap::Source;
+use tidegate_xds::translate::{Context, Reject, UnknownFields};
 
 use super::{Loaded, Report, load, refusal};
 use crate::flags::Flags;
+use crate::start;
 
 /// Reads the configuration and everything in it.
 ///
@@ -19,18 +20,11 @@ use crate::flags::Flags;
 pub fn validate(flags: &Flags) -> Result<(), Report> {
     let loaded = load(flags)?;
     files(flags, &loaded)?;
-    let context = context(flags);
-    let names: BTreeSet<&str> = loaded
-        .bootstrap
-        .resources
-        .iter()
-        .filter(|resource| resource.kind == Kind::Cluster)
-        .map(|resource| &*resource.raw.name)
-        .collect();
-    let mut secrets = Secrets::new();
+    let settings = start::store_settings(flags, &loaded.bootstrap);
+    let mut store = Store::new(settings, Nothing::default(), Handle::default(), Now::read());
     for resource in &loaded.bootstrap.resources {
-        check(resource, &context, &names, &mut secrets)
-            .map_err(|reject| refusal(flags, &loaded.places, &resource.path, &reject))?;
+        let added = store.add_static(resource.kind, resource.raw.clone(), Now::read());
+        added.map_err(|why| refusal(flags, &loaded.places, &resource.path, &Reject::Resource(why)))?;
     }
     Ok(())
 }
@@ -82,52 +76,27 @@ fn files(flags: &Flags, loaded: &Loaded) -> Result<(), Report> {
     Ok(())
 }
 
-fn check(
-    resource: &StaticResource,
-    context: &Context,
-    clusters: &BTreeSet<&str>,
-    secrets: &mut Secrets,
-) -> Result<(), Reject> {
-    let body = &resource.raw.body;
-    match resource.kind {
-        Kind::Secret => {
-            let secret = secret::secret(body, context)?;
-            secrets.insert(Arc::clone(&resource.raw.name), Arc::new(secret));
-            Ok(())
-        }
-        Kind::Cluster => {
-            let config = cluster::cluster(body, context)?;
-            config.tls.map_or(Ok(()), |tls| tls.check_static(secrets))
-        }
-        Kind::Listener => {
-            let named = |reject| named(&resource.raw.name, &reject);
-            let config = listener::listener(body, context).map_err(named)?;
-            let chains = config.chains.iter().chain(&config.default_chain);
-            let mut tls = chains.filter_map(|chain| chain.tls.as_ref());
-            tls.try_for_each(|tls| tls.check_static(secrets))?;
-            routes(&config, clusters)
-        }
-        Kind::Endpoints | Kind::Routes | Kind::Runtime => Ok(()),
-    }
+/// A world in which every address is free and nothing begins.
+#[derive(Default)]
+struct Nothing {
+    sockets: u64,
 }
 
-/// Envoy names the listener in what it says of it.
-fn named(name: &str, reject: &Reject) -> Reject {
-    match reject {
-        Reject::Message(text) => Reject::Message(text.clone()),
-        Reject::Resource(text) => Reject::Resource(format!("error adding listener named '{name}': {text}")),
-    }
-}
+impl Outside for Nothing {
+    fn watch(&mut self, _cluster: &Arc<Cluster>) {}
 
-/// Routes that stand in a listener may only name clusters that are there.
-fn routes(config: &ListenerConfig, clusters: &BTreeSet<&str>) -> Result<(), Reject> {
-    for chain in config.chains.iter().chain(&config.default_chain) {
-        if let RouteSource::Inline(routes) = &chain.routes
-            && routes.validate_clusters != Some(false)
-            && let Some(message) = routes.unknown_cluster(|name| clusters.contains(name))
-        {
-            return Err(Reject::Resource(message));
-        }
+    fn clusters_changed(&mut self, _names: &[Arc<str>], _find: &dyn Fn(&str) -> Option<Arc<Cluster>>) {}
+
+    fn clusters_published(&mut self) {}
+
+    fn open(&mut self, _opening: &Opening<'_>) -> Result<SocketId, String> {
+        self.sockets += 1;
+        Ok(SocketId(self.sockets))
     }
-    Ok(())
+
+    fn serve(&mut self, _socket: SocketId, _chains: &Chains) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn close(&mut self, _socket: SocketId) {}
 }

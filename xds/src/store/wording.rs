@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::resource::{Kind, Rejection, Update, Verdict};
+use crate::translate::Reject;
 
 /// A resource that was refused, and why.
 pub(super) type Failed = (Arc<str>, String);
@@ -74,6 +75,14 @@ pub(super) fn duplicate_address(listener: &str, addresses: &[String]) -> String 
          duplicated addresses with other listeners or 'enable_reuse_port' is set to 'false' for the listener",
         addresses.join(",")
     )
+}
+
+/// Why a listener of the bootstrap cannot be used: Envoy names it in what it says of one that it could decode.
+pub(super) fn of_static_listener(name: &str, reject: Reject) -> String {
+    match reject {
+        Reject::Message(why) => why,
+        Reject::Resource(why) => format!("error adding listener named '{name}': {why}"),
+    }
 }
 
 /// `why` of a name that is there twice in one response.
