@@ -9,6 +9,8 @@ use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
 use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::core::v3::{DataSource, SubstitutionFormatString};
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
+use envoy_types::pb::google::protobuf::value::Kind as ValueKind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pb::{LocalReplyConfig, ResponseMapper};
 use tidegate_proxy::config::manners::{LocalReplies, LocalReply};
@@ -203,47 +205,28 @@ fn text_of(body: &DataSource) -> Option<Bytes> {
 /// Writes the body as a format has it, of which two commands are known before there is a request.
 fn shape(reply: &mut LocalReply, kind: Kind, format: &SubstitutionFormatString, notes: &mut Notes) {
     let text = reply.text.clone().unwrap_or_else(|| kind.row().text.into());
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let status = reply.status.unwrap_or(kind.row().status).as_u16().to_string();
-    let filled = |template: &str, text: &str| {
-        template
-            .replace("%LOCAL_REPLY_BODY%", text)
-            .replace("%RESPONSE_CODE%", &status)
+    let mut filling = Filling {
+        text: &String::from_utf8_lossy(&text),
+        status: reply.status.unwrap_or(kind.row().status).as_u16(),
+        lacks: false,
     };
     let (shaped, content_type) = match &format.format {
         Some(Format::TextFormatSource(source)) => {
             let template = text_of(source).unwrap_or_default();
-            let template = String::from_utf8_lossy(&template).into_owned();
-            (filled(&template, &text), "text/plain")
+            (filling.text(&String::from_utf8_lossy(&template)), "text/plain")
         }
-        Some(Format::JsonFormat(members)) => {
-            let fields = members
-                .fields
-                .iter()
-                .filter_map(|(name, value)| match &value.kind {
-                    Some(envoy_types::pb::google::protobuf::value::Kind::StringValue(template))
-                        if template == "%RESPONSE_CODE%" =>
-                    {
-                        Some((name.clone(), serde_json::Value::from(status.parse::<u16>().ok()?)))
-                    }
-                    Some(envoy_types::pb::google::protobuf::value::Kind::StringValue(template)) => {
-                        Some((name.clone(), filled(template, &text).into()))
-                    }
-                    _ => None,
-                });
-            let object: serde_json::Map<_, _> = fields.collect();
-            (
-                format!("{}\n", serde_json::Value::Object(object)),
-                "application/json",
-            )
-        }
-        _ => {
+        Some(Format::TextFormat(template)) => (filling.text(template), "text/plain"),
+        Some(Format::JsonFormat(members)) => (format!("{}\n", filling.object(members)), "application/json"),
+        None => {
             notes.add("body_format", "it has no effect");
             return;
         }
     };
-    if shaped.contains('%') {
-        notes.add("body_format", "only LOCAL_REPLY_BODY and RESPONSE_CODE are known");
+    if filling.lacks {
+        notes.add(
+            "body_format",
+            "only LOCAL_REPLY_BODY and RESPONSE_CODE are known: what others say is not there",
+        );
     }
     reply.text = Some(shaped.into());
     let content_type = if format.content_type.is_empty() {
@@ -252,6 +235,84 @@ fn shape(reply: &mut LocalReply, kind: Kind, format: &SubstitutionFormatString, 
         format.content_type.as_str()
     };
     reply.content_type = HeaderValue::try_from(content_type).ok();
+}
+
+/// What is put in the place of commands. It is not looked through for commands itself.
+struct Filling<'a> {
+    text: &'a str,
+    status: u16,
+    /// Whether there was a command that is not known.
+    lacks: bool,
+}
+
+impl Filling<'_> {
+    fn text(&mut self, template: &str) -> String {
+        let (mut filled, mut rest) = (String::new(), template);
+        while let Some((before, from)) = rest.split_once('%') {
+            filled.push_str(before);
+            let Some((command, after)) = command(from) else {
+                filled.push('%');
+                rest = from;
+                break;
+            };
+            match command {
+                "" => filled.push('%'),
+                "LOCAL_REPLY_BODY" => filled.push_str(self.text),
+                "RESPONSE_CODE" => filled.push_str(&self.status.to_string()),
+                _ => {
+                    self.lacks = true;
+                    filled.push('-');
+                }
+            }
+            rest = after;
+        }
+        filled + rest
+    }
+
+    fn object(&mut self, members: &Struct) -> serde_json::Value {
+        let members = members.fields.iter();
+        serde_json::Value::Object(
+            members
+                .map(|(name, value)| (name.clone(), self.value(value)))
+                .collect(),
+        )
+    }
+
+    /// A command alone has its value's type: of one that is not known nothing.
+    fn value(&mut self, value: &Value) -> serde_json::Value {
+        match &value.kind {
+            Some(ValueKind::StringValue(template)) => {
+                let alone = template.strip_prefix('%').and_then(command);
+                match alone {
+                    Some(("RESPONSE_CODE", "")) => self.status.into(),
+                    Some((other, "")) if !matches!(other, "LOCAL_REPLY_BODY" | "") => {
+                        self.lacks = true;
+                        serde_json::Value::Null
+                    }
+                    _ => self.text(template).into(),
+                }
+            }
+            Some(ValueKind::StructValue(members)) => self.object(members),
+            Some(ValueKind::ListValue(list)) => list.values.iter().map(|value| self.value(value)).collect(),
+            Some(ValueKind::NumberValue(number)) => (*number).into(),
+            Some(ValueKind::BoolValue(is)) => (*is).into(),
+            Some(ValueKind::NullValue(_)) | None => serde_json::Value::Null,
+        }
+    }
+}
+
+/// The command that begins behind a percent sign, and what comes after its end; nothing between two signs is one sign. What stands
+/// in its brackets may be a percent sign too.
+fn command(from: &str) -> Option<(&str, &str)> {
+    let brackets = from
+        .find(['(', '%'])
+        .filter(|at| from.as_bytes().get(*at) == Some(&b'('));
+    let end = match brackets {
+        Some(open) => open + from.get(open..)?.find(')')?,
+        None => 0,
+    };
+    let end = end + from.get(end..)?.find('%')?;
+    Some((from.get(..end)?, from.get(end + 1..)?))
 }
 
 #[cfg(test)]
@@ -345,5 +406,60 @@ mod tests {
             embedded message failed validation | caused by LocalReplyConfigValidationError.Mappers[0]: embedded message \
             failed validation | caused by ResponseMapperValidationError.Filter: value is required)";
         assert_eq!(refused, expected);
+    }
+
+    /// What a reply to a request without a route looks like by this format, whose mapper says `body`.
+    fn shaped(format: Format, body: &str) -> String {
+        let mut reply = LocalReply {
+            text: Some(body.to_owned().into()),
+            ..LocalReply::default()
+        };
+        let format = SubstitutionFormatString {
+            format: Some(format),
+            ..SubstitutionFormatString::default()
+        };
+        shape(&mut reply, Kind::NoRoute, &format, &mut Notes::default());
+        text(Some(&reply))
+    }
+
+    #[test]
+    fn commands_that_are_not_known_do_not_reach_clients() {
+        for (template, expected) in [
+            ("%RESPONSE_CODE% %LOCAL_REPLY_BODY%", "404 no %RESPONSE_CODE%"),
+            ("a %REQ(:path)% b", "a - b"),
+            ("%START_TIME(%Y)%%RESPONSE_CODE%", "-404"),
+            ("%REQ(a?b):3%.%NOPE%", "-.-"),
+            ("100%% of %", "100% of %"),
+            ("%REQ(x", "%REQ(x"),
+        ] {
+            let found = shaped(Format::TextFormat(template.to_owned()), "no %RESPONSE_CODE%");
+            assert_eq!(found, expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn a_format_in_json_keeps_types_and_what_is_within() {
+        let string = |text: &str| Value {
+            kind: Some(ValueKind::StringValue(text.to_owned())),
+        };
+        let inner = Struct {
+            fields: [("path".to_owned(), string("%REQ(:path)%"))].into(),
+        };
+        let inner = Value {
+            kind: Some(ValueKind::StructValue(inner)),
+        };
+        for (value, expected) in [
+            (string("%RESPONSE_CODE%"), "404"),
+            (string("c %RESPONSE_CODE%"), "\"c 404\""),
+            (string("%LOCAL_REPLY_BODY%"), "\"%REQ(a)%\""),
+            (string("%REQ(a)% b"), "\"- b\""),
+            (inner, "{\"path\":null}"),
+        ] {
+            let members = Struct {
+                fields: [("a".to_owned(), value)].into(),
+            };
+            let found = shaped(Format::JsonFormat(members), "%REQ(a)%");
+            assert_eq!(found, format!("{{\"a\":{expected}}}\n"));
+        }
     }
 }
