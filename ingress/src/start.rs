@@ -8,7 +8,9 @@ use tidegate_proxy::process::default_workers;
 use tidegate_xds::client::Status;
 use tidegate_xds::resource::Kind;
 use tidegate_xds::store::{self, Empty, Fetched};
+use tidegate_xds::translate::Context;
 use tidegate_xds::translate::bootstrap::{Bootstrap, LayerSource};
+use tidegate_xds::translate::runtime::Runtime;
 
 use crate::activation;
 use crate::admin::Loggers;
@@ -171,7 +173,10 @@ pub(crate) fn store_settings(flags: &Flags, bootstrap: &Bootstrap) -> store::Set
         config.as_ref().map(|config| config.initial_fetch_timeout)
     };
     store::Settings {
-        context: context(flags),
+        context: Context {
+            runtime: Runtime::of(&bootstrap.runtime),
+            ..context(flags)
+        },
         fetched: Fetched {
             clusters: timeout(Kind::Cluster),
             listeners: timeout(Kind::Listener),

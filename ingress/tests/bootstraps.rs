@@ -32,13 +32,21 @@ fn all_are_read_and_what_has_no_effect_is_known() {
         assert_eq!(found, notes, "{name}");
     };
     check("kourier.yaml", 3, &[]);
-    check("contour.json", 2, &[]);
+    check(
+        "contour.json",
+        2,
+        &[
+            "layered_runtime.layers[0].rtds_layer",
+            "layered_runtime.layers[1].admin_layer",
+        ],
+    );
     check("envoy-gateway.yaml", 2, &[]);
     check(
         "istio.json",
         1,
         &[
             "application_log_config",
+            "layered_runtime.layers[1].admin_layer",
             "admin.profile_path",
             "stats_config.use_all_default_tags",
             "stats_config.stats_tags[0]",

@@ -23,6 +23,7 @@ pub mod metadata;
 pub mod notes;
 pub mod reject;
 pub mod routes;
+pub mod runtime;
 pub mod secret;
 pub mod text_match;
 pub mod unknown;
@@ -56,6 +57,8 @@ pub struct Context {
     /// Filters that are refused as if nobody knew them, by category and name, such as
     /// `envoy.filters.http/envoy.filters.http.cors` (`--disable-extensions`).
     pub disabled: Vec<Box<str>>,
+    /// What wins over the defaults of shares of requests.
+    pub runtime: runtime::Runtime,
     /// What stands before a cluster that is [for a revision](cluster::activation). Without it, such a cluster is as any other.
     pub activator: Option<Layers>,
 }

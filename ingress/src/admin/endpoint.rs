@@ -88,7 +88,7 @@ impl What {
             Self::Ready => orders::ready(admin),
             Self::ReopenLogs => orders::reopen_logs(admin),
             Self::ResetCounters => orders::reset_counters(admin),
-            Self::Runtime => runtime::values(),
+            Self::Runtime => runtime::values(admin),
             Self::RuntimeModify => runtime::modify(parameters),
             Self::ServerInfo => server_info::show(admin),
             Self::Stats => stats(admin, parameters, None),

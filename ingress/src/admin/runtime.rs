@@ -1,19 +1,36 @@
-//! `/runtime` and `/runtime_modify`: there are no runtime values here to look at or to change.
+//! `/runtime` and `/runtime_modify`: what the layers of the bootstrap say; there is nothing here to change.
 
 use http::StatusCode;
 
+use super::Admin;
 use super::answer::Answer;
-use super::json::map;
+use super::json::{map, text};
 use super::parameters::Parameters;
 use crate::stats::Memory;
 use tidegate_xds::text::Json;
+use tidegate_xds::translate::bootstrap::bootstrap;
+use tidegate_xds::translate::runtime::shown;
 
-pub(super) fn values() -> Answer {
-    let empty = map([
-        ("entries", Some(Json::Map(Vec::new()))),
-        ("layers", Some(Json::List(Vec::new()))),
+/// Every key with what each layer says for it. Read from the bootstrap anew: nobody asks often.
+pub(super) fn values(admin: &Admin) -> Answer {
+    let read = bootstrap(&admin.settings().bootstrap.message);
+    let layers = read.map(|bootstrap| bootstrap.runtime).unwrap_or_default();
+    let entries = shown(&layers).into_iter().map(|(key, shown)| {
+        let said = shown.layers.into_iter().map(Json::Text).collect();
+        let entry = map([
+            ("layer_values", Some(Json::List(said))),
+            ("final_value", Some(Json::Text(shown.held))),
+        ]);
+        (key.into(), entry)
+    });
+    let values = map([
+        ("entries", Some(Json::Map(entries.collect()))),
+        (
+            "layers",
+            Some(Json::List(layers.iter().map(|layer| text(&layer.name)).collect())),
+        ),
     ]);
-    Answer::json(empty.pretty() + "\n")
+    Answer::json(values.pretty() + "\n")
 }
 
 pub(super) fn modify(parameters: &Parameters) -> Answer {

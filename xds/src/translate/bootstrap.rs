@@ -115,7 +115,7 @@ pub fn bootstrap(body: &Bytes) -> Result<Bootstrap, Reject> {
         let range = "value must be inside range [1ms, 5m0s)";
         return Err(bootstrap_rules.broken("StatsFlushInterval", range).into());
     }
-    let runtime = runtime::layers(message.layered_runtime.unwrap_or_default(), &known)?;
+    let runtime = runtime::layers(message.layered_runtime.unwrap_or_default(), &known, &mut notes)?;
     Ok(Bootstrap {
         node,
         admin: message

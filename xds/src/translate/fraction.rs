@@ -1,4 +1,4 @@
-//! `FractionalPercent`, and the runtime values around it, which have their defaults here, as no runtime overrides them.
+//! `FractionalPercent`, and the runtime values around it with their defaults; what overrides these is [`super::runtime`]'s.
 
 use envoy_types::pb::envoy::config::core::v3::RuntimeFractionalPercent;
 use envoy_types::pb::envoy::r#type::v3::FractionalPercent;

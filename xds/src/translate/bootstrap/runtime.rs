@@ -1,4 +1,4 @@
-//! The layers of the runtime: they are shown, and followed, and change nothing but the bound on connections.
+//! The layers of the runtime: those that stand here decide shares of requests and the bound on connections, others are followed.
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::bootstrap::v3 as pb;
@@ -10,6 +10,8 @@ use prost::Message as _;
 use super::source::{self, ConfigSource};
 use super::{Known, Reject};
 use crate::translate::constraint::{Rules, one_of};
+use crate::translate::notes::Notes;
+use crate::translate::runtime::unusable;
 
 /// One layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +74,11 @@ fn found(values: &Struct, key: &str) -> Option<f64> {
 /// The largest number below which every whole one is exact.
 const U64_FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
 
-pub(super) fn layers(message: pb::LayeredRuntime, known: &Known) -> Result<Vec<Layer>, Reject> {
+pub(super) fn layers(
+    message: pb::LayeredRuntime,
+    known: &Known,
+    notes: &mut Notes,
+) -> Result<Vec<Layer>, Reject> {
     let mut layers: Vec<Layer> = Vec::new();
     let outer = Rules::of("Bootstrap");
     for (index, layer) in message.layers.into_iter().enumerate() {
@@ -85,10 +91,25 @@ pub(super) fn layers(message: pb::LayeredRuntime, known: &Known) -> Result<Vec<L
             continue;
         };
         let source = match specifier {
-            LayerSpecifier::StaticLayer(values) => LayerSource::Static(values.encode_to_vec().into()),
-            LayerSpecifier::DiskLayer(_) => LayerSource::Disk,
-            LayerSpecifier::AdminLayer(_) => LayerSource::Admin,
+            LayerSpecifier::StaticLayer(values) => {
+                if let Some(key) = unusable(&values) {
+                    return Err(Reject::Resource(format!("Invalid runtime entry value for {key}")));
+                }
+                LayerSource::Static(values.encode_to_vec().into())
+            }
+            LayerSpecifier::DiskLayer(_) => {
+                let field = format!("layered_runtime.layers[{index}].disk_layer");
+                notes.add(&field, "its files are not read: it has no effect");
+                LayerSource::Disk
+            }
+            LayerSpecifier::AdminLayer(_) => {
+                let field = format!("layered_runtime.layers[{index}].admin_layer");
+                notes.add(&field, "/runtime_modify is refused: it has no effect");
+                LayerSource::Admin
+            }
             LayerSpecifier::RtdsLayer(rtds) => {
+                let field = format!("layered_runtime.layers[{index}].rtds_layer");
+                notes.add(&field, "it is subscribed to, and has no effect");
                 let unset = Default::default();
                 let source = rtds.rtds_config.as_ref().unwrap_or(&unset);
                 let rules = Rules::of("RtdsLayer");

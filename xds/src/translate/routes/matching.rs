@@ -1,6 +1,5 @@
 //! Which requests a route takes.
 
-use envoy_types::pb::envoy::config::core::v3::RuntimeFractionalPercent;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
 use envoy_types::pb::envoy::config::route::v3::query_parameter_matcher::QueryParameterMatchSpecifier;
@@ -15,7 +14,7 @@ use super::reading::Reading;
 use super::rewrite::template;
 use crate::translate::Reject;
 use crate::translate::any::unsupported_field;
-use crate::translate::fraction::{MILLION, runtime_per_million};
+use crate::translate::fraction::MILLION;
 use crate::translate::text_match;
 
 impl Reading<'_> {
@@ -53,7 +52,10 @@ impl Reading<'_> {
             headers: all(&matches.headers, header)?,
             query: all(&matches.query_parameters, query)?,
             cookies: all(&matches.cookies, cookie)?,
-            fraction: fraction.map(share),
+            fraction: fraction.map(|fraction| Fraction {
+                take: self.context.runtime.per_million(Some(fraction), MILLION),
+                of: MILLION,
+            }),
             protocol: match matches.grpc {
                 Some(_) => ProtocolMatch::Grpc,
                 None => ProtocolMatch::Any,
@@ -164,12 +166,4 @@ fn cookie(proto: &pb::CookieMatcher) -> Result<CookieMatch, Reject> {
     } else {
         matcher
     })
-}
-
-/// A share of requests. What runtime says about its key is not asked: there is none.
-fn share(proto: &RuntimeFractionalPercent) -> Fraction {
-    Fraction {
-        take: runtime_per_million(Some(proto), MILLION),
-        of: MILLION,
-    }
 }

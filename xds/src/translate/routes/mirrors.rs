@@ -7,7 +7,7 @@ use tidegate_proxy::route::{Fraction, Mirror, MirrorHost, MirrorTo};
 use super::ClusterName;
 use super::reading::Reading;
 use crate::translate::Reject;
-use crate::translate::fraction::{MILLION, runtime_per_million};
+use crate::translate::fraction::MILLION;
 
 impl Reading<'_> {
     /// The copies that a route's requests have. Their clusters have to be there.
@@ -51,7 +51,10 @@ impl Reading<'_> {
                 Err(error) => return refused(format!("host_rewrite_literal: {error}")),
             },
         };
-        let take = runtime_per_million(mirror.runtime_fraction.as_ref(), MILLION);
+        let take = self
+            .context
+            .runtime
+            .per_million(mirror.runtime_fraction.as_ref(), MILLION);
         let share = (take < MILLION).then_some(Fraction { take, of: MILLION });
         Ok(Mirror { to, share, host })
     }

@@ -13,6 +13,8 @@ use envoy_types::util::pack_any;
 use tidegate_proxy::route::PathRule;
 
 use super::*;
+use crate::translate::runtime::Runtime;
+use crate::translate::runtime::tests::layer;
 
 fn takes(matches: pb::RouteMatch, target: &str, fields: &[(&str, &str)]) -> bool {
     let config = read(&of_routes(vec![named("it", matches)])).unwrap();
@@ -291,4 +293,37 @@ fn a_share_of_requests_and_grpc_calls_are_matched() {
         &[("content-type", "application/grpc+proto")]
     ));
     assert!(!takes(grpc, "/", &[("content-type", "application/grpc-web")]));
+}
+
+#[test]
+fn a_share_goes_by_the_runtime_where_that_has_its_key() {
+    let context = Context {
+        runtime: Runtime::of(&[layer("{none: 0, all: 100}")]),
+        ..context()
+    };
+    let check = |key: &str, default: u32, expected: u32| {
+        let fraction = RuntimeFractionalPercent {
+            default_value: Some(FractionalPercent {
+                numerator: default,
+                ..FractionalPercent::default()
+            }),
+            runtime_key: key.to_owned(),
+        };
+        let matches = pb::RouteMatch {
+            runtime_fraction: Some(fraction),
+            ..prefix("/")
+        };
+        let mut shared = shared::Shared::default();
+        let table = pb::RouteConfiguration::default();
+        let mut reading = reading::Reading::new(&table, &mut shared, &context);
+        let matcher = reading.matcher(&matches).unwrap();
+        assert_eq!(
+            matcher.fraction.as_ref().map(|fraction| fraction.take),
+            Some(expected),
+            "{key}"
+        );
+    };
+    check("none", 100, 0);
+    check("all", 0, 1_000_000);
+    check("other", 7, 70_000);
 }
