@@ -233,7 +233,7 @@ async fn an_answer_of_a_filter_says_which_one_it_is_of_in_envoys_words() {
     let readiness = Readiness::default();
     let probe = RouteFilter::Probe(Arc::new(Probe::new(Matcher::default(), readiness.clone())));
     assert_eq!(
-        reason(&[probe.clone()], app, nobody).await,
+        reason(std::slice::from_ref(&probe), app, nobody).await,
         "200 - health_check_ok"
     );
     readiness.set_failing(true);

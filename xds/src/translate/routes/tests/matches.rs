@@ -313,9 +313,9 @@ fn a_share_goes_by_the_runtime_where_that_has_its_key() {
             runtime_fraction: Some(fraction),
             ..prefix("/")
         };
-        let mut shared = shared::Shared::default();
+        let mut shared = Shared::default();
         let table = pb::RouteConfiguration::default();
-        let mut reading = reading::Reading::new(&table, &mut shared, &context);
+        let mut reading = Reading::new(&table, &mut shared, &context);
         let matcher = reading.matcher(&matches).unwrap();
         assert_eq!(
             matcher.fraction.as_ref().map(|fraction| fraction.take),
