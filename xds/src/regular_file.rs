@@ -2,7 +2,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::SystemTime;
+
+/// What tells that a file, or a directory, was replaced or written.
+pub(crate) type Stamp = (u64, u64, u64, Option<SystemTime>);
+
+/// What a path leads to looks like now; `None` where there is nothing.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.len(), found.modified().ok()))
+}
 
 /// Reads a regular file of at most so many bytes. A pipe that nobody writes to would hold up whoever reads, and a device has no
 /// end: both are errors, whatever size the system says they have.

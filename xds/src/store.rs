@@ -224,6 +224,7 @@ impl<O: Outside> Store<O> {
 
     /// Does what time brings: to be called at [`Store::deadline`].
     pub fn tick(&mut self, now: Now) {
+        self.read_secrets_again(now);
         self.settle(now);
         self.pack(now.at);
     }
@@ -235,6 +236,7 @@ impl<O: Outside> Store<O> {
             held,
             self.init.deadline(),
             self.packing,
+            self.books.secrets.deadline(),
             self.books.clusters.deadline(now),
             self.books.listeners.deadline(now),
         ];
@@ -299,8 +301,10 @@ impl<O: Outside> Store<O> {
         secrets.keep(&all, &mut self.changes);
         let by_ads = used().filter(|secret| secret.source == SecretSource::Ads);
         let by_ads: BTreeSet<_> = by_ads.map(|secret| Arc::clone(&secret.name)).collect();
+        let come = used().filter(|secret| secret.source != SecretSource::Static);
+        let come: BTreeSet<_> = come.map(|secret| Arc::clone(&secret.name)).collect();
         let no_prefix = Arc::default();
-        let counted = by_ads.iter().map(|name| (name, &no_prefix));
+        let counted = come.iter().map(|name| (name, &no_prefix));
         self.changes.counts.secrets.keep(counted);
         let layers = self.settings.runtime_layers.clone();
         for (kind, names) in [

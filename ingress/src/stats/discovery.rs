@@ -96,6 +96,7 @@ pub(super) fn tell(flat: &mut Flat, discovery: &Discovery) {
     for (name, updates) in counts.secrets.all() {
         let mut tell = |what: &str, value| flat.counter(&format!("sds.{name}.{what}"), value);
         named(&mut tell, status, Kind::Secret, &updates);
+        tell("key_rotation_failed", updates.rotations_failed);
         flat.gauge(&format!("sds.{name}.version"), version(&updates));
     }
 }

@@ -1,16 +1,14 @@
 //! Resources in a file: a `DiscoveryResponse` that somebody else replaces.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Delivery, Status};
 use crate::limits;
-use crate::regular_file;
+use crate::regular_file::{self, Stamp, stamp};
 use crate::resource::{Kind, Verdict};
 use crate::session::KindStatus;
 use crate::session::parse::{self, Content};
@@ -35,9 +33,6 @@ pub struct FileSource {
     /// The time between two looks. Default: [`limits::FILE_POLL_INTERVAL`].
     pub interval: Duration,
 }
-
-/// What tells that a file was replaced or written.
-type Stamp = (u64, u64, u64, Option<SystemTime>);
 
 impl FileSource {
     /// A file.
@@ -143,9 +138,4 @@ impl Fault {
             Self::Unread(why) | Self::Refused(why) => why,
         }
     }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let found: Metadata = fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino(), found.len(), found.modified().ok()))
 }

@@ -1,5 +1,6 @@
 //! What an update changes, kind by kind, and what its sender hears.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tidegate_proxy::process::give_way;
@@ -113,14 +114,26 @@ impl<O: Outside> Store<O> {
         let wanted = self.all_secrets();
         let (context, changes) = (&self.settings.context, (&mut self.changes, now));
         let (changed, failed) = self.books.secrets.apply(update, &wanted, context, changes)?;
-        if !changed.is_empty() {
-            let (parts, clusters, mut tools) = self.for_clusters(now);
-            clusters.secrets_changed(&changed, &parts, &mut tools);
-            self.with_listeners(now, |listeners, _, needs, tools| {
-                listeners.secrets_changed(&changed, needs, tools);
-            });
-        }
+        self.secrets_changed(&changed, now);
         Ok(failed)
+    }
+
+    /// Reads the secrets again whose files have changed, once it is time to look at them.
+    pub(super) fn read_secrets_again(&mut self, now: Now) {
+        let (context, changes) = (&self.settings.context, &self.changes);
+        let changed = self.books.secrets.read_again(context, changes, now.at);
+        self.secrets_changed(&changed, now);
+    }
+
+    fn secrets_changed(&mut self, changed: &BTreeSet<Arc<str>>, now: Now) {
+        if changed.is_empty() {
+            return;
+        }
+        let (parts, clusters, mut tools) = self.for_clusters(now);
+        clusters.secrets_changed(changed, &parts, &mut tools);
+        self.with_listeners(now, |listeners, _, needs, tools| {
+            listeners.secrets_changed(changed, needs, tools);
+        });
     }
 
     fn apply_listeners(&mut self, update: &Update, now: Now) -> Result<Vec<wording::Failed>, String> {

@@ -55,6 +55,8 @@ pub struct Updates {
     pub success: u64,
     /// Responses that were refused.
     pub rejected: u64,
+    /// How often its files had changed and could not be used.
+    pub rotations_failed: u64,
     /// How often it was put into force anew.
     pub reloads: u64,
     /// The version that was last accepted; empty before the first.
@@ -92,6 +94,12 @@ impl Named {
     /// A response was refused: everybody who waits for one of its kind has none.
     pub(super) fn refused(&self) {
         self.lock().values_mut().for_each(|updates| updates.rejected += 1);
+    }
+
+    pub(super) fn rotation_failed(&self, name: &str) {
+        if let Some(updates) = self.lock().get_mut(name) {
+            updates.rotations_failed += 1;
+        }
     }
 
     pub(super) fn reloaded(&self, name: &str) {

@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
+
+use tidegate_proxy::process::give_way;
 
 use super::view::{Entry, Origin, State};
 use super::wording::Failed;
 use super::{Changes, Now, record};
+use crate::limits;
+use crate::regular_file::{Stamp, stamp};
 use crate::resource::{Kind, Raw, Update};
 use crate::translate::secret::{SecretConfig, Secrets};
 use crate::translate::{Context, Reject, secret as translate};
@@ -15,6 +20,19 @@ use crate::translate::{Context, Reject, secret as translate};
 pub(super) struct SecretBook {
     secrets: Secrets,
     entries: BTreeMap<Arc<str>, Arc<Entry>>,
+    /// Those that were read from files.
+    looks: BTreeMap<Arc<str>, Look>,
+    /// When their files are looked at.
+    look_at: Option<Instant>,
+}
+
+/// What the files of a secret looked like when it was last read.
+#[derive(Default)]
+struct Look {
+    /// None before the first look: whoever read it first did not see what they looked like, so it is read once more.
+    seen: Option<Vec<Option<Stamp>>>,
+    /// Why they cannot be used, as it was said.
+    told: Option<String>,
 }
 
 impl SecretBook {
@@ -81,9 +99,62 @@ impl SecretBook {
         if origin == Origin::Dynamic {
             changes.counts.noted(&notes);
         }
+        if secret.files.is_empty() {
+            self.looks.remove(&name);
+        } else {
+            self.looks.insert(Arc::clone(&name), Look::default());
+            let at = now.at + limits::FILE_POLL_INTERVAL;
+            self.look_at.get_or_insert(at);
+        }
         self.secrets.insert(Arc::clone(&name), Arc::new(secret));
         let entry = record::accepted(raw, origin, State::Active, notes, now);
         self.entries.insert(name, entry);
+    }
+
+    /// When the files of secrets are looked at.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// Reads those again whose files have changed, once it is time to look; says which are others now. What cannot be used, such
+    /// as half a file or a key of another certificate, changes nothing, and is read again when the files change again.
+    pub(super) fn read_again(
+        &mut self,
+        context: &Context,
+        changes: &Changes,
+        now: Instant,
+    ) -> BTreeSet<Arc<str>> {
+        let mut changed = BTreeSet::new();
+        if self.look_at.is_none_or(|at| at > now) {
+            return changed;
+        }
+        for (name, look) in &mut self.looks {
+            give_way();
+            let (Some(secret), Some(entry)) = (self.secrets.get_mut(name), self.entries.get(name)) else {
+                continue;
+            };
+            // Before they are read: what is written meanwhile is seen the next time.
+            let stamps = Some(stamps(secret));
+            if look.seen == stamps {
+                continue;
+            }
+            look.seen = stamps;
+            match translate::secret(&entry.raw.body(), context) {
+                Ok(read) => {
+                    look.told = None;
+                    if read.files != secret.files {
+                        *secret = Arc::new(read);
+                        changed.insert(Arc::clone(name));
+                    }
+                }
+                Err(reject) => {
+                    changes.counts.secrets.rotation_failed(name);
+                    look.tell(name, reject.to_string());
+                }
+            }
+        }
+        self.look_at = (!self.looks.is_empty()).then(|| now + limits::FILE_POLL_INTERVAL);
+        changed
     }
 
     fn is_static(&self, name: &str) -> bool {
@@ -110,6 +181,7 @@ impl SecretBook {
         if self.entries.len() < before {
             let entries = &self.entries;
             self.secrets.retain(|name, _| entries.contains_key(name));
+            self.looks.retain(|name, _| entries.contains_key(name));
             changes.view.insert(Kind::Secret);
         }
     }
@@ -118,4 +190,26 @@ impl SecretBook {
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.entries.values()
     }
+}
+
+impl Look {
+    /// Said once, however often it is tried.
+    fn tell(&mut self, secret: &str, why: String) {
+        if self.told.as_ref() != Some(&why) {
+            tracing::warn!(
+                secret,
+                why,
+                "the changed files of a secret cannot be used; what was read before stays"
+            );
+        }
+        self.told = Some(why);
+    }
+}
+
+fn stamps(secret: &SecretConfig) -> Vec<Option<Stamp>> {
+    let files = secret.files.iter().map(|file| &file.path);
+    files
+        .chain(&secret.watched_directory)
+        .map(|path| stamp(path))
+        .collect()
 }

@@ -26,6 +26,7 @@ mod validation;
 
 pub use downstream::DownstreamTls;
 pub use reference::{SecretName, SecretSource};
+pub use source::FileRead;
 pub(crate) use upstream::HostNames;
 pub use upstream::UpstreamTls;
 
@@ -37,7 +38,9 @@ pub struct SecretConfig {
     /// What it is.
     pub content: SecretContent,
     /// The files that it was read from: when one of them is replaced, it is to be read again.
-    pub files: Vec<Arc<Path>>,
+    pub files: Vec<FileRead>,
+    /// A directory whose change means that they are to be read again.
+    pub watched_directory: Option<Arc<Path>>,
     /// What its certificates say.
     pub certificates: Vec<ShownCertificate>,
     /// What has no effect.
@@ -49,7 +52,7 @@ pub struct SecretConfig {
 pub enum SecretContent {
     /// A certificate with its key.
     Certificate(Identity),
-    /// Whose certificates are believed; kept as it came, since it may have to be merged into another.
+    /// Whose certificates are believed; kept as a message, since it may have to be merged into another, with what was in its files.
     Validation(Box<envoy::CertificateValidationContext>),
     /// Keys for session tickets, which are not used: each process makes its own.
     TicketKeys,
@@ -81,18 +84,21 @@ pub fn secret(body: &Bytes, context: &Context) -> Result<SecretConfig, Reject> {
     let mut notes = Notes::default();
     unknown::check(&message, body, context, &mut notes)?;
     let (mut files, mut certificates) = (Vec::new(), Vec::new());
+    let mut watched = None;
     let content = match &message.r#type {
         Some(Type::TlsCertificate(certificate)) => {
             let read = certificate::read(certificate, "tls_certificate", &mut notes)?;
             files = read.files;
             certificates = read.shown;
+            watched = certificate.watched_directory.as_ref();
             SecretContent::Certificate(read.identity)
         }
         Some(Type::ValidationContext(validation)) => {
-            let read = validation::read(validation, "validation_context", &mut notes)?;
-            files = read.files;
-            certificates = read.shown;
-            SecretContent::Validation(Box::new(validation.clone()))
+            let mut read = validation::read(validation, "validation_context", &mut notes)?;
+            files = std::mem::take(&mut read.files);
+            certificates = std::mem::take(&mut read.shown);
+            watched = validation.watched_directory.as_ref();
+            SecretContent::Validation(Box::new(read.whole(validation)))
         }
         Some(Type::SessionTicketKeys(keys)) => {
             certificate::ticket_keys(keys)?;
@@ -102,7 +108,7 @@ pub fn secret(body: &Bytes, context: &Context) -> Result<SecretConfig, Reject> {
         Some(Type::GenericSecret(generic)) => {
             let read = generic.secret.as_ref().map(source::read).transpose()?;
             let read = read.unwrap_or_default();
-            files.extend(read.file);
+            files.extend(read.file_read());
             SecretContent::Generic(read.bytes)
         }
         None => return Err(Reject::Resource("Unexpected secret type".to_owned())),
@@ -111,6 +117,7 @@ pub fn secret(body: &Bytes, context: &Context) -> Result<SecretConfig, Reject> {
         name: message.name.as_str().into(),
         content,
         files,
+        watched_directory: watched.map(|watched| Arc::from(Path::new(&watched.path))),
         certificates,
         notes: notes.into_list(),
     })

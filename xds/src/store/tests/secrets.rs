@@ -72,15 +72,74 @@ fn a_cluster_whose_secret_does_not_fit_says_so_once_and_waits_for_another() {
 }
 
 #[test]
-fn a_secret_that_the_bootstrap_has_not_refuses_who_names_it() {
-    use tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig;
-
+fn a_cluster_speaks_tls_by_the_authorities_that_are_in_the_file_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.crt");
+    let write = |text: &str| {
+        let next = folder.path().join("next");
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(&next, &file).unwrap();
+    };
+    let authority = |name| tidegate_testkit::certificates::Authority::new(name).pem;
+    write(&authority("one"));
     let mut rig = Rig::new();
-    let trusting = tls::CommonTlsContext {
-        validation_context_type: Some(ValidationContextSdsSecretConfig(fixed("t"))),
+    rig.accepts(&state(
+        Kind::Cluster,
+        "1",
+        vec![("a", trusting("a", by_ads("s")))],
+    ));
+    let trust = in_file(&file.display().to_string());
+    rig.accepts(&state(Kind::Secret, "1", vec![("s", trust)]));
+    let cluster = |rig: &Rig| rig.config.load().cluster("a").cloned().expect("it is in force");
+    let failed = |rig: &Rig| rig.store.counts().secrets.all()["s"].rotations_failed;
+    let looks = |rig: &mut Rig| {
+        rig.pass(limits::FILE_POLL_INTERVAL);
+        (cluster(rig), failed(rig))
+    };
+    let first = looks(&mut rig).0;
+    assert!(Arc::ptr_eq(&first, &looks(&mut rig).0), "nothing has changed");
+    write("-----BEGIN CERTIFICATE-----");
+    for _ in 0..2 {
+        let (kept, failed) = looks(&mut rig);
+        assert!(Arc::ptr_eq(&first, &kept) && failed == 1, "half a file: {failed}");
+    }
+    write(&authority("two"));
+    assert!(!Arc::ptr_eq(&first, &looks(&mut rig).0));
+}
+
+/// Whose certificates are believed is in a file.
+fn in_file(path: &str) -> Vec<u8> {
+    let source = core::DataSource {
+        specifier: Some(core::data_source::Specifier::Filename(path.to_owned())),
         ..Default::default()
     };
-    let update = vec![("a", secured("a", fixed("s"))), ("b", speaking("b", trusting))];
+    tls::Secret {
+        name: "s".to_owned(),
+        r#type: Some(tls::secret::Type::ValidationContext(
+            tls::CertificateValidationContext {
+                trusted_ca: Some(source),
+                ..Default::default()
+            },
+        )),
+    }
+    .encode_to_vec()
+}
+
+/// A cluster that believes what this secret says.
+fn trusting(name: &str, secret: tls::SdsSecretConfig) -> Vec<u8> {
+    use tls::common_tls_context::ValidationContextType::ValidationContextSdsSecretConfig;
+
+    let context = tls::CommonTlsContext {
+        validation_context_type: Some(ValidationContextSdsSecretConfig(secret)),
+        ..Default::default()
+    };
+    speaking(name, context)
+}
+
+#[test]
+fn a_secret_that_the_bootstrap_has_not_refuses_who_names_it() {
+    let mut rig = Rig::new();
+    let update = vec![("a", secured("a", fixed("s"))), ("b", trusting("b", fixed("t")))];
     assert_eq!(
         rig.refuses(&state(Kind::Cluster, "1", update)).message,
         "Error adding/updating cluster(s) a: Unknown static secret: s, b: Unknown static certificate validation context: t"

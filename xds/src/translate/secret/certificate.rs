@@ -1,8 +1,5 @@
 //! A certificate with its key, as Envoy would load it.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as envoy;
 use tidegate_proxy::tls::TlsError;
@@ -10,7 +7,7 @@ use tidegate_proxy::tls::certificate::Facts;
 use tidegate_proxy::tls::identity::Identity;
 
 use super::ShownCertificate;
-use super::source::{self, Content};
+use super::source::{self, Content, FileRead};
 use crate::translate::Reject;
 use crate::translate::notes::Notes;
 
@@ -18,7 +15,7 @@ use crate::translate::notes::Notes;
 #[derive(Clone, Debug)]
 pub(super) struct Read {
     pub(super) identity: Identity,
-    pub(super) files: Vec<Arc<Path>>,
+    pub(super) files: Vec<FileRead>,
     pub(super) shown: Vec<ShownCertificate>,
 }
 
@@ -70,7 +67,10 @@ pub(super) fn read(message: &envoy::TlsCertificate, path: &str, notes: &mut Note
     Ok(Read {
         identity,
         shown: shown(&chain, false),
-        files: [chain.file, key.file].into_iter().flatten().collect(),
+        files: [&chain, &key]
+            .into_iter()
+            .filter_map(Content::file_read)
+            .collect(),
     })
 }
 

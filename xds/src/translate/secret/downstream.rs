@@ -23,7 +23,7 @@ use crate::translate::{Context, Reject};
 pub struct DownstreamTls {
     /// The secrets that it names and does not hold.
     pub secrets: Vec<SecretName>,
-    /// The files that it was read from: when one of them is replaced, it is to be read again.
+    /// The files that it was read from; read once, as in Envoy.
     pub files: Vec<Arc<Path>>,
     /// What the certificates in it say.
     pub certificates: Vec<ShownCertificate>,

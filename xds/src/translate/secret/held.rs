@@ -52,12 +52,12 @@ impl Held {
             let path = format!("common_tls_context.tls_certificates[{index}]");
             let read = certificate::read(certificate, &path, notes)?;
             held.identities.push(read.identity);
-            held.files.extend(read.files);
+            held.files.extend(read.files.into_iter().map(|file| file.path));
             held.shown.extend(read.shown);
         }
         if let Some(validation) = &held.validation {
             let read = validation::read(validation, "common_tls_context.validation_context", notes)?;
-            held.files.extend(read.files);
+            held.files.extend(read.files.into_iter().map(|file| file.path));
             held.shown.extend(read.shown);
         }
         Ok(held)

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::DataSource;
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use crate::limits;
 use crate::regular_file;
 use crate::translate::Reject;
@@ -21,7 +23,24 @@ pub(super) struct Content {
     pub(super) file: Option<Arc<Path>>,
 }
 
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRead {
+    /// Where it is.
+    pub path: Arc<Path>,
+    /// What tells one content from another.
+    pub hash: u128,
+}
+
 impl Content {
+    /// The file with what was in it, if it was one.
+    pub(super) fn file_read(&self) -> Option<FileRead> {
+        self.file.as_ref().map(|path| FileRead {
+            path: Arc::clone(path),
+            hash: xxh3_128(&self.bytes),
+        })
+    }
+
     /// How Envoy names the place in its messages.
     pub(super) fn place(&self) -> &str {
         match &self.file {

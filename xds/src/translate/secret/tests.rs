@@ -81,7 +81,7 @@ fn files_are_read_and_named() {
     let names: Vec<_> = config
         .files
         .iter()
-        .map(|path| path.file_name().unwrap())
+        .map(|file| file.path.file_name().unwrap())
         .collect();
     assert_eq!(names, ["chain.pem", "key.pem"]);
     assert!(config.certificates[0].source.ends_with("/chain.pem"));

@@ -1,10 +1,8 @@
 //! Whose certificates does a `CertificateValidationContext` believe?
 
-use std::path::Path;
-use std::sync::Arc;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as envoy;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::certificate_validation_context::TrustChainVerification;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
@@ -14,6 +12,7 @@ use tidegate_proxy::tls::pin::Pin;
 use tidegate_proxy::tls::trust::{NameKind, NameMatch, Pattern, Revocation, TextMatch, Trust};
 
 use super::certificate::shown;
+use super::source::{Content, FileRead};
 use super::{ShownCertificate, source};
 use crate::translate::notes::Notes;
 use crate::translate::{Reject, text_match};
@@ -31,7 +30,9 @@ pub(super) enum Believed {
 #[derive(Clone, Debug)]
 pub(super) struct Read {
     pub(super) believed: Believed,
-    pub(super) files: Vec<Arc<Path>>,
+    pub(super) files: Vec<FileRead>,
+    /// What of it was in other places, as it was when it was read: `trusted_ca` and `crl`.
+    contents: [Option<Content>; 2],
     pub(super) shown: Vec<ShownCertificate>,
 }
 
@@ -51,6 +52,7 @@ pub(super) fn read(
     let mut read = Read {
         believed: Believed::Anyone,
         files: Vec::new(),
+        contents: [None, None],
         shown: Vec::new(),
     };
     let Some(authorities) = &message.trusted_ca else {
@@ -74,7 +76,8 @@ pub(super) fn read(
         ))
     })?;
     read.shown = shown(&authorities, true);
-    read.files.extend(authorities.file);
+    read.files.extend(authorities.file_read());
+    read.contents[0] = Some(authorities);
     if let Some(lists) = &message.crl {
         let lists = source::read(lists)?;
         // As Envoy: text without a list is no list.
@@ -83,7 +86,8 @@ pub(super) fn read(
                 .with_revoked(&lists.bytes)
                 .map_err(|_| Reject::Resource(format!("Failed to load CRL from {}", lists.place())))?;
         }
-        read.files.extend(lists.file);
+        read.files.extend(lists.file_read());
+        read.contents[1] = Some(lists);
     }
     if message.only_verify_leaf_cert_crl {
         trust.revocation = Revocation::Own;
@@ -96,6 +100,24 @@ pub(super) fn read(
     }
     read.believed = Believed::Some(trust);
     Ok(read)
+}
+
+impl Read {
+    /// The context with all that it names by file in it, so that who builds with it later has what was read here, whatever has
+    /// become of the files.
+    pub(super) fn whole(
+        self,
+        message: &envoy::CertificateValidationContext,
+    ) -> envoy::CertificateValidationContext {
+        let mut whole = message.clone();
+        let fields = [&mut whole.trusted_ca, &mut whole.crl];
+        for (field, content) in fields.into_iter().zip(self.contents) {
+            if let (Some(source), Some(content)) = (field, content) {
+                source.specifier = Some(Specifier::InlineBytes(content.bytes.to_vec()));
+            }
+        }
+        whole
+    }
 }
 
 fn accepts_untrusted(message: &envoy::CertificateValidationContext) -> bool {
@@ -254,7 +276,6 @@ const CRL: &[u8] = b"BEGIN X509 CRL";
 #[cfg(test)]
 mod tests {
     use envoy_types::pb::envoy::config::core::v3::DataSource;
-    use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
     use tidegate_testkit::certificates::Authority;
 
     use super::*;
