@@ -158,7 +158,7 @@ pub(super) fn too_large() -> io::Error {
 /// Reads it.
 ///
 /// # Errors
-/// When it is not what [`write`] has written.
+/// When it is not what [`write()`] has written.
 pub fn parse(bytes: &Bytes) -> Result<Saved, Corrupt> {
     if !bytes.starts_with(MAGIC) {
         return Err(Corrupt::Magic);

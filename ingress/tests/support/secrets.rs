@@ -1,5 +1,7 @@
 //! Which listeners with certificates, and which certificates, does a test push?
 
+use std::path::Path;
+
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::listener::v3 as listener;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
@@ -58,6 +60,25 @@ fn chains(listener: &mut listener::Listener, names: &[&str]) {
 /// The certificate of this name.
 pub(crate) fn secret(name: &str, authority: &Authority) -> Item {
     secret_of(name, &authority.server(name))
+}
+
+/// The secret of this name whose certificate and key are in a folder, as a volume of Kubernetes has them.
+pub(crate) fn secret_in(name: &str, folder: &Path) -> Item {
+    let file = |file: &str| core::DataSource {
+        specifier: Some(core::data_source::Specifier::Filename(
+            folder.join(file).display().to_string(),
+        )),
+        ..Default::default()
+    };
+    let secret = tls::Secret {
+        name: name.to_owned(),
+        r#type: Some(tls::secret::Type::TlsCertificate(tls::TlsCertificate {
+            certificate_chain: Some(file("tls.crt")),
+            private_key: Some(file("tls.key")),
+            ..Default::default()
+        })),
+    };
+    Item::new(SECRET, name, secret.encode_to_vec())
 }
 
 /// A certificate under a name.
