@@ -18,7 +18,7 @@ use crate::route::Shared;
 /// let choices = TransportChoices::new([EndpointTransport::new(introduced)], |endpoint| {
 ///     (endpoint.priority() == 0).then_some(0)
 /// });
-/// let cluster = Cluster::new(ClusterSettings { choices: Some(choices), ..ClusterSettings::new("app") });
+/// let cluster = Cluster::new(ClusterSettings { choices: Some(choices.into()), ..ClusterSettings::new("app") });
 /// let address = std::net::SocketAddr::from(([10, 0, 0, 1], 80));
 /// cluster.set_endpoints(vec![Endpoint::new(address).into()]);
 /// assert!(cluster.transport_settings(&cluster.endpoints()[0]).proxy_header.is_some());
