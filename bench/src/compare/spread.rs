@@ -10,6 +10,7 @@ use anyhow::Context;
 
 use super::sample::Sample;
 use super::subject::{Ground, Subject};
+use crate::fixture;
 use crate::load::Class;
 use crate::peers::Peer;
 use crate::proc;
@@ -38,7 +39,7 @@ pub struct Options {
 /// # Errors
 /// When the ingress does not come up, or loses a request.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut ground = Ground::prepare(1, OTHER_CORE).await?;
+    let mut ground = Ground::prepare(fixture::HOSTS, OTHER_CORE).await?;
     ground.site.workers = WORKERS;
     let program = options.ingress.or_else(|| Peer::Tidegate.find());
     let program = program.context("there is no tidegate-ingress beside this program")?;

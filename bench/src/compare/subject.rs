@@ -53,6 +53,11 @@ pub(super) struct Ground {
 
 impl Ground {
     pub(super) async fn prepare(host_count: usize, core: usize) -> anyhow::Result<Self> {
+        let least = fixture::ASKED + 1;
+        anyhow::ensure!(
+            host_count >= least,
+            "the load asks for one of at least {least} hosts, not of {host_count}"
+        );
         let folder = tempfile::tempdir().context("a temporary folder")?;
         let signer = Authority::new("bench");
         let identity = signer.server(&fixture::host(fixture::ASKED));
